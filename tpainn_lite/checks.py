@@ -1,0 +1,55 @@
+"""What a sound structure and a sound label are; every other module asks here before it works."""
+
+import numpy as np
+from ase import Atoms
+
+CLOSEST = 0.5  # Å; atoms nearer than this are an error in the input, not chemistry
+
+
+class DatasetError(ValueError):
+    """A file or a list of frames is not what it should be; the message says what to do."""
+
+
+def check_structure(atoms, name="structure"):
+    """Raise a clear `ValueError` if no calculator could make sense of these atoms."""
+    if not isinstance(atoms, Atoms):
+        raise TypeError(f"{name} is a {type(atoms).__name__}; an ase.Atoms is expected")
+    if len(atoms) == 0:
+        raise ValueError(f"{name} has no atoms; at least one is expected")
+    if not np.isfinite(atoms.positions).all():
+        bad = int(np.argwhere(~np.isfinite(atoms.positions))[0, 0])
+        raise ValueError(f"{name}: the position of atom {bad} is not a finite number; check where it came from")
+    close = _closest_pair(atoms)
+    if close is not None and close[2] < CLOSEST:
+        i, j, d = close
+        raise ValueError(
+            f"{name}: atoms {i} and {j} are {d:.3f} Å apart; at least {CLOSEST} Å is expected "
+            "(overlapping atoms: wrong units, a doubled atom, or a cell that is too small?)"
+        )
+
+
+def check_labels(frames, need=("energy", "forces")):
+    """Raise `DatasetError` unless every frame carries finite labels, and all or none are periodic."""
+    if len(frames) == 0:
+        raise DatasetError("the list of frames is empty; at least one labelled ase.Atoms is expected")
+    for index, atoms in enumerate(frames):
+        results = atoms.calc.results if atoms.calc is not None else {}
+        for key in need:
+            if key not in results:
+                raise DatasetError(
+                    f"frame {index} ({atoms.get_chemical_formula()}) has no {key}; "
+                    "label it first: label(frames, calculator)"
+                )
+            if not np.isfinite(results[key]).all():
+                raise DatasetError(f"frame {index} ({atoms.get_chemical_formula()}): its {key} is not finite")
+
+
+def _closest_pair(atoms):
+    """(i, j, distance in Å) of the nearest two atoms, periodic images included; None for a lone molecule's one atom."""
+    from vesin import ase_neighbor_list
+
+    i, j, d = ase_neighbor_list("ijd", atoms, 1.5 * CLOSEST)
+    if len(d) == 0:
+        return None
+    k = int(np.argmin(d))
+    return int(i[k]), int(j[k]), float(d[k])

@@ -1,0 +1,181 @@
+"""Data in and out: the shipped sets, extended XYZ files, splits that do not leak.
+
+Every shipped set is an extended XYZ file under ``data/`` (xz-compressed when large), listed with its origin in
+``data/README.md`` and with its checksum in ``data/SHA256SUMS``.  Reading checks both the sum and the labels.
+"""
+
+import hashlib
+import io
+import lzma
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tpainn_lite.checks import DatasetError, check_labels
+
+PARTS = ("train", "valid", "test")
+
+
+def data_folder():
+    """The folder of the shipped data: ``$TPAINN_DATA``, or ``data/`` beside the package.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such folder.
+    """
+    folder = Path(os.environ.get("TPAINN_DATA") or Path(__file__).resolve().parents[1] / "data")
+    if not folder.is_dir():
+        raise DatasetError(
+            f"no data folder at {folder}: run from a clone of the repository, or set TPAINN_DATA to its data/ folder"
+        )
+    return folder
+
+
+def load_molecules(part):
+    """Our own DFT set: small molecules of H, C, N, O, F at B3LYP/6-31G(2df,p), split by molecule.
+
+    Parameters
+    ----------
+    part : "train", "valid" or "test"
+        No molecule is in two parts.
+
+    Returns
+    -------
+    list of ase.Atoms
+        With energy (eV) and forces (eV/Å); ``info`` has ``smiles``, ``id``, ``config_type``, ``level``.
+
+    >>> len({atoms.info["smiles"] for atoms in load_molecules("train")}) > 30
+    True
+    """
+    if part not in PARTS:
+        raise ValueError(f"part {part!r} is not one of {PARTS}")
+    return read_frames(_shipped(f"molecules_b3lyp/{part}.extxyz.xz"))
+
+
+def molecule_list(max_heavy=5, exclude=("valid", "test")):
+    """SMILES to pretrain on: our own enumeration of small molecules, without the DFT set's held-out ones.
+
+    Parameters
+    ----------
+    max_heavy : int
+        Largest number of atoms other than H.
+    exclude : tuple of str
+        Parts of `load_molecules` whose molecules are left out.
+
+    Returns
+    -------
+    list of str
+    """
+    held_out = {atoms.info["smiles"] for part in exclude for atoms in load_molecules(part)}
+    rows = _shipped("molecules.csv").read_text().split()[1:]
+    pairs = [row.rsplit(",", 1) for row in rows]
+    return [smiles for smiles, size in pairs if int(size) <= max_heavy and smiles not in held_out]
+
+
+def read_frames(path, labelled=True):
+    """Read an extended XYZ file (``.extxyz``, or ``.extxyz.xz``).
+
+    Parameters
+    ----------
+    labelled : bool
+        Insist on energy and forces in every frame.
+
+    Returns
+    -------
+    list of ase.Atoms
+
+    Raises
+    ------
+    DatasetError
+        Missing, empty, truncated or corrupted file, or frames without labels.
+    """
+    from ase.io import read
+
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+        text = lzma.decompress(raw).decode() if path.suffix == ".xz" else raw.decode()
+        frames = read(io.StringIO(text), index=":", format="extxyz")
+    except FileNotFoundError:
+        raise DatasetError(f"no file {path}; expected an extended XYZ file") from None
+    except (lzma.LZMAError, EOFError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path.name} is corrupted or truncated ({error}); fetch or make it again") from error
+    except Exception as error:
+        raise DatasetError(
+            f"{path.name} is not a whole extended XYZ file ({type(error).__name__}: {error}); fetch or make it again"
+        ) from error
+    if not frames:
+        raise DatasetError(f"{path.name} holds no frames; an extended XYZ file with at least one is expected")
+    if labelled:
+        check_labels(frames)
+    return frames
+
+
+def write_frames(path, frames):
+    """Write labelled frames as extended XYZ, whole or not at all; compressed if the name ends in ``.xz``."""
+    from ase.io import write
+
+    text = io.StringIO()
+    write(text, list(frames), format="extxyz")
+    if str(path).endswith(".xz"):
+        write_bytes(path, lzma.compress(text.getvalue().encode(), preset=9))
+    else:
+        write_bytes(path, text.getvalue().encode())
+
+
+def split_by_molecule(frames, fractions=(0.8, 0.1, 0.1), seed=0):
+    """Split so that all frames of a molecule (same ``info["smiles"]``, else same formula) stay together.
+
+    Returns
+    -------
+    tuple of list of ase.Atoms
+        One list per fraction; every list gets at least one molecule.
+    """
+    key = [atoms.info.get("smiles") or atoms.get_chemical_formula() for atoms in frames]
+    molecules = sorted(set(key))
+    if len(molecules) < len(fractions):
+        raise DatasetError(f"{len(molecules)} molecules cannot be split into {len(fractions)} parts; add molecules")
+    np.random.default_rng(seed).shuffle(molecules)
+    ends = np.round(np.cumsum(fractions) / np.sum(fractions) * len(molecules)).astype(int)
+    ends = np.maximum(ends, np.arange(1, len(fractions) + 1))
+    part_of = {molecule: int(np.searchsorted(ends, i, side="right")) for i, molecule in enumerate(molecules)}
+    return tuple([f for f, k in zip(frames, key, strict=True) if part_of[k] == p] for p in range(len(fractions)))
+
+
+def write_text(path, text):
+    """Write a text file whole or not at all (temporary file, then rename)."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path, content):
+    """Write a file whole or not at all (temporary file, then rename)."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256(path):
+    """Hexadecimal SHA-256 of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _shipped(name):
+    """Path of a shipped file, after comparing its checksum with ``data/SHA256SUMS``."""
+    folder = data_folder()
+    sums = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    path = folder / name
+    if not path.exists():
+        raise DatasetError(f"data/{name} is missing; restore it with: git checkout -- data/{name}")
+    if sums.get(name) != sha256(path):
+        raise DatasetError(
+            f"data/{name} is not the file that was shipped (its checksum differs); restore it with: "
+            f"git checkout -- data/{name}"
+        )
+    return path

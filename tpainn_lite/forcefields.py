@@ -1,0 +1,189 @@
+"""Classical force fields as ASE calculators: the cheap teachers.
+
+A force field is a hand-made formula: springs for bonds and angles, cosines for torsions, Lennard-Jones
+and point charges between the rest.  It costs microseconds, needs to be told the bonds beforehand, and
+knows nothing of electrons.  MMFF94 (Halgren 1996, doi:10.1002/(SICI)1096-987X(199604)17:5/6<490) and UFF
+(Rappe et al. 1992, doi:10.1021/ja00051a040) are computed by RDKit.
+"""
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.units import kcal, mol
+
+KCAL = kcal / mol  # 1 kcal/mol in eV
+FORCE_FIELDS = ("MMFF94", "UFF")
+
+
+class ForceFieldError(ValueError):
+    """The force field cannot describe this molecule; the message says which atom and why."""
+
+
+def molecule(smiles, seed=0):
+    """Build a molecule from SMILES and relax it with MMFF94 (UFF where MMFF94 has no parameters).
+
+    Parameters
+    ----------
+    smiles : str
+        For example ``"CCO"``, ethanol.
+    seed : int
+        Seed of the three-dimensional embedding (ETKDG).
+
+    Returns
+    -------
+    ase.Atoms
+        N atoms, positions in Å, hydrogens included; ``info["smiles"]`` keeps the bonds for the force fields.
+
+    Raises
+    ------
+    ForceFieldError
+        If RDKit cannot read the SMILES or find a geometry for it.
+
+    >>> molecule("CCO").get_chemical_formula()
+    'C2H6O'
+    """
+    from rdkit.Chem import AllChem
+
+    rdmol = _rdkit_molecule(smiles)
+    if AllChem.EmbedMolecule(rdmol, randomSeed=seed) != 0:
+        raise ForceFieldError(f"no 3D geometry found for {smiles!r}; try another seed or simplify the molecule")
+    optimise = AllChem.MMFFOptimizeMolecule
+    if not AllChem.MMFFHasAllMoleculeParams(rdmol):
+        optimise = AllChem.UFFOptimizeMolecule
+    optimise(rdmol, maxIters=2000)
+    numbers = [atom.GetAtomicNum() for atom in rdmol.GetAtoms()]
+    return Atoms(numbers, rdmol.GetConformer().GetPositions(), info={"smiles": smiles})
+
+
+class RDKitForceField(Calculator):
+    """MMFF94 or UFF through RDKit, as an ASE calculator.
+
+    The atoms are typed from SMILES (``smiles``, or each structure's own ``info["smiles"]``), in RDKit's atom
+    order, as `molecule` makes them.  The typed force field of each molecule is kept and reused: only the
+    first frame of a molecule pays for it.
+
+    Parameters
+    ----------
+    method : "MMFF94" or "UFF"
+    smiles : str, optional
+        Used for every structure instead of its ``info["smiles"]``.
+
+    Gives ``energy`` in eV and ``forces`` (N, 3) in eV/Å.
+
+    >>> atoms = molecule("CCO")
+    >>> atoms.calc = RDKitForceField("MMFF94")
+    >>> atoms.get_forces().shape
+    (9, 3)
+    """
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, method="MMFF94", smiles=None):
+        super().__init__()
+        if method not in FORCE_FIELDS:
+            raise ValueError(f"method {method!r} is not one of {FORCE_FIELDS}")
+        self.method, self.smiles = method, smiles
+        self._typed = {}  # SMILES -> (atomic numbers, RDKit force field)
+
+    def __getstate__(self):
+        """RDKit's force fields cannot be pickled; a copy in another process types its molecules anew."""
+        return {**self.__dict__, "_typed": {}}
+
+    @property
+    def level(self):
+        """Name of the level of theory, as stored with each label."""
+        return self.method
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        force_field = self._force_field(atoms)
+        xyz = atoms.positions.ravel().tolist()
+        self.results["energy"] = force_field.CalcEnergy(xyz) * KCAL
+        gradient = force_field.CalcGrad(xyz)  # +dE/dx
+        self.results["forces"] = -np.reshape(gradient, (-1, 3)) * KCAL
+
+    def _force_field(self, atoms):
+        smiles = self.smiles or atoms.info.get("smiles")
+        if smiles is None:
+            raise ForceFieldError(
+                f"{self.method} needs the bonds of {atoms.get_chemical_formula()}: "
+                'set atoms.info["smiles"], or build the molecule with tpainn_lite.molecule(smiles)'
+            )
+        if smiles not in self._typed:
+            self._typed[smiles] = type_molecule(smiles, self.method)
+        numbers, force_field = self._typed[smiles]
+        if not np.array_equal(numbers, atoms.numbers):
+            raise ForceFieldError(
+                f"the atoms are {atoms.get_chemical_formula('reduce')}, but {smiles!r} gives "
+                f"{Atoms(numbers).get_chemical_formula('reduce')}: same atoms in the same order expected; "
+                "build the molecule with tpainn_lite.molecule(smiles)"
+            )
+        return force_field
+
+
+def mmff94(smiles=None):
+    """The MMFF94 teacher: an `RDKitForceField`; good for organic molecules near their minima."""
+    return RDKitForceField("MMFF94", smiles)
+
+
+def uff(smiles=None):
+    """The UFF teacher: an `RDKitForceField`; covers every element, describes none of them well."""
+    return RDKitForceField("UFF", smiles)
+
+
+def type_molecule(smiles, method="MMFF94"):
+    """Give each atom its force-field type and build the energy function.
+
+    Returns
+    -------
+    (numpy.ndarray, rdkit ForceField)
+        Atomic numbers (N,) in RDKit's order, and the force field for them.
+
+    Raises
+    ------
+    ForceFieldError
+        Names the first atom that has no type.
+    """
+    from rdkit.Chem import rdForceFieldHelpers as helpers
+    from rdkit.Chem.AllChem import EmbedMolecule
+
+    rdmol = _rdkit_molecule(smiles)
+    numbers = np.array([atom.GetAtomicNum() for atom in rdmol.GetAtoms()])
+    if EmbedMolecule(rdmol, randomSeed=0) != 0:
+        raise ForceFieldError(f"no 3D geometry found for {smiles!r}: not a molecule RDKit can build")
+    if method == "MMFF94":
+        properties = helpers.MMFFGetMoleculeProperties(rdmol)
+        force_field = properties and helpers.MMFFGetMoleculeForceField(rdmol, properties)
+    else:
+        force_field = helpers.UFFHasAllMoleculeParams(rdmol) and helpers.UFFGetMoleculeForceField(rdmol)
+    if not force_field:
+        raise ForceFieldError(_why_untyped(rdmol, smiles, method))
+    force_field.Initialize()
+    return numbers, force_field
+
+
+def _rdkit_molecule(smiles):
+    from rdkit import Chem, rdBase
+
+    with rdBase.BlockLogs():
+        rdmol = Chem.MolFromSmiles(smiles)
+    if rdmol is None:
+        raise ForceFieldError(f"{smiles!r} is not a SMILES that RDKit can read; an example is 'CCO' (ethanol)")
+    if any(atom.GetNumRadicalElectrons() for atom in rdmol.GetAtoms()):
+        raise ForceFieldError(f"{smiles!r} is a radical; the force fields describe closed-shell molecules only")
+    return Chem.AddHs(rdmol)
+
+
+def _why_untyped(rdmol, smiles, method):
+    """One sentence that names the first atom without parameters and what to do about it."""
+    from rdkit.Chem import rdForceFieldHelpers as helpers
+
+    advice = "leave this molecule out, or choose another teacher (uff, or any ASE calculator)"
+    for atom in rdmol.GetAtoms():
+        around = "".join(sorted(n.GetSymbol() for n in atom.GetNeighbors())) or "nothing"
+        properties = helpers.MMFFGetMoleculeProperties(rdmol)
+        untyped = properties is not None and properties.GetMMFFAtomType(atom.GetIdx()) == 0
+        if untyped or (properties is None and atom.GetAtomicNum() > 1):
+            where = f"atom {atom.GetIdx()} ({atom.GetSymbol()}, bonded to {around})"
+            return f"{method} has no parameters for {where} of {smiles!r}: {advice}"
+    return f"{method} has no parameters for {smiles!r}: {advice}"

@@ -1,0 +1,232 @@
+"""`Potential`: PaiNN plus what a bare network lacks: reference energies, a unit, and a memory of how it was made.
+
+E = Σ_i [ atomref(Z_i) + scale · local_energy_i ],   F_i = −∂E/∂R_i,   stress = (1/V) Σ_ij r_ij ⊗ ∂E/∂r_ij
+
+The energy depends on the structure only through the pair vectors r_ij = R_j − R_i.  So one derivative with
+respect to those, ∂E/∂r_ij, gives the forces *and* the stress.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase.data import atomic_numbers as number_of
+from ase.data import chemical_symbols
+from torch import nn
+
+from tpainn_lite.checks import check_labels
+from tpainn_lite.datasets import write_bytes
+from tpainn_lite.graph import collate, to_graphs, unpack
+from tpainn_lite.painn import MAX_ATOMIC_NUMBER, PaiNN
+
+FORMAT = 1  # of the weights file; raised when old readers would misread a new file
+
+
+class WeightsError(ValueError):
+    """A weights file is missing, damaged, or not one of ours; the message says what to do."""
+
+
+class Potential(nn.Module):
+    """A machine-learned interatomic potential: graph in; energy, forces and stress out.
+
+    Parameters
+    ----------
+    painn : PaiNN
+    atomref : dict {atomic number: eV}
+        Energy of one reference atom; its keys are the elements the potential knows.
+    scale : float
+        Energy in eV that the network's "1" stands for.
+    metadata : dict, optional
+        How it was made: level of theory, seed, training-set size, errors to expect.  Saved with the weights.
+    """
+
+    def __init__(self, painn, atomref, scale=1.0, metadata=None):
+        super().__init__()
+        self.painn, self.metadata = painn, dict(metadata or {})
+        self.register_buffer("scale", torch.tensor(float(scale), dtype=torch.float64))
+        self.register_buffer("atomref", torch.full((MAX_ATOMIC_NUMBER + 1,), torch.nan, dtype=torch.float64))
+        self.set_atomref(atomref)
+
+    @property
+    def cutoff(self):
+        """Å."""
+        return self.painn.cutoff
+
+    @property
+    def elements(self):
+        """Chemical symbols the potential was made for."""
+        return [chemical_symbols[z] for z in torch.nonzero(~self.atomref.isnan()).flatten().tolist()]
+
+    def set_atomref(self, atomref):
+        """Replace the reference energies ({atomic number: eV})."""
+        unknown = [z for z in atomref if not 1 <= z <= MAX_ATOMIC_NUMBER]
+        if unknown:
+            raise ValueError(f"atomic numbers {unknown} in atomref; 1 to {MAX_ATOMIC_NUMBER} are expected")
+        self.atomref.fill_(torch.nan)
+        for z, energy in atomref.items():
+            self.atomref[z] = energy
+
+    def forward(self, graph):
+        """Energy, forces and stress of a graph or of a batch of B graphs.
+
+        Returns
+        -------
+        dict
+            ``energy`` (B,) eV in float64, ``forces`` (N, 3) eV/Å, ``stress`` (B, 3, 3) eV/Å³ (0 for molecules) and
+            ``interaction_energy`` (B,) eV: the energy without the reference energies, in the network's precision.
+        """
+        idx_i, idx_j, batch, n_graphs = unpack(graph)
+        self._check_elements(graph.atomic_numbers)
+        with torch.enable_grad():
+            r_ij = graph.r_ij.detach().requires_grad_()  # (E, 3)
+            local = self.scale.to(r_ij.dtype) * self.painn(graph.atomic_numbers, r_ij, idx_i, idx_j)  # (N,) eV
+            (slope,) = torch.autograd.grad(local.sum(), r_ij, create_graph=self.training)  # (E, 3) ∂E/∂r_ij
+        forces = torch.zeros_like(slope[:1]).expand(len(local), 3)  # (N, 3)
+        forces = forces.index_add(0, idx_i, slope).index_add(0, idx_j, -slope)  # r_ij = R_j − R_i
+        interaction = local.new_zeros(n_graphs).index_add(0, batch, local)  # (B,)
+        reference = self.atomref.new_zeros(n_graphs).index_add(0, batch, self.atomref[graph.atomic_numbers])
+        return {
+            "energy": reference + interaction.double(),  # (B,)
+            "forces": forces,
+            "stress": _stress(r_ij.detach(), slope, batch[idx_i], graph.volume),  # (B, 3, 3)
+            "interaction_energy": interaction,
+        }
+
+    def predict(self, frames, batch_size=64):
+        """Energies and forces of a list of structures.
+
+        Returns
+        -------
+        (numpy.ndarray, list of numpy.ndarray)
+            Energies (n,) in eV, and forces, one (N, 3) array in eV/Å per structure.
+        """
+        was_training, energies, forces = self.training, [], []
+        self.eval()
+        graphs = to_graphs(frames, self.cutoff, self.dtype)
+        for k in range(0, len(graphs), batch_size):
+            chunk = graphs[k : k + batch_size]
+            output = self(collate(chunk).to(self.device))
+            energies.append(output["energy"].detach().cpu().numpy())
+            sizes = [graph.num_nodes for graph in chunk]
+            forces += [f.cpu().numpy() for f in output["forces"].detach().split(sizes)]
+        self.train(was_training)
+        return np.concatenate(energies), forces
+
+    @property
+    def dtype(self):
+        """torch.float32 or torch.float64, of the network's weights."""
+        return self.painn.filters.weight.dtype
+
+    @property
+    def device(self):
+        """Where the weights are."""
+        return self.painn.filters.weight.device
+
+    def save(self, path):
+        """Write weights and everything needed to use them to one ``.safetensors`` file, whole or not at all."""
+        from safetensors.torch import save
+
+        import tpainn_lite
+
+        painn = self.painn
+        configuration = {k: getattr(painn, k) for k in ("n_features", "n_interactions", "n_rbf", "cutoff")}
+        header = {"format": FORMAT, "version": tpainn_lite.__version__, "painn": configuration}
+        header["metadata"] = self.metadata
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        write_bytes(path, save(tensors, {"tpainn_lite": json.dumps(header)}))
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote; nothing in the file is ever executed.
+
+        Raises
+        ------
+        WeightsError
+            Missing, truncated or foreign file, or one from a newer version of the library.
+        """
+        header, tensors = _read_weights(Path(path))
+        potential = cls(PaiNN(**header["painn"]), {}, metadata=header["metadata"])
+        potential.to(tensors["painn.filters.weight"].dtype)
+        for name in ("scale", "atomref"):  # stay in float64 whatever the network's precision
+            setattr(potential, name, getattr(potential, name).double())
+        try:
+            potential.load_state_dict(tensors)
+        except RuntimeError as error:
+            raise WeightsError(f"{path}: the weights do not fit the network the file describes ({error})") from error
+        return potential.eval()
+
+    def _check_elements(self, atomic_numbers):
+        known = atomic_numbers.clamp(0, MAX_ATOMIC_NUMBER)
+        bad = self.atomref[known].isnan() | (known != atomic_numbers)
+        if bad.any():
+            strangers = sorted({chemical_symbols[z] for z in atomic_numbers[bad].tolist()})
+            raise ValueError(
+                f"the potential was not made for {', '.join(strangers)}; it knows {', '.join(self.elements)}. "
+                "Train one on data that contains every element you need"
+            )
+
+
+def fit_atomref(frames, predicted=0.0):
+    """Reference energies in closed form: least squares of (energy − predicted) on the composition.
+
+    Parameters
+    ----------
+    frames : list of labelled ase.Atoms
+        The training set, and nothing else.
+    predicted : float or numpy.ndarray (n,)
+        What another model already says of these frames, in eV.
+
+    Returns
+    -------
+    dict {atomic number: eV}
+        Where the composition cannot tell the elements apart (pure water: two H for each O, always), the smallest
+        energies that fit: their sum over a molecule is right, their parts mean nothing.
+
+    >>> from tpainn_lite import load_molecules
+    >>> sorted(fit_atomref(load_molecules("train")))
+    [1, 6, 7, 8, 9]
+    """
+    check_labels(frames, need=("energy",))
+    target = np.array([atoms.get_potential_energy() for atoms in frames]) - predicted  # (n,)
+    elements = sorted({int(z) for atoms in frames for z in atoms.numbers})
+    counts = np.array([[(atoms.numbers == z).sum() for z in elements] for atoms in frames], dtype=float)
+    solution, *_ = np.linalg.lstsq(counts, target, rcond=1e-8)
+    return dict(zip(elements, solution.tolist(), strict=True))
+
+
+def element_numbers(symbols):
+    """['H', 'O'] to [1, 8], with a clear error for what is no element."""
+    unknown = [symbol for symbol in symbols if symbol not in number_of]
+    if unknown:
+        raise ValueError(f"{unknown} are not chemical symbols; something like ['H', 'C', 'O'] is expected")
+    return [number_of[symbol] for symbol in symbols]
+
+
+def _stress(r_ij, slope, pair_batch, volume):
+    """(1/V) Σ_ij r_ij ⊗ ∂E/∂r_ij per structure (B, 3, 3); zero where there is no volume."""
+    virial = torch.zeros(len(volume), 3, 3, dtype=slope.dtype, device=slope.device)
+    virial = virial.index_add(0, pair_batch, r_ij.unsqueeze(2) * slope.unsqueeze(1))  # (B, 3, 3) eV
+    periodic = (volume > 0).view(-1, 1, 1)
+    return torch.where(periodic, virial / volume.clamp(min=1e-6).view(-1, 1, 1), torch.zeros_like(virial))
+
+
+def _read_weights(path):
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        raise WeightsError(f"no weights file {path}; make one with potential.save(path)")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("tpainn_lite", "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is damaged, truncated or no safetensors file ({error}); get it again") from error
+    if header is None:
+        raise WeightsError(f"{path} holds weights of another program; a file written by Potential.save is expected")
+    if header["format"] > FORMAT:
+        raise WeightsError(
+            f"{path} was written by tpainn_lite {header['version']} in format {header['format']}; this version reads "
+            f"up to {FORMAT}: upgrade tpainn_lite"
+        )
+    return header, tensors
