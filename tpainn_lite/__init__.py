@@ -1,2 +1,52 @@
-"""tpainn_lite: learn, see and use transfer learning for machine-learned interatomic potentials."""
+"""tpainn_lite: learn, see and use transfer learning for machine-learned interatomic potentials.
+
+    classical labels ─▶ pretrain ─▶ few DFT labels ─▶ autotune ─▶ a potential to run MD with
+
+Units are ASE's, everywhere: eV, Å, amu, K; forces eV/Å, stress eV/Å³ (ASE's sign); times in fs.
+Nothing heavy loads before it is used.
+"""
+
+from importlib import import_module
+
 __version__ = "0.1.0"
+
+_HOME = {  # public name: its module
+    "molecule": "forcefields",
+    "mmff94": "forcefields",
+    "uff": "forcefields",
+    "PySCFCalculator": "dft",
+    "label": "sampling",
+    "normal_mode_frames": "sampling",
+    "thermal_frames": "sampling",
+    "load_molecules": "datasets",
+    "molecule_list": "datasets",
+    "read_frames": "datasets",
+    "write_frames": "datasets",
+    "split_by_molecule": "datasets",
+    "to_graph": "graph",
+    "PaiNN": "painn",
+    "Potential": "potential",
+    "pretrain": "transfer",
+    "autotune": "transfer",
+    "train_from_scratch": "transfer",
+    "PotentialCalculator": "calculator",
+    "run_md": "md",
+    "errors": "observables",
+    "energy_drift": "observables",
+    "view": "viewer",
+    "view_side_by_side": "viewer",
+}
+_MODULES = {*_HOME.values(), "checks", "plots", "teach", "training"}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name):
+    if name in _HOME:
+        return getattr(import_module(f"tpainn_lite.{_HOME[name]}"), name)
+    if name in _MODULES:
+        return import_module(f"tpainn_lite.{name}")
+    raise AttributeError(f"tpainn_lite has no {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__():
+    return sorted({*globals(), *__all__, *_MODULES})

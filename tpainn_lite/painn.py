@@ -10,7 +10,7 @@ part of the energy.
 | s_i         | ``s``    | (N, F)       | scalar features                                     |
 | v_i         | ``v``    | (N, 3, F)    | vector features; features last, so that a Linear mixes features and never x, y, z |
 | r_ij        | ``r_ij`` | (E, 3)       | from atom i to its neighbour j, Å                   |
-| W(r_ij)     | ``W``    | (E, 3F)      | filters: how much of each feature passes at distance d_ij |
+| W(d_ij)     | ``W``    | (E, 3F)      | filters: how much of each feature passes at distance d_ij |
 | φ, a        | ``phi``, ``a`` | (N, 3F) | small networks of each atom's scalars               |
 """
 
@@ -49,22 +49,31 @@ class Interaction(nn.Module):
     """The message block: what atom i hears from its neighbours j (paper, Eqs. 7 and 8; Fig. 2b).
 
     Δs_i = Σ_j φ_s(s_j) ∘ W_s(d_ij)
-    Δv_i = Σ_j φ_r(s_j) ∘ W_r(d_ij) r_ij/d_ij  +  Σ_j v_j ∘ φ_v(s_j) ∘ W_v(d_ij)
+    Δv_i = Σ_j φ_r(s_j) ∘ W_r(d_ij) r_ij/d_ij  +  Σ_j φ_v(s_j) ∘ W_v(d_ij) ∘ v_j
+
+    In the first round no atom has vectors yet (v is None), and the last sum and its parameters are not there.
     """
 
-    def __init__(self, n_features):
+    def __init__(self, n_features, n_rbf, first=False):
         super().__init__()
+        n_messages = 2 if first else 3
         self.phi = nn.Sequential(
-            nn.Linear(n_features, n_features), nn.SiLU(), nn.Linear(n_features, 3 * n_features)
+            nn.Linear(n_features, n_features), nn.SiLU(), nn.Linear(n_features, n_messages * n_features)
         )
+        self.W = nn.Linear(n_rbf + 1, n_messages * n_features, bias=False)
 
-    def forward(self, s, v, W, dir_ij, idx_i, idx_j):
+    def forward(self, s, v, basis, dir_ij, idx_i, idx_j):
         """(s (N, F), v (N, 3, F)) after hearing from the neighbours."""
-        message = self.phi(s).index_select(0, idx_j) * W  # (E, 3F)
-        to_s, along_r, along_v = message.chunk(3, dim=-1)  # 3 × (E, F)
-        to_v = along_r.unsqueeze(1) * dir_ij.unsqueeze(-1)  # (E, 3, F)
-        to_v = to_v + along_v.unsqueeze(1) * v.index_select(0, idx_j)  # (E, 3, F)
-        return s.index_add(0, idx_i, to_s), v.index_add(0, idx_i, to_v)  # (N, F), (N, 3, F)
+        message = self.phi(s).index_select(0, idx_j) * self.W(basis)  # (E, 3F)
+        to_s, along_r, *along_v = message.split(s.shape[-1], dim=-1)  # 3 × (E, F)
+        v_new = []
+        for axis in range(3):  # x, y, z one after the other: smaller arrays, which stay in the processor's cache
+            to_v = along_r * dir_ij[:, axis, None]  # (E, F)
+            v_i = torch.zeros_like(s) if v is None else v[:, axis]  # (N, F)
+            if v is not None:
+                to_v = to_v + along_v[0] * v_i.index_select(0, idx_j)  # (E, F)
+            v_new.append(v_i.index_add(0, idx_i, to_v))  # (N, F)
+        return s.index_add(0, idx_i, to_s), torch.stack(v_new, dim=1)  # (N, F), (N, 3, F)
 
 
 class Mixing(nn.Module):
@@ -111,8 +120,7 @@ class PaiNN(nn.Module):
         self.n_features, self.n_interactions, self.n_rbf, self.cutoff = n_features, n_interactions, n_rbf, cutoff
         self.embedding = nn.Embedding(MAX_ATOMIC_NUMBER + 1, n_features, padding_idx=0)
         self.radial_basis = RadialBasis(n_rbf, cutoff)
-        self.filters = nn.Linear(n_rbf, n_interactions * 3 * n_features)  # the filters of all interactions at once
-        self.interactions = nn.ModuleList(Interaction(n_features) for _ in range(n_interactions))
+        self.interactions = nn.ModuleList(Interaction(n_features, n_rbf, first=k == 0) for k in range(n_interactions))
         self.mixings = nn.ModuleList(Mixing(n_features) for _ in range(n_interactions))
         self.readout = nn.Sequential(
             nn.Linear(n_features, n_features // 2), nn.SiLU(), nn.Linear(n_features // 2, 1)
@@ -122,12 +130,12 @@ class PaiNN(nn.Module):
         """The scalar and vector features of each atom after the last mixing, (N, F) and (N, 3, F)."""
         d_ij = torch.linalg.vector_norm(r_ij, dim=-1)  # (E,)
         dir_ij = r_ij / d_ij.unsqueeze(-1)  # (E, 3)
-        W = self.filters(self.radial_basis(d_ij)) * cosine_cutoff(d_ij, self.cutoff).unsqueeze(-1)  # (E, 3LF)
-        s = self.embedding(atomic_numbers)  # (N, F)
-        v = s.new_zeros(len(s), 3, self.n_features)  # (N, 3, F)
-        filters = W.chunk(self.n_interactions, dim=-1)  # L × (E, 3F)
-        for interaction, mixing, W_l in zip(self.interactions, self.mixings, filters, strict=True):
-            s, v = interaction(s, v, W_l, dir_ij, idx_i, idx_j)
+        fade = cosine_cutoff(d_ij, self.cutoff).unsqueeze(-1)  # (E, 1)
+        # W(d) = (linear(radial basis) + bias) · fade: the faded basis, with the fade itself in place of the bias
+        basis = torch.cat([self.radial_basis(d_ij) * fade, fade], dim=-1)  # (E, n_rbf + 1)
+        s, v = self.embedding(atomic_numbers), None  # (N, F)
+        for interaction, mixing in zip(self.interactions, self.mixings, strict=True):
+            s, v = interaction(s, v, basis, dir_ij, idx_i, idx_j)
             s, v = mixing(s, v)
         return s, v
 

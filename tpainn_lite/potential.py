@@ -116,12 +116,12 @@ class Potential(nn.Module):
     @property
     def dtype(self):
         """torch.float32 or torch.float64, of the network's weights."""
-        return self.painn.filters.weight.dtype
+        return self.painn.embedding.weight.dtype
 
     @property
     def device(self):
         """Where the weights are."""
-        return self.painn.filters.weight.device
+        return self.painn.embedding.weight.device
 
     def save(self, path):
         """Write weights and everything needed to use them to one ``.safetensors`` file, whole or not at all."""
@@ -147,7 +147,7 @@ class Potential(nn.Module):
         """
         header, tensors = _read_weights(Path(path))
         potential = cls(PaiNN(**header["painn"]), {}, metadata=header["metadata"])
-        potential.to(tensors["painn.filters.weight"].dtype)
+        potential.to(tensors["painn.embedding.weight"].dtype)
         for name in ("scale", "atomref"):  # stay in float64 whatever the network's precision
             setattr(potential, name, getattr(potential, name).double())
         try:

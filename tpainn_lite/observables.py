@@ -1,0 +1,106 @@
+"""Numbers that judge a potential: arrays in, numbers out."""
+
+import numpy as np
+
+
+def energy_mae(predicted, reference, n_atoms=None):
+    """Mean absolute energy error.
+
+    Parameters
+    ----------
+    predicted, reference : array (n,)
+        eV.
+    n_atoms : array (n,), optional
+        Then the error is per atom.
+
+    Returns
+    -------
+    float
+        meV, or meV/atom.
+    """
+    error = np.abs(_pair(predicted, reference))
+    return float(1e3 * np.mean(error if n_atoms is None else error / np.asarray(n_atoms)))
+
+
+def force_mae(predicted, reference):
+    """Mean absolute error over all force components, in meV/Å, of two lists of (N, 3) arrays in eV/Å.
+
+    >>> force_mae([[[0.0, 0.0, 0.3]]], [[[0.0, 0.0, 0.0]]])
+    100.0
+    """
+    return float(1e3 * np.mean(np.abs(_pair(_flat(predicted), _flat(reference)))))
+
+
+def errors(potential, frames):
+    """Errors of a potential (or of any ASE calculator) against the labels of these frames.
+
+    Energies are compared after the best constant shift per element has been taken out for a calculator (a force
+    field's zero is not DFT's); a `Potential` is taken at its word.
+
+    Returns
+    -------
+    dict
+        ``energy_mae`` in meV/atom, ``force_mae`` in meV/Å.
+    """
+    reference = np.array([atoms.get_potential_energy() for atoms in frames])
+    forces = [atoms.get_forces() for atoms in frames]
+    sizes = np.array([len(atoms) for atoms in frames])
+    if hasattr(potential, "predict"):
+        energy, predicted = potential.predict(frames)
+    else:
+        energy, predicted = _calculate(potential, frames)
+        energy = energy + _composition_fit(frames, reference - energy)
+    return {"energy_mae": energy_mae(energy, reference, sizes), "force_mae": force_mae(predicted, forces)}
+
+
+def energy_drift(times, energies, n_atoms):
+    """Slope of the total energy of an NVE run, in meV per atom and ps, by least squares.
+
+    Parameters
+    ----------
+    times : array (n,)
+        fs.
+    energies : array (n,)
+        Total energies in eV.
+    """
+    if len(times) < 2:
+        raise ValueError(f"{len(times)} points have no slope; at least 2 are expected")
+    slope = np.polyfit(np.asarray(times, float), np.asarray(energies, float), 1)[0]  # eV/fs
+    return float(slope * 1e3 * 1e3 / n_atoms)
+
+
+def block_average(values, n_blocks=5):
+    """Mean of a correlated series, and its standard error from the scatter of block means.
+
+    Returns
+    -------
+    (float, float)
+    """
+    values = np.asarray(values, float)
+    if n_blocks < 2 or len(values) < n_blocks:
+        raise ValueError(f"{len(values)} values cannot be cut into {n_blocks} blocks; at least 2 blocks of 1 are needed")
+    means = np.array([block.mean() for block in np.array_split(values, n_blocks)])
+    return float(values.mean()), float(means.std(ddof=1) / np.sqrt(n_blocks))
+
+
+def _calculate(calculator, frames):
+    copies = [atoms.copy() for atoms in frames]
+    energy = np.array([calculator.get_potential_energy(atoms) for atoms in copies])
+    return energy, [calculator.get_forces(atoms).copy() for atoms in copies]
+
+
+def _composition_fit(frames, residual):
+    elements = sorted({z for atoms in frames for z in atoms.numbers.tolist()})
+    counts = np.array([[(atoms.numbers == z).sum() for z in elements] for atoms in frames], dtype=float)
+    return counts @ np.linalg.lstsq(counts, residual, rcond=1e-8)[0]
+
+
+def _flat(arrays):
+    return np.concatenate([np.ravel(a) for a in arrays])
+
+
+def _pair(predicted, reference):
+    predicted, reference = np.asarray(predicted, float), np.asarray(reference, float)
+    if predicted.shape != reference.shape or predicted.size == 0:
+        raise ValueError(f"shapes {predicted.shape} and {reference.shape}: two equal, non-empty ones are expected")
+    return predicted - reference
