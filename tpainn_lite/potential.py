@@ -82,7 +82,7 @@ class Potential(nn.Module):
             r_ij = graph.r_ij.detach().requires_grad_()  # (E, 3)
             local = self.scale.to(r_ij.dtype) * self.painn(graph.atomic_numbers, r_ij, idx_i, idx_j)  # (N,) eV
             (slope,) = torch.autograd.grad(local.sum(), r_ij, create_graph=self.training)  # (E, 3) ∂E/∂r_ij
-        forces = torch.zeros_like(slope[:1]).expand(len(local), 3)  # (N, 3)
+        forces = slope.new_zeros(len(local), 3)  # (N, 3)
         forces = forces.index_add(0, idx_i, slope).index_add(0, idx_j, -slope)  # r_ij = R_j − R_i
         interaction = local.new_zeros(n_graphs).index_add(0, batch, local)  # (B,)
         reference = self.atomref.new_zeros(n_graphs).index_add(0, batch, self.atomref[graph.atomic_numbers])
