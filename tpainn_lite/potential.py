@@ -146,13 +146,13 @@ class Potential(nn.Module):
             Missing, truncated or foreign file, or one from a newer version of the library.
         """
         header, tensors = _read_weights(Path(path))
-        potential = cls(PaiNN(**header["painn"]), {}, metadata=header["metadata"])
-        potential.to(tensors["painn.embedding.weight"].dtype)
-        for name in ("scale", "atomref"):  # stay in float64 whatever the network's precision
-            setattr(potential, name, getattr(potential, name).double())
         try:
+            potential = cls(PaiNN(**header["painn"]), {}, metadata=header["metadata"])
+            potential.to(tensors["painn.embedding.weight"].dtype)
+            for name in ("scale", "atomref"):  # stay in float64 whatever the network's precision
+                setattr(potential, name, getattr(potential, name).double())
             potential.load_state_dict(tensors)
-        except RuntimeError as error:
+        except (KeyError, TypeError, RuntimeError) as error:
             raise WeightsError(f"{path}: the weights do not fit the network the file describes ({error})") from error
         return potential.eval()
 
