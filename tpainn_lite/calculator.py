@@ -34,11 +34,13 @@ class PotentialCalculator(Calculator):
 
     def __init__(self, potential, skin=SKIN):
         super().__init__()
-        from vesin import NeighborList
-
-        self.potential = potential.eval()
-        self._pairs = NeighborList(cutoff=potential.cutoff, full_list=True, sorted=True, skin=skin)
+        self.potential, self.skin = potential.eval(), skin
+        self._pairs = None  # vesin's neighbour list, made at the first step
         self._seen = None  # (numbers, cell, pbc) the structure check was last made for
+
+    def __getstate__(self):
+        """vesin's neighbour lists cannot be pickled; a copy makes its own."""
+        return {**self.__dict__, "_pairs": None}
 
     @property
     def level(self):
@@ -60,6 +62,10 @@ class PotentialCalculator(Calculator):
     def _graph(self, atoms):
         if not np.isfinite(atoms.positions).all():
             raise ValueError("a position is not a finite number: the run has exploded; use a shorter timestep")
+        if self._pairs is None:
+            from vesin import NeighborList
+
+            self._pairs = NeighborList(cutoff=self.potential.cutoff, full_list=True, sorted=True, skin=self.skin)
         idx_i, idx_j, r_ij = self._pairs.compute(atoms.positions, atoms.cell.array, atoms.pbc, "ijD")
         dtype, device = self.potential.dtype, self.potential.device
         return Data(

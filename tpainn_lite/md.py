@@ -8,7 +8,7 @@ from ase import units
 from ase.data import covalent_radii
 from ase.io import Trajectory
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary, ZeroRotation
+from ase.md.velocitydistribution import Stationary, ZeroRotation, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
 from tpainn_lite.checks import check_structure
@@ -82,17 +82,15 @@ def run_md(
     check_structure(atoms)
     work, rng = atoms.copy(), np.random.default_rng(seed)
     work.calc = calculator
-    MaxwellBoltzmannDistribution(work, temperature_K=temperature, rng=rng)
-    Stationary(work)
-    if not work.pbc.any():
-        ZeroRotation(work)
+    thermalize_momenta(work, temperature, rng=rng)
+    _stop_drifting_and_turning(work)
     dynamics = _integrator(work, ensemble, temperature, timestep, rng)
     writer = Trajectory(str(Path(path)), "w") if path else None
     bonds = _bonds(work) if stop_when_broken else None
     try:
         return _run(work, dynamics, n_steps, every, timestep, temperature, bonds, writer, progress)
     finally:
-        if writer:
+        if writer is not None:
             writer.close()
 
 
@@ -118,6 +116,14 @@ def _run(work, dynamics, n_steps, every, timestep, temperature, bonds, writer, p
     return run
 
 
+def _stop_drifting_and_turning(work):
+    if len(work) > 1:  # one atom is left its velocity
+        Stationary(work)
+        if not work.pbc.any():
+            with np.errstate(divide="ignore", invalid="ignore"):  # a linear molecule has no inertia about its axis
+                ZeroRotation(work)
+
+
 def _integrator(work, ensemble, temperature, timestep, rng):
     if ensemble == "nve":
         return VelocityVerlet(work, timestep * units.fs)
@@ -132,7 +138,7 @@ def _record(run, work, time, writer):
     run.temperature.append(float(work.get_temperature()))
     run.potential_energy.append(float(work.get_potential_energy()))
     run.total_energy.append(float(work.get_total_energy()))
-    if writer:
+    if writer is not None:  # an empty trajectory counts as False
         writer.write(work)
 
 

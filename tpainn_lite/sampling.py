@@ -16,7 +16,7 @@ from ase import Atoms, units
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.md.langevin import Langevin
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+from ase.md.velocitydistribution import thermalize_momenta
 
 from tpainn_lite.checks import check_structure
 
@@ -107,7 +107,7 @@ def thermal_frames(atoms, calculator, temperature, n_frames, seed=0, spacing=50.
     temperatures = np.sort(_temperatures(temperature, n_frames, rng))
     work = atoms.copy()
     work.calc = calculator
-    MaxwellBoltzmannDistribution(work, temperature_K=temperatures[0], rng=rng)
+    thermalize_momenta(work, temperatures[0], rng=rng)
     dynamics = Langevin(work, timestep * units.fs, temperature_K=temperatures[0], **FRICTION, rng=rng)
     dynamics.run(int(200 / timestep))
     frames = []
