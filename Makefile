@@ -1,0 +1,84 @@
+# tpainn_lite: `make lab` opens the course; `make` alone lists what else there is.
+PYTHON      ?= python3
+TORCH       ?= cpu
+CONSTRAINTS ?= constraints.txt
+
+py    := .venv/bin/python
+ready := .venv/.ready
+pins  := $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+torch := torch$(if $(CONSTRAINTS),==$(shell sed -n 's/^torch==//p' $(CONSTRAINTS) /dev/null))
+
+# On Linux pip's plain torch brings several GB of CUDA packages, so the CPU build is looked for first: where pip looks
+# anyway, then with uv, which knows where PyTorch keeps it. TORCH=any takes whatever pip takes.
+define torch_for_cpu
+$(py) -m pip install $(pins) "$(torch)+cpu" 2>/dev/null || { \
+  echo "pip finds no CPU build of $(torch); trying uv ..."; \
+  $(py) -m pip install --quiet uv && \
+  $(py) -m uv pip install --python $(py) --torch-backend=cpu $(pins) "$(torch)"; \
+} || { \
+  printf '%s\n' "No CPU build of $(torch) was found. Two ways on:" \
+    "  make $(goal) TORCH=any            whatever pip takes: on Linux with CUDA, several GB" \
+    "  make $(goal) TORCH='<pip args>'   for example a wheel you have: TORCH=./torch-2.13.0-....whl"; \
+  exit 1; }
+endef
+goal := $(or $(firstword $(MAKECMDGOALS)),lab)
+
+ifeq ($(TORCH)$(shell uname -s),cpuLinux)
+install_torch = $(torch_for_cpu)
+else ifneq ($(filter cpu any,$(TORCH)),)
+install_torch = $(py) -m pip install $(pins) "$(torch)"
+else
+install_torch = $(py) -m pip install $(pins) $(TORCH)
+endif
+
+# Jupyter wants to be told when it runs as root, as in a container.
+as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.DEFAULT_GOAL := help
+.PHONY: help lab tour test test-browser lint format env clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
+	@echo "Options: PYTHON=python3.12 (any >= 3.11)   TORCH=any (also CUDA builds)   CONSTRAINTS= (newest versions)"
+
+lab: $(ready)  ## install what is missing, then open the course in JupyterLab
+	$(py) -m jupyterlab $(as_root) --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb
+
+tour: $(ready)  ## run the tour without a browser: build/tour.html and its table of results
+	$(py) docs/build_page.py notebooks/00_tour.ipynb build/tour.html
+
+test: lint  ## lint, unit and physics tests, and every notebook from top to bottom
+	$(py) -m pytest --nbmake --nbmake-timeout=300 tests notebooks
+
+test-browser: $(ready)  ## run every notebook in JupyterLab in a headless Chromium and look at the pictures
+	@command -v chromium >/dev/null || { echo "No chromium here. On Debian: apt-get install chromium"; exit 1; }
+	@$(py) -c "import playwright" 2>/dev/null || $(py) -m pip install $(pins) playwright
+	$(py) tests/browser/check_notebooks.py
+
+lint: $(ready)  ## ruff, notebooks too
+	$(py) -m ruff check .
+	$(py) -m ruff format --check .
+
+format: $(ready)  ## ruff's fixes and layout; outputs of notebooks stripped
+	$(py) -m ruff check --fix .
+	$(py) -m ruff format .
+	$(py) -m jupyter nbconvert --log-level=WARN --clear-output --inplace notebooks/*.ipynb
+
+env: $(ready)  ## the environment in .venv and nothing else (`rm -r .venv` to start afresh)
+
+clean:  ## remove what was built, keep .venv
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -r {} +
+
+$(ready): pyproject.toml $(CONSTRAINTS)
+	@$(py) -m pip --version >/dev/null 2>&1 || { \
+	  $(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
+	    echo "tpainn_lite needs Python 3.11 or newer; PYTHON=$(PYTHON) is: `$(PYTHON) --version 2>&1`"; \
+	    echo "Name another one, for example: make $(goal) PYTHON=python3.12"; exit 1; }; \
+	  echo "Making .venv: once, some minutes, about 2 GB on disk."; \
+	  $(PYTHON) -m venv .venv || { \
+	    echo "No environment could be made. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; }
+	@echo "PyTorch first ..."
+	@$(install_torch)
+	$(py) -m pip install $(pins) -e ".[dev,dft]"
+	@touch $@
