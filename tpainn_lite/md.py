@@ -127,7 +127,8 @@ def _stop_drifting_and_turning(work):
 def _integrator(work, ensemble, temperature, timestep, rng):
     if ensemble == "nve":
         return VelocityVerlet(work, timestep * units.fs)
-    return Langevin(work, timestep * units.fs, temperature_K=temperature, friction=0.01 / units.fs, fixcm=False, rng=rng)
+    friction = 0.01 / units.fs
+    return Langevin(work, timestep * units.fs, temperature_K=temperature, friction=friction, fixcm=False, rng=rng)
 
 
 def _record(run, work, time, writer):

@@ -9,10 +9,11 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from ase import Atoms, units
+from ase import units
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.md.langevin import Langevin
@@ -202,10 +203,8 @@ def _single_point(atoms, calculator):
         energy = float(calculator.get_potential_energy(atoms))
         result = {"energy": energy, "forces": np.array(calculator.get_forces(atoms))}
         if atoms.pbc.all():
-            try:
+            with suppress(PropertyNotImplementedError, NotImplementedError):
                 result["stress"] = np.array(calculator.get_stress(atoms))
-            except (PropertyNotImplementedError, NotImplementedError):
-                pass
         if not all(np.isfinite(value).all() for value in result.values()):
             raise ValueError("the calculator returned a number that is not finite")
     except Exception as error:  # noqa: BLE001  one bad frame must not end a long run; it is reported
@@ -231,25 +230,35 @@ def _read_journal(path, frames, level):
     path, done = Path(path), {}
     if not path.exists():
         return done
-    index_of = {_identity(frame, i): i for i, frame in enumerate(frames)}
-    lines = path.read_bytes().split(b"\n")
-    if lines[-1]:  # the process died while writing this line
-        path.write_bytes(b"".join(line + b"\n" for line in lines[:-1]))
-    for line in lines[:-1]:
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    if end < len(content):  # the process died while writing the last line
+        os.truncate(path, end)
+    places = {}
+    for i, frame in enumerate(frames):
+        places.setdefault(_identity(frame, i), []).append(i)
+    for line in content[:end].splitlines():
         row = json.loads(line)
-        index = index_of.get(row["id"])
-        if index is None or row["level"] != level:
-            continue
-        positions = np.array(row["positions"])
-        if positions.shape == frames[index].positions.shape and np.allclose(positions, frames[index].positions):
-            done[index] = {k: np.array(row[k]) for k in ("energy", "forces", "stress") if k in row}
-            done[index]["energy"] = float(done[index]["energy"])
+        same = [i for i in places.get(row["id"], ()) if i not in done and _is_about(row, frames[i])]
+        if same and row["level"] == level:
+            done[same[0]] = {k: np.array(row[k]) for k in ("energy", "forces", "stress") if k in row}
+            done[same[0]]["energy"] = float(row["energy"])
     return done
 
 
+def _structure(atoms):
+    return {"numbers": atoms.numbers, "positions": atoms.positions, "cell": atoms.cell.array, "pbc": atoms.pbc}
+
+
+def _is_about(row, atoms):
+    """Whether a line of the journal belongs to this structure; lines of early versions hold positions only."""
+    pairs = [(np.array(row.get(key, value)), value) for key, value in _structure(atoms).items()]
+    return all(kept.shape == value.shape and np.allclose(kept, value, rtol=0, atol=1e-6) for kept, value in pairs)
+
+
 def _append_journal(path, atoms, index, result, level):
-    row = {"id": _identity(atoms, index), "level": level, "positions": atoms.positions.tolist()}
-    row |= {key: np.asarray(value).tolist() for key, value in result.items()}
+    row = {"id": _identity(atoms, index), "level": level}
+    row |= {key: np.asarray(value).tolist() for key, value in {**_structure(atoms), **result}.items()}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as journal:
         journal.write(json.dumps(row) + "\n")
