@@ -97,6 +97,8 @@ def read_frames(path, labelled=True):
     try:
         raw = path.read_bytes()
         text = lzma.decompress(raw).decode() if path.suffix == ".xz" else raw.decode()
+        if text and not text.endswith("\n"):
+            raise EOFError("the last line does not end")
         frames = read(io.StringIO(text), index=":", format="extxyz")
     except FileNotFoundError:
         raise DatasetError(f"no file {path}; expected an extended XYZ file") from None
@@ -138,9 +140,10 @@ def split_by_molecule(frames, fractions=(0.8, 0.1, 0.1), seed=0):
     if len(molecules) < len(fractions):
         raise DatasetError(f"{len(molecules)} molecules cannot be split into {len(fractions)} parts; add molecules")
     np.random.default_rng(seed).shuffle(molecules)
-    ends = np.round(np.cumsum(fractions) / np.sum(fractions) * len(molecules)).astype(int)
-    ends = np.maximum(ends, np.arange(1, len(fractions) + 1))
-    part_of = {molecule: int(np.searchsorted(ends, i, side="right")) for i, molecule in enumerate(molecules)}
+    ends, wanted = [0], np.round(np.cumsum(fractions) / np.sum(fractions) * len(molecules))
+    for k in range(len(fractions)):  # at least one for each part, those still to come included
+        ends.append(int(np.clip(wanted[k], ends[-1] + 1, len(molecules) - len(fractions) + 1 + k)))
+    part_of = {molecule: int(np.searchsorted(ends, i, side="right")) - 1 for i, molecule in enumerate(molecules)}
     return tuple([f for f, k in zip(frames, key, strict=True) if part_of[k] == p] for p in range(len(fractions)))
 
 
@@ -169,10 +172,11 @@ def sha256(path):
 def _shipped(name):
     """Path of a shipped file, after comparing its checksum with ``data/SHA256SUMS``."""
     folder = data_folder()
+    for needed in ("SHA256SUMS", name):
+        if not (folder / needed).exists():
+            raise DatasetError(f"data/{needed} is missing; restore it with: git checkout -- data/{needed}")
     sums = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
     path = folder / name
-    if not path.exists():
-        raise DatasetError(f"data/{name} is missing; restore it with: git checkout -- data/{name}")
     if sums.get(name) != sha256(path):
         raise DatasetError(
             f"data/{name} is not the file that was shipped (its checksum differs); restore it with: "
