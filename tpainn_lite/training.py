@@ -9,6 +9,7 @@ exponential moving average (EMA).
 """
 
 import math
+import signal
 import time
 import warnings
 from copy import deepcopy
@@ -83,8 +84,11 @@ def fit(
         The loss is no longer finite.
     """
     check_labels(train)
-    if steps < 1 or batch_size < 1:
-        raise ValueError(f"steps is {steps} and batch_size {batch_size}; at least 1 of each is expected")
+    if valid:
+        check_labels(valid)
+    if min(steps, batch_size, check_every) < 1:
+        sizes = f"steps is {steps}, batch_size {batch_size}, check_every {check_every}"
+        raise ValueError(f"{sizes}; at least 1 of each is expected")
     graphs = _training_graphs(potential, train)
     valid_graphs = _training_graphs(potential, valid) if valid else None
     module = _Module(
@@ -98,11 +102,11 @@ def fit(
     if checkpoint is not None:
         callbacks.append(ModelCheckpoint(checkpoint, filename="last", enable_version_counter=False))
         resume_from = _existing(Path(checkpoint) / "last.ckpt")
-    trainer = _trainer(callbacks, math.ceil(steps / check_every), accelerator)
     module.train()
     with warnings.catch_warnings():
         _ignore_lightning_advice()
-        trainer.fit(module, ckpt_path=resume_from, weights_only=False if resume_from else None)
+        trainer = _trainer(callbacks, math.ceil(steps / check_every), accelerator)
+        _fit_until_interrupted(trainer, module, resume_from)
     module.keep_best()
     potential.cpu().eval()
     return module.history
@@ -117,7 +121,8 @@ class _Module(pl.LightningModule):
     ):  # fmt: skip
         super().__init__()
         self.potential, self.graphs, self.valid_graphs = potential, graphs, valid_graphs
-        self.steps, self.batch_size, self.learning_rate, self.weight_decay = steps, batch_size, learning_rate, weight_decay
+        self.steps, self.batch_size = steps, batch_size
+        self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.energy_weight, self.force_weight = energy_weight, force_weight
         self.check_every, self.seed, self.watch = check_every, seed, watch
         self.history, self.best, self.losses, self.started = [], None, [], time.perf_counter()
@@ -147,8 +152,8 @@ class _Module(pl.LightningModule):
         self.losses.clear()
         if self.valid_graphs:
             row |= self._errors()
-            if self.best is None or row["force_mae"] < self.best[0]:
-                self.best = (row["force_mae"], deepcopy(self.potential.state_dict()))
+        if not self.valid_graphs or self.best is None or row["force_mae"] < self.best[0]:
+            self.best = (row.get("force_mae"), deepcopy(self.potential.state_dict()))
         self.history.append(row)
         if self.watch:
             self.watch(self.history)
@@ -167,13 +172,13 @@ class _Module(pl.LightningModule):
         return {"energy_mae": 1e3 * torch.cat(energy).mean().item(), "force_mae": 1e3 * force / n_components}
 
     def keep_best(self):
-        """Give the potential its best weights back (where there was a ``valid``)."""
+        """Give the potential its best weights back (without a ``valid``: those of the last check)."""
         if self.best is not None:
             self.potential.load_state_dict(self.best[1])
 
     def train_dataloader(self):
         batches = _batches(len(self.graphs), self.batch_size, self.current_epoch, self._epoch_steps(), self.seed)
-        return DataLoader(_Batches(self.graphs, batches), batch_size=None)
+        return DataLoader(_Batches(self.graphs, batches), batch_size=None, generator=torch.Generator())
 
     def _epoch_steps(self):
         return min(self.check_every, self.steps - self.current_epoch * self.check_every)
@@ -186,6 +191,10 @@ class _Module(pl.LightningModule):
     def _learning_rate_factor(self, step):
         done = (step + 1) / (self.steps + 1)
         return done / WARMUP if done < WARMUP else 0.5 * (1 + math.cos(math.pi * (done - WARMUP) / (1 - WARMUP)))
+
+    def __getstate__(self):
+        """What Lightning copies for the averaged weights: not the data, not the watcher."""
+        return {**super().__getstate__(), "graphs": None, "valid_graphs": None, "watch": None}
 
     def on_save_checkpoint(self, checkpoint):
         checkpoint["history"], checkpoint["best"] = self.history, self.best
@@ -244,6 +253,9 @@ def _training_graphs(potential, frames):
         reference = potential.atomref[graph.atomic_numbers].sum()
         graph.target = (graph.energy - reference).to(potential.dtype)
         graph.forces = graph.forces.to(potential.dtype)
+        for key in ("energy", "stress"):  # some frames may have a stress and some not; a batch wants all alike
+            if key in graph:
+                del graph[key]
     return graphs
 
 
@@ -259,12 +271,24 @@ def _batches(n, batch_size, epoch, n_steps, seed):
 def _trainer(callbacks, epochs, accelerator):
     import logging
 
+    if accelerator == "auto" and not torch.cuda.is_available():
+        accelerator = "cpu"  # Apple's GPU knows no float64, which the energies need
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     return pl.Trainer(
         accelerator=accelerator, devices=1, max_epochs=epochs, callbacks=callbacks, gradient_clip_val=10.0,
         reload_dataloaders_every_n_epochs=1, logger=False, enable_progress_bar=False, enable_model_summary=False,
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks), barebones=False,
     )  # fmt: skip
+
+
+def _fit_until_interrupted(trainer, module, resume_from):
+    """Lightning answers Ctrl-C and a notebook's stop button by leaving Python and ignoring both from then on."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, ckpt_path=resume_from, weights_only=False if resume_from else None)
+    except SystemExit:
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt(f"training stopped at step {module.global_step}") from None
 
 
 def _existing(path):
