@@ -1,0 +1,127 @@
+"""DFT labels: QM9's own numbers, exact forces, clear refusals."""
+
+import builtins
+import gc
+import pickle
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import molecule as ase_molecule
+from ase.units import Hartree
+from conftest import shaken
+
+from tpainn_lite.dft import PySCFCalculator, mean_field
+
+MICROHARTREE = 1e-6 * Hartree
+
+# PySCF leaves its temporary files to the garbage collector
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:.*tmp/tmp:pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def no_files_left_for_later_tests():
+    yield
+    gc.collect()
+
+
+@pytest.fixture(scope="module")
+def small_qm9(reference_data):
+    """{QM9 number: structure with its energy} of methane, ammonia and water."""
+    path = reference_data.folder / "qm9" / "qm9_part.npz"
+    numbers = (frame["id"] for frame in reference_data.frames(path))
+    wanted = {}
+    for number, atoms in zip(numbers, reference_data.atoms(path), strict=True):
+        if int(number) in (1, 2, 3):
+            wanted[int(number)] = atoms
+        if len(wanted) == 3:
+            return wanted
+    raise AssertionError(f"molecules 1, 2 and 3 are not in {path}")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3], ids=["methane", "ammonia", "water"])
+@pytest.mark.parametrize(("level", "tolerance"), [("qm9_exact", 2), ("qm9", 30)])
+def test_energy_is_that_of_qm9(small_qm9, number, level, tolerance):
+    atoms = small_qm9[number]
+    energy = PySCFCalculator(level).get_potential_energy(atoms)
+    assert abs(energy - atoms.get_potential_energy()) < tolerance * MICROHARTREE
+
+
+def test_water_has_the_energy_published_for_qm9():
+    """QM9's molecule 3 as published: geometry in Å, U0 and zero-point energy in Hartree."""
+    positions = [[-0.0343604951, 0.9775395708, 0.0076015923], [0.0647664923, 0.0205721989, 0.0015346341]]
+    water = Atoms("OHH", [*positions, [0.8717903737, 1.3007924048, 0.0006931336]])
+    published = (-76.404702 - 0.021375) * Hartree
+    assert abs(PySCFCalculator("qm9").get_potential_energy(water) - published) < 30 * MICROHARTREE
+
+
+@pytest.mark.parametrize("level", ["qm9", "qm9_exact"])
+def test_forces_are_minus_the_slope_of_the_energy(level):
+    water, step = shaken(ase_molecule("H2O"), by=0.1), 1e-3
+    calculator = PySCFCalculator(level)
+    forces = calculator.get_forces(water)
+    energies = []
+    for move in (step, -2 * step):
+        water.positions[0, 2] += move
+        energies.append(calculator.get_potential_energy(water))
+    slope = -(energies[0] - energies[1]) / (2 * step)
+    assert abs(slope) > 0.1
+    assert forces[0, 2] == pytest.approx(slope, abs=1e-3 if level == "qm9_exact" else 1e-2)
+
+
+def test_forces_sum_to_zero():
+    forces = PySCFCalculator("qm9").get_forces(shaken(ase_molecule("H2O")))
+    np.testing.assert_allclose(forces.sum(axis=0), 0, atol=1e-12)
+
+
+def test_the_basis_has_six_d_and_seven_f_functions():
+    field = mean_field(ase_molecule("HF"))
+    pure = field.check_linear_dependency(field.get_ovlp())
+    fluorine, hydrogen = 3 + 2 * 3 + 2 * 6 + 7, 2 + 3  # 3s 2p 2d 1f, 2s 1p
+    assert pure.shape[1] == fluorine + hydrogen
+
+
+def test_a_calculator_started_from_the_last_frame_gives_the_same_as_a_fresh_one():
+    first, second = shaken(ase_molecule("H2O"), 0), shaken(ase_molecule("H2O"), 1)
+    used, fresh = PySCFCalculator("qm9"), PySCFCalculator("qm9")
+    used.get_potential_energy(first)
+    assert used.get_potential_energy(second) == pytest.approx(fresh.get_potential_energy(second), abs=1e-6)
+    np.testing.assert_allclose(used.get_forces(second), fresh.get_forces(second), atol=1e-3)
+
+
+def test_a_used_calculator_can_be_sent_to_another_process():
+    calculator = PySCFCalculator("qm9")
+    calculator.get_potential_energy(ase_molecule("H2"))
+    copy = pickle.loads(pickle.dumps(calculator))
+    assert copy.get_potential_energy(ase_molecule("H2")) == pytest.approx(calculator.results["energy"], abs=1e-6)
+
+
+def test_without_pyscf_the_error_says_how_to_install_it(monkeypatch):
+    real_import = builtins.__import__
+
+    def no_pyscf(name, *args, **kwargs):
+        if name.split(".")[0] == "pyscf":
+            raise ImportError("No module named 'pyscf'")
+        return real_import(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", no_pyscf)
+    with pytest.raises(ImportError, match=r"DFT labels need PySCF: pip install 'tpainn_lite\[dft\]'"):
+        PySCFCalculator("qm9").get_potential_energy(ase_molecule("H2O"))
+
+
+def test_an_element_without_a_basis_is_an_error_that_lists_the_supported_ones():
+    with pytest.raises(ValueError, match=r"no 6-31G\(2df,p\) basis here for Cl, S; H, C, N, O and F are supported"):
+        PySCFCalculator("qm9").get_potential_energy(Atoms("SCl", [[0, 0, 0], [0, 0, 2]]))
+
+
+def test_an_odd_number_of_electrons_is_an_error():
+    with pytest.raises(ValueError, match=r"CH3 has an odd number of electrons \(9\); a closed-shell, neutral molecule"):
+        PySCFCalculator("qm9").get_potential_energy(ase_molecule("CH3"))
+
+
+def test_an_unknown_level_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"level 'ccsd' is not one of \('qm9', 'qm9_exact'\)"):
+        PySCFCalculator("ccsd")

@@ -1,0 +1,137 @@
+"""The classical teachers: right slopes, right types, clear refusals."""
+
+import pickle
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.units import kcal, mol
+from conftest import shaken
+
+from tpainn_lite.forcefields import ForceFieldError, RDKitForceField, mmff94, molecule, type_molecule, uff
+
+TEACHERS = {"MMFF94": mmff94, "UFF": uff}
+
+
+@pytest.fixture(params=TEACHERS.values(), ids=TEACHERS)
+def teacher(request):
+    return request.param()
+
+
+def test_molecule_is_built_with_hydrogens_and_remembers_its_smiles():
+    ethanol = molecule("CCO")
+    assert ethanol.get_chemical_formula() == "C2H6O"
+    assert ethanol.info["smiles"] == "CCO"
+    assert ethanol.get_distance(0, 1) == pytest.approx(1.51, abs=0.03)
+    assert ethanol.get_distance(1, 2) == pytest.approx(1.42, abs=0.03)
+
+
+def test_molecule_is_at_a_minimum_of_mmff94():
+    forces = mmff94().get_forces(molecule("CC#N"))
+    assert np.abs(forces).max() < 0.01
+
+
+def test_same_seed_same_geometry():
+    np.testing.assert_array_equal(molecule("CCCO", seed=4).positions, molecule("CCCO", seed=4).positions)
+    assert np.abs(molecule("CCCO", seed=4).positions - molecule("CCCO", seed=5).positions).max() > 0.1
+
+
+def test_a_molecule_that_mmff94_cannot_type_is_relaxed_with_uff():
+    assert len(molecule("[H][H]")) == 2
+
+
+@pytest.mark.parametrize("smiles", ["CCO", "NC=O", "CC(F)(F)F"])
+def test_forces_are_minus_the_slope_of_the_energy(teacher, smiles):
+    atoms = shaken(molecule(smiles))
+    forces, step = teacher.get_forces(atoms), 1e-4
+    numerical = np.zeros_like(forces)
+    for index in np.ndindex(forces.shape):
+        for sign in (1, -1):
+            moved = atoms.copy()
+            moved.positions[index] += sign * step
+            numerical[index] -= sign * teacher.get_potential_energy(moved) / (2 * step)
+    assert np.abs(forces).max() > 0.5
+    np.testing.assert_allclose(forces, numerical, atol=1e-4)
+
+
+def test_energies_are_in_electronvolt():
+    from rdkit.Chem import AllChem
+
+    atoms = shaken(molecule("CCO"))
+    rdmol = AllChem.AddHs(AllChem.MolFromSmiles("CCO"))
+    AllChem.EmbedMolecule(rdmol, randomSeed=0)
+    properties = AllChem.MMFFGetMoleculeProperties(rdmol)
+    force_field = AllChem.MMFFGetMoleculeForceField(rdmol, properties)
+    force_field.Initialize()
+    expected = force_field.CalcEnergy(atoms.positions.ravel().tolist()) * kcal / mol
+    assert mmff94().get_potential_energy(atoms) == pytest.approx(expected, rel=1e-9)
+
+
+def test_one_teacher_serves_many_molecules_one_after_the_other(teacher):
+    molecules = [molecule("C"), molecule("CO"), molecule("C")]
+    energies = [teacher.get_potential_energy(atoms) for atoms in molecules]
+    assert energies[0] == energies[2] != energies[1]
+    assert teacher.get_potential_energy(molecules[1]) == energies[1]
+
+
+def test_smiles_can_be_given_once_for_all_structures():
+    water = Atoms("OHH", molecule("O").positions)
+    assert mmff94("O").get_potential_energy(water) == pytest.approx(mmff94().get_potential_energy(molecule("O")))
+
+
+def test_a_used_teacher_can_be_sent_to_another_process(teacher):
+    atoms = shaken(molecule("CO"))
+    energy = teacher.get_potential_energy(atoms)
+    copy = pickle.loads(pickle.dumps(teacher))
+    assert copy.get_potential_energy(shaken(molecule("CO"))) == energy
+    assert copy.level == teacher.level
+
+
+def test_the_two_teachers_disagree():
+    atoms = shaken(molecule("CCO"))
+    assert np.abs(mmff94().get_forces(atoms) - uff().get_forces(atoms)).max() > 0.5
+
+
+# --- refusals ---
+
+
+@pytest.mark.parametrize("smiles", ["C(", "hello", "c1ccc1c"])
+def test_a_smiles_that_is_none_is_an_error_with_an_example(smiles):
+    with pytest.raises(ForceFieldError, match=r"is not a SMILES that RDKit can read; an example is 'CCO'") as caught:
+        molecule(smiles)
+    assert repr(smiles) in str(caught.value)
+
+
+@pytest.mark.parametrize("smiles", ["[CH3]", "C[O]", "[CH2]"])
+def test_a_radical_is_an_error(smiles):
+    with pytest.raises(ForceFieldError, match="is a radical; the force fields describe closed-shell molecules only"):
+        type_molecule(smiles)
+
+
+def test_a_molecule_that_mmff94_cannot_type_is_an_error_that_names_an_atom_and_what_to_do():
+    with pytest.raises(ForceFieldError, match=r"no parameters for atom \d \(.*\) of 'CB': leave this molecule out, or"):
+        mmff94().get_potential_energy(molecule("CB"))
+
+
+@pytest.mark.parametrize("smiles", ["[C-]#[O+]", "[H][H]"])
+def test_carbon_monoxide_and_hydrogen_have_no_parameters(smiles):
+    with pytest.raises(ForceFieldError, match="MMFF94 has no parameters for") as caught:
+        type_molecule(smiles)
+    assert smiles in str(caught.value)
+
+
+def test_atoms_without_bonds_are_an_error_that_says_how_to_give_them():
+    with pytest.raises(ForceFieldError, match=r'needs the bonds of H2O: set atoms.info\["smiles"\], or build'):
+        mmff94().get_potential_energy(Atoms("OHH", molecule("O").positions))
+
+
+def test_atoms_in_another_order_than_the_smiles_are_an_error():
+    water = molecule("O")[[1, 0, 2]]
+    water.info["smiles"] = "O"
+    with pytest.raises(ForceFieldError, match="the atoms are HOH, but 'O' gives OH2: same atoms in the same order"):
+        mmff94().get_potential_energy(water)
+
+
+def test_an_unknown_method_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"method 'AMBER' is not one of \('MMFF94', 'UFF'\)"):
+        RDKitForceField("AMBER")

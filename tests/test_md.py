@@ -1,0 +1,218 @@
+"""MD: the ensembles are what they say, and the guards stop what goes wrong without losing what went before."""
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import molecule as ase_molecule
+from ase.calculators.calculator import Calculator, all_changes
+from ase.io import read
+
+from tpainn_lite.calculator import PotentialCalculator
+from tpainn_lite.md import run_md
+from tpainn_lite.observables import energy_drift
+
+
+class Springs(Calculator):
+    """A smooth toy: a spring between every two atoms, at rest in the structure it was made for."""
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, atoms, stiffness=10.0, pull=0.0):
+        super().__init__()
+        self.rest, self.stiffness, self.pull = atoms.get_all_distances(), stiffness, pull
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        r = atoms.positions[None] - atoms.positions[:, None]  # (N, N, 3)
+        d = np.linalg.norm(r, axis=-1) + np.eye(len(atoms))
+        x = np.where(self.rest > 0, d - self.rest, 0.0)
+        self.results["energy"] = float(0.25 * self.stiffness * (x**2).sum() - self.pull * atoms.positions[-1, 0])
+        self.results["forces"] = self.stiffness * ((x / d)[..., None] * r).sum(axis=1)
+        self.results["forces"][-1, 0] += self.pull
+
+
+@pytest.fixture
+def water():
+    return ase_molecule("H2O")
+
+
+def run(atoms, calculator=None, **settings):
+    settings = {"progress": False, "n_steps": 200, **settings}
+    return run_md(atoms, calculator or Springs(atoms), **settings)
+
+
+# --- ensembles ---
+
+
+def test_nve_keeps_the_total_energy(water):
+    result = run(water, ensemble="nve", timestep=0.2, n_steps=2000)
+    total = np.array(result.total_energy)
+    assert result.stopped is None
+    assert np.ptp(result.potential_energy) > 0.02  # something happened
+    assert np.ptp(total) < 0.02 * np.ptp(result.potential_energy)
+    assert abs(energy_drift(result.time, total, 3)) < 0.5
+
+
+def test_nve_is_of_second_order_half_the_timestep_a_quarter_of_the_error(water):
+    errors = []
+    for timestep in (0.5, 0.25):
+        result = run(water, ensemble="nve", timestep=timestep, n_steps=int(100 / timestep), every=1)
+        errors.append(np.std(result.total_energy))
+    assert errors[0] / errors[1] == pytest.approx(4, rel=0.2)
+
+
+def test_nve_with_a_potential_keeps_the_total_energy(potential, ethanol):
+    settings = {"ensemble": "nve", "timestep": 0.1, "n_steps": 300, "temperature": 10.0, "stop_when_broken": False}
+    result = run(ethanol, PotentialCalculator(potential), **settings)
+    assert result.stopped is None
+    assert np.ptp(result.total_energy) < 0.02 * np.ptp(result.potential_energy)
+
+
+def test_nve_neither_drifts_nor_turns(water):
+    result = run(water, ensemble="nve", n_steps=100, every=1)
+    momentum = result.frames[-1].get_momenta().sum(axis=0)
+    angular = result.frames[-1].get_angular_momentum()
+    np.testing.assert_allclose(momentum, 0, atol=1e-8)
+    np.testing.assert_allclose(angular, 0, atol=1e-6)
+
+
+def test_nvt_holds_the_temperature_on_average():
+    atoms = ase_molecule("C6H6")
+    result = run(atoms, Springs(atoms, 3.0), timestep=1.0, n_steps=6000, temperature=300.0)
+    late = result.temperature[len(result.temperature) // 5 :]
+    assert result.stopped is None
+    assert np.mean(late) == pytest.approx(300, rel=0.08)
+    expected = 300 * np.sqrt(2 / 36)  # 12 atoms, 36 momenta
+    assert np.std(late) == pytest.approx(expected, rel=0.25)
+
+
+def test_same_seed_same_run_other_seed_other_run(water):
+    first, again, other = (run(water, n_steps=20, seed=seed).frames[-1].positions for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+
+
+def test_a_run_keeps_what_was_asked_and_leaves_the_start_alone(water):
+    before = water.copy()
+    result = run(water, timestep=0.5, n_steps=100, every=20)
+    assert result.time == [0, 10, 20, 30, 40, 50]
+    series = (result.frames, result.temperature, result.potential_energy, result.total_energy)
+    assert [len(values) for values in series] == [6] * 4
+    np.testing.assert_array_equal(result.frames[0].positions, water.positions)
+    assert water == before
+    assert water.calc is None
+    assert repr(result) == "MDRun(6 frames, 50 fs, ran to the end)"
+
+
+def test_energies_of_a_run_are_those_of_its_frames(water):
+    calculator = Springs(water)
+    result = run(water, calculator, n_steps=20)
+    for frame, potential_energy, total in zip(result.frames, result.potential_energy, result.total_energy, strict=True):
+        assert Springs(water).get_potential_energy(frame) == pytest.approx(potential_energy)
+        assert potential_energy + frame.get_kinetic_energy() == pytest.approx(total)
+
+
+@pytest.mark.parametrize("atoms", [Atoms("O"), ase_molecule("CO2"), ase_molecule("N2")], ids=str)
+@pytest.mark.parametrize("ensemble", ["nvt", "nve"])
+def test_one_atom_and_linear_molecules_can_be_run(atoms, ensemble):
+    result = run(atoms, n_steps=20, ensemble=ensemble)
+    assert result.stopped is None
+    assert np.isfinite(result.total_energy).all()
+    assert result.temperature[0] == pytest.approx(300, rel=0.9)
+
+
+# --- guards ---
+
+
+def test_an_explosion_stops_the_run_with_a_reason_and_keeps_the_frames(water):
+    result = run(water, Springs(water, 1000.0), ensemble="nve", timestep=20.0, every=1, stop_when_broken=False)
+    assert "exploded" in result.stopped
+    assert 2 <= len(result.frames) < 200
+    assert result.stopped.startswith(f"at {20 * (len(result.frames) - 1)} fs")
+    assert "stopped: at" in repr(result)
+
+
+def test_a_broken_bond_stops_the_run_and_is_named(water):
+    result = run(water, Springs(water, 0.01, pull=0.5), every=1)
+    assert "the bond O0-H2 broke" in result.stopped
+    assert 2 <= len(result.frames) < 200
+
+
+def test_a_broken_bond_is_let_go_on_request(water):
+    result = run(water, Springs(water, 0.01, pull=0.5), n_steps=80, stop_when_broken=False)
+    assert result.stopped is None
+    assert result.frames[-1].get_distance(0, 2) > 1.7
+
+
+def test_collapsed_atoms_stop_the_run_and_are_named():
+    pair = Atoms("CC", [[0, 0, 0], [0, 0, 1.5]])
+    springs = Springs(pair, 1.0)
+    springs.rest = np.array([[0.0, 0.3], [0.3, 0.0]])
+    result = run(pair, springs, every=1)
+    assert "atoms C0 and C1 collapsed onto each other" in result.stopped
+
+
+def test_a_calculator_that_gives_up_stops_the_run_and_keeps_the_frames(water):
+    class GivesUp(Springs):
+        n_calls = 0
+
+        def calculate(self, *args, **kwargs):
+            self.n_calls += 1
+            if self.n_calls > 50:
+                raise ValueError("a position is not a finite number: the run has exploded; use a shorter timestep")
+            super().calculate(*args, **kwargs)
+
+    result = run(water, GivesUp(water), every=10, timestep=1.0)
+    assert result.stopped == "at 50 fs: a position is not a finite number: the run has exploded; use a shorter timestep"
+    assert result.time == [0, 10, 20, 30, 40]
+
+
+def test_bonds_through_the_boundary_are_bonds():
+    rod = Atoms("HF", [[0.2, 2, 2], [3.4, 2, 2]], cell=[4.0] * 3, pbc=True)  # 0.8 Å apart, through the wall
+
+    class Still(Springs):
+        def calculate(self, *args, **kwargs):
+            super().calculate(*args, **kwargs)
+            self.results = {"energy": 0.0, "forces": np.zeros((2, 3))}
+
+    assert run(rod, Still(rod), n_steps=20, temperature=1.0).stopped is None
+
+
+# --- files ---
+
+
+def test_the_trajectory_file_holds_the_frames_also_of_a_run_that_was_stopped(water, tmp_path):
+    path = tmp_path / "run.traj"
+    result = run(water, Springs(water, 0.01, pull=0.5), every=1, path=path)
+    assert result.stopped
+    frames = read(path, ":")
+    assert len(frames) == len(result.frames)
+    np.testing.assert_allclose(frames[-1].positions, result.frames[-1].positions)
+    assert [f.get_potential_energy() for f in frames] == pytest.approx(result.potential_energy)
+
+
+# --- bad input ---
+
+
+def test_an_unknown_ensemble_is_an_error(water):
+    with pytest.raises(ValueError, match='ensemble \'npp\' is not one of "nvt", "nve"'):
+        run(water, ensemble="npp")
+
+
+@pytest.mark.parametrize("bad", [{"timestep": 0}, {"temperature": -1}, {"n_steps": 0}, {"every": 0}])
+def test_a_setting_that_is_not_positive_is_an_error(water, bad):
+    (name, value), *_ = bad.items()
+    with pytest.raises(ValueError, match=rf"{name} {value}.*all must be positive"):
+        run(water, **bad)
+
+
+def test_a_bad_start_is_an_error_before_anything_runs():
+    with pytest.raises(ValueError, match="atoms 0 and 1 are 0.010 Å apart"):
+        run(Atoms("HH", [[0, 0, 0], [0, 0, 0.01]]))
+
+
+def test_velocities_are_drawn_at_the_asked_temperature():
+    atoms = Atoms("Ar500", np.random.default_rng(0).uniform(0, 1000, (500, 3)))
+    result = run(atoms, Springs(Atoms("Ar500"), 0.0), n_steps=1, every=1, temperature=250.0, stop_when_broken=False)
+    assert result.temperature[0] == pytest.approx(250, rel=0.1)
+    assert result.frames[0].get_kinetic_energy() == pytest.approx(1.5 * 500 * units.kB * 250, rel=0.1)

@@ -1,0 +1,83 @@
+"""Numbers that judge a potential, against answers known beforehand."""
+
+import numpy as np
+import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from tpainn_lite.forcefields import mmff94
+from tpainn_lite.observables import block_average, energy_drift, energy_mae, errors, force_mae
+
+
+def test_energy_mae_is_in_mev_and_per_atom_on_request():
+    assert energy_mae([1.0, 2.0], [1.1, 1.7]) == pytest.approx(200)
+    assert energy_mae([1.0, 2.0], [1.1, 1.7], n_atoms=[10, 3]) == pytest.approx(55)
+
+
+def test_force_mae_counts_components_of_structures_of_any_size():
+    predicted = [np.zeros((1, 3)), np.zeros((3, 3))]
+    reference = [np.full((1, 3), 0.4), np.zeros((3, 3))]
+    assert force_mae(predicted, reference) == pytest.approx(100)
+
+
+@pytest.mark.parametrize(("a", "b"), [([1.0, 2.0], [1.0]), ([], [])])
+def test_errors_of_unequal_or_empty_arrays_are_refused(a, b):
+    with pytest.raises(ValueError, match="two equal, non-empty ones are expected"):
+        energy_mae(a, b)
+
+
+def test_drift_is_the_slope_in_mev_per_atom_and_picosecond():
+    times = np.arange(0, 2000, 10.0)  # fs
+    energies = -500 + 3e-6 * times + 1e-4 * np.sin(times)
+    assert energy_drift(times, energies, n_atoms=3) == pytest.approx(1.0, rel=0.01)
+    assert energy_drift(times, np.full(200, -5.0), n_atoms=3) == pytest.approx(0, abs=1e-9)
+
+
+def test_drift_of_one_point_is_an_error():
+    with pytest.raises(ValueError, match="1 points have no slope; at least 2 are expected"):
+        energy_drift([0.0], [1.0], 3)
+
+
+def test_block_average_of_white_noise_gives_its_known_error():
+    rng = np.random.default_rng(0)
+    results = [block_average(rng.normal(2.0, 1.0, size=1000), n_blocks=10) for _ in range(300)]
+    means, reported = np.array(results).T
+    assert means.mean() == pytest.approx(2.0, abs=0.01)
+    assert means.std() == pytest.approx(1000**-0.5, rel=0.15)
+    assert np.sqrt((reported**2).mean()) == pytest.approx(1000**-0.5, rel=0.1)
+
+
+def test_block_average_sees_the_correlation_that_a_plain_error_misses():
+    rng, series = np.random.default_rng(1), np.zeros(20_000)
+    for k in range(1, len(series)):
+        series[k] = 0.98 * series[k - 1] + rng.normal()
+    plain = series.std() / np.sqrt(len(series))
+    _, error = block_average(series, n_blocks=20)
+    true = 50 / np.sqrt(len(series))  # 1 / (1 − 0.98) per step of white noise
+    assert error == pytest.approx(true, rel=0.4)
+    assert error > 5 * plain
+
+
+def test_block_average_needs_enough_values():
+    with pytest.raises(ValueError, match="4 values cannot be cut into 5 blocks"):
+        block_average([1, 2, 3, 4])
+
+
+def test_errors_of_the_labels_own_calculator_are_zero(labelled):
+    result = errors(mmff94(), labelled)
+    assert result["energy_mae"] == pytest.approx(0, abs=1e-6)
+    assert result["force_mae"] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_force_field_is_forgiven_its_zero_of_energy_and_a_potential_is_not(labelled, potential):
+    shifted = []
+    for atoms in labelled:
+        copy = atoms.copy()
+        energy = atoms.get_potential_energy() - 13.6 * (atoms.numbers == 1).sum() - 1000.0 * (atoms.numbers == 6).sum()
+        copy.calc = SinglePointCalculator(copy, energy=energy, forces=atoms.get_forces())
+        shifted.append(copy)
+    assert errors(mmff94(), shifted)["energy_mae"] == pytest.approx(0, abs=1e-6)
+    energies, forces = potential.predict(shifted)
+    expected = np.mean([abs(e - a.get_potential_energy()) / len(a) for e, a in zip(energies, shifted, strict=True)])
+    result = errors(potential, shifted)
+    assert result["energy_mae"] == pytest.approx(1e3 * expected)
+    assert result["force_mae"] == pytest.approx(force_mae(forces, [a.get_forces() for a in shifted]))

@@ -1,0 +1,342 @@
+"""Frames are drawn as the formulas say; `label` loses nothing, repeats nothing, and hides nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+from ase import Atoms, units
+from ase.build import bulk
+from ase.build import molecule as ase_molecule
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+from conftest import lively_potential, shaken
+
+from tpainn_lite.calculator import PotentialCalculator
+from tpainn_lite.forcefields import mmff94, molecule
+from tpainn_lite.sampling import label, normal_mode_frames, normal_modes, thermal_frames
+
+
+class Counting(Calculator):
+    """A harmonic toy that counts its calls and refuses what it is told to refuse."""
+
+    implemented_properties = ("energy", "forces")
+    level = "toy"
+
+    def __init__(self, refuse=None):
+        super().__init__()
+        self.n_calls, self.refuse = 0, refuse
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.n_calls += 1
+        if self.refuse and self.refuse(atoms):
+            raise RuntimeError("no thank you")
+        self.results["energy"] = 0.5 * float((atoms.positions**2).sum())
+        self.results["forces"] = -atoms.positions
+
+
+class Bond(Calculator):
+    """A spring of 30 eV/Å² and 1 Å between atoms 0 and 1."""
+
+    implemented_properties = ("energy", "forces")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        r = atoms.positions[1] - atoms.positions[0]
+        d = np.linalg.norm(r)
+        self.results["energy"] = 15.0 * (d - 1.0) ** 2
+        self.results["forces"] = np.array([1, -1])[:, None] * 30.0 * (d - 1.0) * r / d
+
+
+@pytest.fixture
+def frames():
+    return [shaken(ase_molecule("H2O"), seed) for seed in range(6)]
+
+
+# --- normal modes ---
+
+
+def test_frequency_of_a_spring_is_the_root_of_stiffness_over_reduced_mass():
+    pair = Atoms("HF", [[0, 0, 0], [0, 0, 1.0]])
+    (energy,), modes = normal_modes(pair, Bond())
+    mass = np.prod(pair.get_masses()) / pair.get_masses().sum() * units._amu
+    omega = np.sqrt(30.0 * units._e * 1e20 / mass)  # 1/s
+    assert energy == pytest.approx(units._hbar * omega / units._e, rel=1e-4)
+    assert modes.shape == (1, 2, 3)
+    assert np.abs(modes[0, :, :2]).max() < 1e-6  # along the bond
+
+
+@pytest.mark.parametrize(("smiles", "n_modes"), [("O", 3), ("C#N", 4), ("CCO", 21)])
+def test_a_molecule_has_3n_minus_6_modes_and_a_linear_one_3n_minus_5(smiles, n_modes):
+    energies, modes = normal_modes(molecule(smiles), mmff94())
+    assert len(energies) == len(modes) == n_modes
+    assert energies.min() > 0.01 * units.invcm
+
+
+def test_one_atom_has_no_modes():
+    energies, modes = normal_modes(Atoms("O"), Counting())
+    assert len(energies) == 0
+    assert modes.shape == (0, 1, 3)
+
+
+def test_normal_mode_frames_have_half_kt_of_energy_per_mode():
+    water, teacher, kelvin = molecule("O"), mmff94(), 30.0
+    frames = normal_mode_frames(water, teacher, kelvin, 400, seed=1)
+    start = teacher.get_potential_energy(water)
+    energies = np.array([teacher.get_potential_energy(atoms) - start for atoms in frames])
+    assert energies.mean() == pytest.approx(1.5 * units.kB * kelvin, rel=0.15)
+    assert {(f.info["config_type"], f.info["temperature"], f.info["smiles"]) for f in frames} == {
+        ("normal_modes", kelvin, "O")
+    }
+
+
+def test_normal_mode_frames_are_the_same_for_the_same_seed_and_keep_the_centre_of_mass():
+    water = molecule("O")
+    first, again, other = (normal_mode_frames(water, mmff94(), (100, 500), 3, seed) for seed in (1, 1, 2))
+    assert all((a.positions == b.positions).all() for a, b in zip(first, again, strict=True))
+    assert not np.allclose(first[0].positions, other[0].positions)
+    assert all(100 <= atoms.info["temperature"] <= 500 for atoms in first)
+    np.testing.assert_allclose([a.get_center_of_mass() for a in first], [water.get_center_of_mass()] * 3, atol=1e-6)
+
+
+# --- thermal frames ---
+
+
+def test_thermal_frames_are_as_many_as_asked_heat_up_and_leave_the_start_alone():
+    water = molecule("O")
+    before = water.copy()
+    frames = thermal_frames(water, mmff94(), (200, 600), 4, seed=1, spacing=20)
+    temperatures = [atoms.info["temperature"] for atoms in frames]
+    assert temperatures == sorted(temperatures)
+    assert 200 <= temperatures[0] < temperatures[-1] <= 600
+    assert water == before
+    np.testing.assert_allclose([a.get_center_of_mass() for a in frames], 0, atol=1e-9)
+    assert {atoms.info["config_type"] for atoms in frames} == {"thermal"}
+
+
+def test_thermal_frames_of_a_periodic_box_stay_where_they_are():
+    copper = bulk("Cu", cubic=True)
+    frames = thermal_frames(copper, EMT(), 300, 2, spacing=10)
+    assert all(atoms.pbc.all() and np.abs(atoms.positions - copper.positions).max() < 1 for atoms in frames)
+
+
+@pytest.mark.parametrize("bad", [0, -5, (500, 300), (0, 100)])
+def test_a_temperature_that_makes_no_sense_is_an_error(bad):
+    with pytest.raises(ValueError, match=r"a positive number of K, or a pair \(low, high\), is expected"):
+        thermal_frames(molecule("O"), mmff94(), bad, 1)
+
+
+# --- label ---
+
+
+def test_label_attaches_what_the_calculator_says_and_leaves_the_frames_alone(frames):
+    labelled = label(frames, Counting(), progress=False)
+    for before, after in zip(frames, labelled, strict=True):
+        assert before.calc is None
+        np.testing.assert_array_equal(after.positions, before.positions)
+        np.testing.assert_array_equal(after.get_forces(), -before.positions)
+        assert after.info["level"] == "toy"
+        assert type(after.calc).__name__ == "SinglePointCalculator"
+
+
+def test_label_asks_once_per_frame(frames):
+    calculator = Counting()
+    label(frames, calculator, progress=False)
+    assert calculator.n_calls == len(frames)
+
+
+def test_periodic_frames_get_stress_where_the_calculator_has_it():
+    copper = bulk("Cu", a=3.7)
+    slab = copper.copy()
+    slab.pbc = (True, True, False)
+    periodic, open_ = label([copper, slab], EMT(), progress=False)
+    assert periodic.calc.results["stress"].shape == (6,)
+    assert "stress" not in open_.calc.results
+    (without,) = label([copper], Counting(), progress=False)
+    assert "stress" not in without.calc.results
+
+
+def test_two_processes_give_what_one_gives_in_the_same_order():
+    molecules = [shaken(molecule(s), k, by=0.02) for k, s in enumerate(["O", "C", "CO", "N", "CF"])]
+    one, two = (label(molecules, mmff94(), n_jobs=n, progress=False) for n in (1, 2))
+    assert [a.info["smiles"] for a in two] == ["O", "C", "CO", "N", "CF"]
+    for a, b in zip(one, two, strict=True):
+        assert a.get_potential_energy() == pytest.approx(b.get_potential_energy(), abs=1e-12)
+        np.testing.assert_allclose(a.get_forces(), b.get_forces(), atol=1e-12)
+
+
+def test_a_potential_can_label_in_two_processes(frames):
+    calculator = PotentialCalculator(lively_potential())
+    labelled = label(frames, calculator, n_jobs=2, progress=False)
+    energies, _ = calculator.potential.predict(frames)
+    np.testing.assert_allclose([atoms.get_potential_energy() for atoms in labelled], energies, atol=1e-9)
+
+
+def test_no_frames_is_an_error():
+    with pytest.raises(ValueError, match=r"no frames to label: a list of at least one ase\.Atoms is expected"):
+        label([], Counting())
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_molecule_the_teacher_cannot_type_is_skipped_and_reported(capsys, n_jobs):
+    molecules = [molecule("O"), molecule("[H][H]"), molecule("C"), molecule("N")]
+    labelled = label(molecules, mmff94(), n_jobs=n_jobs, progress=False)
+    assert [atoms.info["smiles"] for atoms in labelled] == ["O", "C", "N"]
+    said = capsys.readouterr().err
+    assert "MMFF94: 1 of 4 frames skipped" in said
+    assert "frame 1: ForceFieldError: MMFF94 has no parameters for" in said
+
+
+def test_if_nothing_can_be_labelled_that_is_an_error_with_the_first_reason():
+    with pytest.raises(ValueError, match=r"could label none of the 2 frames; the first \(frame 0\): ForceFieldError"):
+        label([molecule("[H][H]"), molecule("[H][H]")], mmff94(), progress=False)
+
+
+def test_a_broken_structure_is_skipped_and_reported(frames, capsys):
+    frames[2].positions[0] = np.nan
+    frames[4].positions[1] = frames[4].positions[0]
+    assert len(label(frames, Counting(), progress=False)) == 4
+    assert "2 of 6 frames skipped" in capsys.readouterr().err
+
+
+def test_a_label_that_is_no_number_is_not_kept(frames, capsys):
+    class Broken(Counting):
+        def calculate(self, *args, **kwargs):
+            super().calculate(*args, **kwargs)
+            if self.n_calls == 2:
+                self.results["energy"] = float("nan")
+
+    assert len(label(frames, Broken(), progress=False)) == 5
+    assert "the calculator returned a number that is not finite" in capsys.readouterr().err
+
+
+# --- the journal ---
+
+
+def test_a_finished_journal_is_read_and_nothing_is_asked_again(frames, tmp_path):
+    path, calculator = tmp_path / "sub" / "labels.jsonl", Counting()
+    first = label(frames, calculator, path, progress=False)
+    again = label(frames, calculator, path, progress=False)
+    assert calculator.n_calls == 6
+    for a, b in zip(first, again, strict=True):
+        assert a.get_potential_energy() == b.get_potential_energy()
+        np.testing.assert_array_equal(a.get_forces(), b.get_forces())
+
+
+def test_frames_that_failed_are_tried_again_and_only_they(frames, tmp_path, capsys):
+    path = tmp_path / "labels.jsonl"
+    refusing = Counting(refuse=lambda atoms: np.array_equal(atoms.positions, frames[3].positions))
+    assert len(label(frames, refusing, path, progress=False)) == 5
+    willing = Counting()
+    assert len(label(frames, willing, path, progress=False)) == 6
+    assert willing.n_calls == 1
+    assert "no thank you" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("cut", [1, 5, 60, 200])
+def test_a_torn_last_line_costs_one_frame_and_no_more(frames, tmp_path, cut):
+    path = tmp_path / "labels.jsonl"
+    whole = label(frames, Counting(), path, progress=False)
+    content = path.read_bytes()
+    path.write_bytes(content[:-cut])
+    again = label(frames, another := Counting(), path, progress=False)
+    assert another.n_calls == 1
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    assert sorted(int(row["id"]) for row in rows) == list(range(6))
+    assert [a.get_potential_energy() for a in again] == [a.get_potential_energy() for a in whole]
+
+
+def test_labels_of_another_level_are_not_mixed_in(frames, tmp_path):
+    path, other = tmp_path / "labels.jsonl", Counting()
+    label(frames, Counting(), path, progress=False)
+    other.level = "better toy"
+    labelled = label(frames, other, path, progress=False)
+    assert other.n_calls == 6
+    assert {atoms.info["level"] for atoms in labelled} == {"better toy"}
+
+
+def test_a_frame_that_moved_is_labelled_anew(frames, tmp_path):
+    path, calculator = tmp_path / "labels.jsonl", Counting()
+    label(frames, calculator, path, progress=False)
+    frames[1].positions[0, 0] += 1e-5  # a finite difference
+    labelled = label(frames, calculator, path, progress=False)
+    assert calculator.n_calls == 7
+    np.testing.assert_array_equal(labelled[1].get_forces(), -frames[1].positions)
+
+
+def test_the_same_places_with_other_atoms_or_another_cell_are_labelled_anew(frames, tmp_path):
+    path, calculator = tmp_path / "labels.jsonl", Counting()
+    label(frames, calculator, path, progress=False)
+    frames[0].numbers = [9, 1, 1]
+    frames[1].set_cell([9, 9, 9])
+    frames[1].pbc = True
+    label(frames, calculator, path, progress=False)
+    assert calculator.n_calls == 8
+
+
+def test_frames_are_recognised_by_their_id_in_any_order(frames, tmp_path):
+    for k, atoms in enumerate(frames):
+        atoms.info["id"] = f"water/{k}"
+    path, calculator = tmp_path / "labels.jsonl", Counting()
+    label(frames, calculator, path, progress=False)
+    labelled = label(frames[::-1], calculator, path, progress=False)
+    assert calculator.n_calls == 6
+    assert [atoms.info["id"] for atoms in labelled] == [f"water/{k}" for k in range(5, -1, -1)]
+
+
+def test_frames_that_share_an_id_are_still_told_apart(frames, tmp_path):
+    for atoms in frames:
+        atoms.info["id"] = "water"
+    path, calculator = tmp_path / "labels.jsonl", Counting()
+    first = label(frames, calculator, path, progress=False)
+    again = label(frames, calculator, path, progress=False)
+    assert calculator.n_calls == 6
+    assert [a.get_potential_energy() for a in first] == [a.get_potential_energy() for a in again]
+
+
+SLOW_RUN = """
+    import time
+    from ase.build import molecule
+    from ase.calculators.calculator import Calculator
+    from tpainn_lite.sampling import label
+
+    class Slow(Calculator):
+        implemented_properties, level = ("energy", "forces"), "toy"
+
+        def calculate(self, atoms=None, *args):
+            time.sleep(0.05)
+            self.results = {{"energy": 1.0, "forces": 0 * atoms.positions}}
+
+    frames = [molecule("H2O") for k in range(40)]
+    for k in range(40):
+        frames[k].positions += k
+    label(frames, Slow(), {path!r}, progress=False)
+"""
+
+
+def test_a_run_that_is_killed_loses_no_label_and_repeats_none(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    script = textwrap.dedent(SLOW_RUN).format(path=str(path))
+    process = subprocess.Popen([sys.executable, "-c", script])
+    deadline = time.time() + 60
+    while time.time() < deadline and not (path.exists() and path.read_bytes().count(b"\n") >= 3):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = path.read_bytes().count(b"\n")
+    assert 3 <= kept < 40
+    calculator = Counting()
+    frames = [ase_molecule("H2O") for _ in range(40)]
+    for k in range(40):
+        frames[k].positions += k
+    labelled = label(frames, calculator, path, progress=False)
+    assert len(labelled) == 40
+    assert calculator.n_calls == 40 - kept
+    ids = [json.loads(line)["id"] for line in path.read_text().splitlines()]
+    assert sorted(map(int, ids)) == list(range(40))

@@ -1,0 +1,273 @@
+"""Training: it fits, it keeps the best, it goes on after an interruption as if nothing had happened."""
+
+import signal
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from conftest import SMALL, lively_potential, small_water_box
+
+from tpainn_lite import training
+from tpainn_lite.checks import DatasetError
+from tpainn_lite.observables import errors
+from tpainn_lite.training import TrainingDiverged, _batches, _trainer, fit
+from tpainn_lite.transfer import new_potential
+
+QUICK = {"steps": 30, "check_every": 10, "batch_size": 4, "progress": False, "accelerator": "cpu"}
+
+
+class Stopped(Exception):
+    """Thrown by a test to interrupt a run."""
+
+
+def stop_after(n_checks, error=Stopped):
+    def watch(history):
+        if len(history) == n_checks:
+            raise error
+
+    return watch
+
+
+def weights(potential):
+    return torch.cat([p.detach().flatten() for p in potential.parameters()])
+
+
+@pytest.fixture
+def fresh(methane_frames):
+    """A function that makes the same untrained potential every time."""
+    return lambda: new_potential(methane_frames, **SMALL)
+
+
+# --- it fits ---
+
+
+def test_training_overfits_five_frames(methane_frames):
+    five = methane_frames[:5]
+    potential = new_potential(five, **SMALL)
+    before = errors(potential, five)
+    fit(potential, five, steps=500, batch_size=5, learning_rate=1e-2, check_every=500, progress=False)
+    after = errors(potential, five)
+    assert before["force_mae"] > 300
+    assert after["force_mae"] < 0.1 * before["force_mae"]
+    assert after["energy_mae"] < 5
+
+
+def test_history_tells_the_errors_on_valid_in_mev(fresh, methane_frames):
+    potential, valid = fresh(), methane_frames[6:]
+    history = fit(potential, methane_frames[:6], valid, **QUICK)
+    assert [row["step"] for row in history] == [10, 20, 30]
+    assert set(history[-1]) == {"step", "seconds", "train_loss", "energy_mae", "force_mae"}
+    best = min(history, key=lambda row: row["force_mae"])
+    result = errors(potential, valid)
+    assert result["force_mae"] == pytest.approx(best["force_mae"], rel=1e-4)
+    assert result["energy_mae"] == pytest.approx(best["energy_mae"], rel=1e-3)
+
+
+def test_without_valid_there_are_no_errors_in_the_history(fresh, methane_frames):
+    history = fit(fresh(), methane_frames, **QUICK)
+    assert set(history[0]) == {"step", "seconds", "train_loss"}
+
+
+def test_the_best_checked_weights_are_kept_not_the_last(fresh, methane_frames):
+    potential, valid = fresh(), [atoms.copy() for atoms in methane_frames[6:]]
+    for atoms, energy, forces in zip(valid, *potential.predict(valid), strict=True):
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)  # what it knew before it learned
+    settings = {**QUICK, "learning_rate": 0.02, "ema_decay": 0.0}
+    by_step = [row["force_mae"] for row in fit(potential, methane_frames[:6], valid, **settings)]
+    assert by_step[0] < 0.9 * by_step[-1], "this run should get worse and worse"
+    assert errors(potential, valid)["force_mae"] == pytest.approx(by_step[0], rel=1e-4)
+
+
+def test_same_seed_same_weights_other_seed_other_weights(fresh, methane_frames):
+    trained = []
+    for seed in (1, 1, 2):
+        potential = fresh()
+        fit(potential, methane_frames, seed=seed, **QUICK)
+        trained.append(weights(potential))
+    assert torch.equal(trained[0], trained[1])
+    assert not torch.equal(trained[0], trained[2])
+
+
+def test_training_does_not_disturb_the_random_numbers_of_others(fresh, methane_frames):
+    torch.manual_seed(5)
+    np.random.seed(5)
+    expected = torch.rand(3), np.random.rand(3)
+    torch.manual_seed(5)
+    np.random.seed(5)
+    fit(fresh(), methane_frames, **QUICK)
+    assert torch.equal(torch.rand(3), expected[0])
+    assert (np.random.rand(3) == expected[1]).all()
+
+
+def test_training_leaves_frames_scale_and_reference_energies_alone(fresh, methane_frames):
+    potential = fresh()
+    scale, atomref = potential.scale.clone(), potential.atomref.clone()
+    before = [atoms.get_forces().copy() for atoms in methane_frames]
+    fit(potential, methane_frames, **QUICK)
+    assert torch.equal(potential.scale, scale)
+    assert torch.equal(potential.atomref.nan_to_num(), atomref.nan_to_num())
+    assert potential.scale.dtype == potential.atomref.dtype == torch.float64
+    assert not potential.training
+    assert all((a.get_forces() == f).all() for a, f in zip(methane_frames, before, strict=True))
+
+
+def test_a_float64_potential_can_be_trained(methane_frames):
+    potential = new_potential(methane_frames, **SMALL)
+    potential.painn.double()
+    fit(potential, methane_frames, methane_frames, **QUICK)
+    assert potential.dtype == torch.float64
+
+
+def test_a_list_of_molecules_and_boxes_can_be_trained_on_whatever_else_their_labels_hold(methane_frames):
+    box = small_water_box()
+    for atoms in (box, lone := Atoms("O")):
+        atoms.calc = SinglePointCalculator(atoms, energy=-1.0, forces=np.zeros((len(atoms), 3)))
+    box.calc.results["stress"] = np.zeros(6)
+    slab = box.copy()
+    slab.pbc = (True, True, False)
+    slab.calc = SinglePointCalculator(slab, energy=-1.0, forces=np.zeros((6, 3)))
+    for frames in ([box, lone, slab, *methane_frames[:2]], [*methane_frames[:2], slab, lone, box], [lone, lone]):
+        potential = new_potential(frames, **SMALL)
+        history = fit(potential, frames, frames, **QUICK)
+        assert np.isfinite(history[-1]["force_mae"])
+
+
+def test_every_frame_is_used_equally_often():
+    used = np.concatenate([_batches(10, 4, epoch, 5, seed=0).ravel() for epoch in range(1)])
+    assert len(used) == 20
+    assert (np.bincount(used, minlength=10) == 2).all()
+    assert _batches(3, 32, 0, 2, seed=0).shape == (2, 3)
+    assert (_batches(10, 4, 0, 5, seed=0) != _batches(10, 4, 1, 5, seed=0)).any()
+
+
+def test_watch_sees_the_history_grow_and_is_never_copied(fresh, methane_frames):
+    class Plot:
+        seen = ()
+
+        def update(self, history):
+            self.seen = [row["step"] for row in history]
+
+        def __deepcopy__(self, memo):
+            raise AssertionError("a live plot cannot be copied")
+
+    plot = Plot()
+    fit(fresh(), methane_frames, watch=plot.update, **QUICK)
+    assert plot.seen == [10, 20, 30]
+
+
+def test_the_progress_bar_counts_to_the_end(fresh, methane_frames, capsys):
+    fit(fresh(), methane_frames, **{**QUICK, "progress": True})
+    assert "30/30" in capsys.readouterr().err
+
+
+def test_nothing_is_written_where_the_program_runs(fresh, methane_frames, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fit(fresh(), methane_frames, methane_frames, **QUICK)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- interruptions ---
+
+
+@pytest.mark.parametrize("with_valid", [False, True])
+@pytest.mark.parametrize("stop_at", [1, 2])
+def test_a_resumed_run_ends_like_an_uninterrupted_one(fresh, methane_frames, tmp_path, with_valid, stop_at):
+    train, valid = methane_frames[:6], methane_frames[6:] if with_valid else None
+    uninterrupted = fresh()
+    fit(uninterrupted, train, valid, **QUICK)
+    with pytest.raises(Stopped):
+        fit(fresh(), train, valid, checkpoint=tmp_path, watch=stop_after(stop_at), **QUICK)
+    resumed = fresh()
+    history = fit(resumed, train, valid, checkpoint=tmp_path, **QUICK)
+    assert [row["step"] for row in history] == [10, 20, 30]
+    assert torch.equal(weights(resumed), weights(uninterrupted))
+
+
+@pytest.mark.parametrize("with_valid", [False, True])
+def test_a_finished_run_called_again_gives_the_same_weights(fresh, methane_frames, tmp_path, with_valid):
+    valid = methane_frames[6:] if with_valid else None
+    first, again = fresh(), fresh()
+    fit(first, methane_frames[:6], valid, checkpoint=tmp_path, **QUICK)
+    history = fit(again, methane_frames[:6], valid, checkpoint=tmp_path, **QUICK)
+    assert [row["step"] for row in history] == [10, 20, 30]
+    assert torch.equal(weights(first), weights(again))
+
+
+def test_a_checkpoint_changes_nothing(fresh, methane_frames, tmp_path):
+    plain, kept = fresh(), fresh()
+    fit(plain, methane_frames, **QUICK)
+    fit(kept, methane_frames, checkpoint=tmp_path, **QUICK)
+    assert torch.equal(weights(plain), weights(kept))
+
+
+def test_the_stop_button_stops_the_training_and_nothing_else(fresh, methane_frames):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        fit(fresh(), methane_frames, watch=stop_after(2, KeyboardInterrupt), **QUICK)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_loss_that_is_no_number_raises_and_leaves_finite_weights(methane_frames):
+    potential = lively_potential(torch.float32)
+    bad = [atoms.copy() for atoms in methane_frames]
+    for atoms, good in zip(bad, methane_frames, strict=True):
+        atoms.calc = SinglePointCalculator(atoms, energy=good.get_potential_energy(), forces=good.get_forces() * 1e38)
+    with pytest.raises(TrainingDiverged, match=r"the loss is (inf|nan) at step \d+; lower learning_rate, or"):
+        fit(potential, bad, **QUICK)
+    assert torch.isfinite(weights(potential)).all()
+    assert np.isfinite(potential.predict(methane_frames)[0]).all()
+
+
+# --- hardware ---
+
+
+def test_auto_takes_the_cpu_where_there_is_no_cuda(fresh, methane_frames, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("lightning.pytorch.accelerators.mps.MPSAccelerator.is_available", lambda: True)
+    with warnings.catch_warnings():
+        training._ignore_lightning_advice()
+        assert type(_trainer([], 1, "auto").accelerator).__name__ == "CPUAccelerator"  # Apple's GPU has no float64
+    potential = fresh()
+    fit(potential, methane_frames, **{**QUICK, "accelerator": "auto"})
+    assert potential.device.type == "cpu"
+
+
+# --- bad input ---
+
+
+def test_an_empty_list_is_an_error(fresh):
+    with pytest.raises(DatasetError, match="the list of frames is empty; at least one labelled"):
+        fit(fresh(), [], **QUICK)
+
+
+def test_a_frame_without_labels_is_an_error_in_train_and_in_valid(fresh, methane_frames):
+    bare = methane_frames[0].copy()
+    for train, valid in (([bare], None), (methane_frames, [bare])):
+        with pytest.raises(DatasetError, match=r"frame 0 \(CH4\) has no energy; label it first"):
+            fit(fresh(), train, valid, **QUICK)
+
+
+def test_an_element_the_potential_does_not_know_is_an_error_before_training(fresh, labelled):
+    with pytest.raises(ValueError, match="not made for O; it knows H, C"):
+        fit(fresh(), labelled[:3], **QUICK)
+
+
+@pytest.mark.parametrize("bad", [{"steps": 0}, {"batch_size": 0}, {"check_every": 0}])
+def test_a_size_of_zero_is_an_error(fresh, methane_frames, bad):
+    (name,) = bad
+    with pytest.raises(ValueError, match=rf"{name} (is )?0.*; at least 1 of each is expected"):
+        fit(fresh(), methane_frames, **{**QUICK, **bad})
+
+
+def test_the_learning_rate_rises_then_falls_to_zero():
+    module = training._Module.__new__(training._Module)
+    torch.nn.Module.__init__(module)
+    module.steps = 200
+    factors = [module._learning_rate_factor(step) for step in range(200)]
+    assert 0 < factors[0] < 0.2
+    assert max(factors) == pytest.approx(1.0, abs=0.05)
+    assert np.argmax(factors) < 15
+    assert 0 <= factors[-1] < 0.001

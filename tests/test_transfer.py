@@ -1,0 +1,173 @@
+"""The method: both stages do what they say, and leave alone what they should."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from conftest import SMALL
+
+from tpainn_lite.checks import DatasetError
+from tpainn_lite.observables import errors
+from tpainn_lite.transfer import autotune, new_potential, pretrain, rereference, train_from_scratch
+
+QUICK = {"steps": 10, "check_every": 10, "batch_size": 5, "progress": False}
+
+
+def relabelled(frames, shift, stretch=1.0):
+    """The same structures on another energy scale: shift {atomic number: eV} per atom, forces stretched."""
+    result = []
+    for atoms in frames:
+        copy = atoms.copy()
+        energy = stretch * atoms.get_potential_energy() + sum(shift[z] for z in atoms.numbers.tolist())
+        copy.calc = SinglePointCalculator(copy, energy=energy, forces=stretch * atoms.get_forces())
+        copy.info["level"] = "other"
+        result.append(copy)
+    return result
+
+
+DFT_LIKE = {1: -13.6, 6: -1036.2, 7: -1485.3, 8: -2043.8, 9: -2713.1}
+
+
+@pytest.fixture(scope="module")
+def pretrained(labelled):
+    return pretrain(labelled[:20], **SMALL, **QUICK)
+
+
+def state(potential):
+    return {name: tensor.clone() for name, tensor in potential.state_dict().items()}
+
+
+def same(a, b):
+    return all(torch.equal(a[name].nan_to_num(), b[name].nan_to_num()) for name in a)
+
+
+def test_same_seed_same_start_other_seed_other_start(labelled):
+    first, again, other = (state(new_potential(labelled, **SMALL, seed=seed)) for seed in (1, 1, 2))
+    assert same(first, again)
+    assert not same(first, other)
+
+
+def test_new_potentials_leave_the_random_numbers_of_others_alone(labelled):
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    new_potential(labelled, **SMALL)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_new_potential_takes_its_energies_and_scale_from_the_frames(labelled):
+    frames = relabelled(labelled, DFT_LIKE)
+    potential = new_potential(frames, **SMALL)
+    assert potential.elements == ["H", "C", "N", "O", "F"]
+    forces = np.concatenate([atoms.get_forces() for atoms in frames])
+    assert potential.scale.item() == pytest.approx(np.sqrt(np.mean(forces**2)))
+    assert errors(potential, frames)["energy_mae"] < 2000  # not the 10⁶ of the total energies
+
+
+def test_pretraining_says_how_it_was_done(pretrained):
+    assert pretrained.metadata == {"stage": "pretrain", "level": "MMFF94", "n_train": 20, "seed": 0}
+    assert not pretrained.training
+
+
+def test_autotune_leaves_its_input_untouched(pretrained, labelled):
+    before, metadata = state(pretrained), deepcopy(pretrained.metadata)
+    tuned = autotune(pretrained, relabelled(labelled[:5], DFT_LIKE), **QUICK)
+    assert same(state(pretrained), before)
+    assert pretrained.metadata == metadata
+    assert not same(state(tuned), before)
+    assert tuned.metadata["stage"] == "autotune"
+    assert tuned.metadata["level"] == "other"
+
+
+def test_autotune_keeps_scale_cutoff_and_elements(pretrained, labelled):
+    tuned = autotune(pretrained, relabelled(labelled[:5], DFT_LIKE), **QUICK)
+    assert torch.equal(tuned.scale, pretrained.scale)
+    assert (tuned.cutoff, tuned.elements) == (pretrained.cutoff, pretrained.elements)
+
+
+def test_autotune_starts_from_the_pretrained_weights_and_scratch_does_not(pretrained, labelled):
+    frames = labelled[:5]
+    gentle = {**QUICK, "steps": 1, "learning_rate": 1e-9}
+    assert torch.allclose(_weights(autotune(pretrained, frames, **gentle)), _weights(pretrained), atol=1e-6)
+    scratch = train_from_scratch(frames, **SMALL, **gentle, seed=1)
+    assert torch.allclose(_weights(scratch), _weights(new_potential(frames, **SMALL, seed=1)), atol=1e-6)
+
+
+def test_rereference_takes_out_any_shift_per_element_exactly(pretrained, labelled):
+    """A change of the energy zero costs nothing: the potential then predicts as well as before."""
+    frames, potential = labelled[:20], deepcopy(pretrained)
+    rereference(potential, frames)
+    before = errors(potential, frames)
+    shifted = relabelled(frames, DFT_LIKE)
+    rereference(potential, shifted)
+    after = errors(potential, shifted)
+    assert after["energy_mae"] == pytest.approx(before["energy_mae"], rel=1e-3)
+    assert after["force_mae"] == before["force_mae"]
+
+
+def test_rereference_leaves_no_mean_error_and_keeps_elements_without_label(pretrained, labelled):
+    potential = deepcopy(pretrained)
+    carbon = potential.atomref[6].item()
+    water = relabelled(labelled[:10], DFT_LIKE)
+    with pytest.raises(ValueError, match=r"atomic numbers \[8\] that the pretrained potential has never seen; "):
+        rereference(deepcopy(_methane_only(labelled)), water)
+    rereference(potential, water)
+    energies, _ = potential.predict(water)
+    assert np.mean(energies - [a.get_potential_energy() for a in water]) == pytest.approx(0, abs=1e-4)
+    assert potential.atomref[6].item() == carbon
+
+
+def test_water_alone_moves_hydrogen_and_oxygen_along_its_composition_only(pretrained, labelled):
+    """Two H for each O, always: their reference energies cannot be told apart, and nobody pretends to."""
+    one, other = deepcopy(pretrained), deepcopy(pretrained)
+    water = relabelled(labelled[:10], DFT_LIKE)
+    noise = relabelled(labelled[:10], {1: -13.6 + 0.5, 8: -2043.8 - 1.0})  # the same energy for H2O
+    rereference(one, water)
+    rereference(other, noise)
+    np.testing.assert_allclose(one.atomref.nan_to_num(), other.atomref.nan_to_num(), atol=1e-6)
+
+
+def test_all_stages_want_labels(pretrained, ethanol):
+    for stage in (pretrain, train_from_scratch, lambda frames: autotune(pretrained, frames)):
+        with pytest.raises(DatasetError, match=r"frame 0 \(C2H6O\) has no energy; label it first"):
+            stage([ethanol])
+        with pytest.raises(DatasetError, match="the list of frames is empty"):
+            stage([])
+
+
+def test_an_unknown_setting_is_an_error(labelled):
+    with pytest.raises(TypeError, match="learning_rte"):
+        pretrain(labelled, learning_rte=1e-3)
+
+
+def test_autotune_cannot_change_the_network(pretrained, labelled):
+    with pytest.raises(TypeError, match="n_features"):
+        autotune(pretrained, labelled[:5], n_features=32)
+
+
+def test_atoms_without_forces_give_a_scale_of_one():
+    lone = Atoms("O")
+    lone.calc = SinglePointCalculator(lone, energy=-5.0, forces=np.zeros((1, 3)))
+    assert new_potential([lone], **SMALL).scale.item() == 1.0
+
+
+def test_pretraining_then_tuning_beats_scratch_when_the_teacher_is_close(labelled):
+    """The one story, small: a teacher of the same shape, and four labels on another scale."""
+    methane = labelled[10:20]
+    dear = relabelled(methane, DFT_LIKE, stretch=1.1)
+    settings = {"steps": 150, "check_every": 150, "batch_size": 10, "progress": False, "learning_rate": 5e-3}
+    teacher_taught = pretrain(labelled, **SMALL, **{**settings, "steps": 300})
+    tuned = autotune(teacher_taught, dear[:2], **{**settings, "learning_rate": 1e-3})
+    scratch = train_from_scratch(dear[:2], **SMALL, **settings)
+    assert errors(tuned, dear[2:])["force_mae"] < 0.7 * errors(scratch, dear[2:])["force_mae"]
+
+
+def _weights(potential):
+    return torch.cat([p.detach().flatten() for p in potential.parameters()])
+
+
+def _methane_only(labelled):
+    return new_potential(labelled[10:20], **SMALL)
