@@ -20,6 +20,7 @@ _HOME = {  # public name: its module
     "thermal_frames": "sampling",
     "load_molecules": "datasets",
     "molecule_list": "datasets",
+    "draw": "datasets",
     "read_frames": "datasets",
     "write_frames": "datasets",
     "split_by_molecule": "datasets",

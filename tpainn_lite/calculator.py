@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
-from torch_geometric.data import Data
 
 from tpainn_lite.checks import check_structure
+from tpainn_lite.graph import Data
 
 SKIN = 0.5  # Å; pairs are searched anew only after an atom has moved half of this
 

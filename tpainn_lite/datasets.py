@@ -147,6 +147,24 @@ def split_by_molecule(frames, fractions=(0.8, 0.1, 0.1), seed=0):
     return tuple([f for f, k in zip(frames, key, strict=True) if part_of[k] == p] for p in range(len(fractions)))
 
 
+def draw(frames, n, seed=0):
+    """Draw ``n`` frames of as many different molecules as possible: what one would label first with a small budget.
+
+    Returns
+    -------
+    list of ase.Atoms
+        One random frame of each molecule, molecules in random order; then a second one of each, and so on.
+    """
+    if not 1 <= n <= len(frames):
+        raise ValueError(f"{n} frames asked for; 1 to {len(frames)}, the size of the list, are possible")
+    order, turns = np.random.default_rng(seed).permutation(len(frames)), {}
+    for i in order:
+        turns.setdefault(frames[i].info.get("smiles") or frames[i].get_chemical_formula(), []).append(i)
+    rounds = max(len(turn) for turn in turns.values())
+    picked = [turn[k] for k in range(rounds) for turn in turns.values() if k < len(turn)]
+    return [frames[i] for i in picked[:n]]
+
+
 def write_text(path, text):
     """Write a text file whole or not at all (temporary file, then rename)."""
     write_bytes(path, text.encode())

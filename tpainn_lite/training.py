@@ -184,7 +184,9 @@ class _Module(pl.LightningModule):
         return min(self.check_every, self.steps - self.current_epoch * self.check_every)
 
     def configure_optimizers(self):
-        optimiser = torch.optim.AdamW(self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+        optimiser = torch.optim.AdamW(
+            self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
+        )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._learning_rate_factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

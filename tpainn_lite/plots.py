@@ -1,0 +1,142 @@
+"""Plotly figures of the course.  Every function returns a figure (never shows it); colours are Okabe and Ito's.
+
+Okabe and Ito's palette (2008, jfly.uni-koeln.de/color) stays distinct for colour-blind eyes; line styles and
+markers differ too, so that the figures survive greyscale.
+"""
+
+import numpy as np
+import plotly.graph_objects as go
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
+MAX_POINTS = 1500  # per parity trace: enough to see, few enough to stay quick
+
+
+def history(runs, key="train_loss", title=None):
+    """Loss or error against training step, one line per run.
+
+    Parameters
+    ----------
+    runs : dict {name: history from `tpainn_lite.training.fit`}
+    key : str
+        ``train_loss``, or ``force_mae`` (meV/Å), ``energy_mae`` (meV/atom) where there was a ``valid``.
+    """
+    labels = {"train_loss": "training loss", "force_mae": "force MAE / meV/Å", "energy_mae": "energy MAE / meV/atom"}
+    figure = _figure("training step", labels.get(key, key), title)
+    for k, (name, rows) in enumerate(runs.items()):
+        figure.add_scatter(x=[r["step"] for r in rows], y=[r[key] for r in rows], name=name, **_style(k))
+    return figure.update_yaxes(type="log")
+
+
+def live_history(name="training", key="train_loss"):
+    """A plot that redraws itself while training runs: pass it as ``watch=``.
+
+    Returns
+    -------
+    callable
+        Takes the history so far; shows (in a notebook) or silently ignores it (elsewhere).
+    """
+    from IPython.display import display
+
+    state = {"handle": None}
+
+    def watch(rows):
+        figure = history({name: rows}, key).update_layout(height=260)
+        if state["handle"] is None:
+            state["handle"] = display(figure, display_id=True)
+        else:
+            state["handle"].update(figure)
+
+    return watch
+
+
+def parity(reference, predictions, quantity="force component", unit="eV/Å", title=None, seed=0):
+    """Predicted against reference values; a perfect model puts every point on the diagonal.
+
+    Parameters
+    ----------
+    reference : array or list of arrays
+        Flattened.
+    predictions : dict {name: array or list of arrays}
+    """
+    reference = _flat(reference)
+    shown = np.random.default_rng(seed).permutation(len(reference))[:MAX_POINTS]
+    figure = _figure(f"DFT {quantity} / {unit}", f"predicted {quantity} / {unit}", title)
+    low, high = float(reference.min()), float(reference.max())
+    figure.add_scatter(x=[low, high], y=[low, high], mode="lines", name="perfect", line={"color": "grey", "width": 1})
+    for k, (name, values) in enumerate(predictions.items()):
+        values = _flat(values)
+        mae = 1e3 * np.abs(values - reference).mean()
+        marker = {"color": COLOURS[k], "symbol": SYMBOLS[k], "size": 5, "opacity": 0.5}
+        label = f"{name}: MAE {mae:.0f} m{unit}"
+        figure.add_scatter(x=reference[shown], y=values[shown], mode="markers", name=label, marker=marker)
+    return figure.update_layout(height=460)
+
+
+def learning_curve(rows, lines=None, value="force_mae", unit="meV/Å", title=None):
+    """Test error against the number of DFT labels, with error bars over seeds, both axes logarithmic.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Keys ``method``, ``n_train``, ``seed`` and ``value``.
+    lines : dict {name: error}, optional
+        Things that need no DFT label, drawn as horizontal lines.
+    """
+    name = {"force_mae": "force MAE", "energy_mae": "energy MAE"}.get(value, value)
+    figure = _figure("number of DFT labels", f"{name} on unseen molecules / {unit}", title)
+    methods = list(dict.fromkeys(row["method"] for row in rows))
+    for k, method in enumerate(methods):
+        sizes, mean, spread = _statistics([r for r in rows if r["method"] == method], value)
+        bars = {"type": "data", "array": spread, "visible": True}
+        figure.add_scatter(x=sizes, y=mean, error_y=bars, name=method, **_style(k))
+    for k, (label, error) in enumerate((lines or {}).items()):
+        dash = DASHES[(k + 1) % len(DASHES)]
+        figure.add_hline(y=error, line={"color": "grey", "dash": dash}, annotation_text=label)
+    sizes = sorted({row["n_train"] for row in rows})
+    figure.update_xaxes(type="log", tickvals=sizes)
+    errors = [row[value] for row in rows] + list((lines or {}).values())
+    return figure.update_yaxes(type="log", range=[np.log10(0.8 * min(errors)), np.log10(1.25 * max(errors))], dtick="D2")
+
+
+def md_traces(runs, quantity="total_energy", title=None):
+    """Energy or temperature along MD runs.
+
+    Parameters
+    ----------
+    runs : dict {name: MDRun}
+    quantity : "total_energy", "potential_energy" (relative to the first frame, eV) or "temperature" (K)
+    """
+    unit = "K" if quantity == "temperature" else "eV, from the start"
+    figure = _figure("time / fs", f"{quantity.replace('_', ' ')} / {unit}", title)
+    for k, (name, run) in enumerate(runs.items()):
+        values = np.array(getattr(run, quantity))
+        values = values if quantity == "temperature" else values - values[0]
+        figure.add_scatter(x=run.time, y=values, name=name, **{**_style(k), "mode": "lines"})
+    return figure
+
+
+def _statistics(rows, value):
+    """Sizes, mean and standard deviation over seeds."""
+    sizes = sorted({row["n_train"] for row in rows})
+    groups = [[row[value] for row in rows if row["n_train"] == n] for n in sizes]
+    return sizes, [np.mean(g) for g in groups], [np.std(g, ddof=1) if len(g) > 1 else 0.0 for g in groups]
+
+
+def _figure(x, y, title):
+    figure = go.Figure()
+    figure.update_layout(
+        template="plotly_white", title=title, height=380, margin={"l": 70, "r": 20, "t": 50 if title else 20, "b": 50},
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}, font={"size": 13},
+    )  # fmt: skip
+    return figure.update_xaxes(title=x).update_yaxes(title=y)
+
+
+def _style(k):
+    k = k % len(COLOURS)
+    return {"mode": "lines+markers", "line": {"color": COLOURS[k], "dash": DASHES[k]}, "marker": {"symbol": SYMBOLS[k]}}
+
+
+def _flat(values):
+    return np.concatenate([np.ravel(v) for v in values])
