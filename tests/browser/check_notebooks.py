@@ -1,0 +1,388 @@
+"""Open every notebook in JupyterLab, run it, and look: are the molecules, plots and sliders really there?
+
+    python tests/browser/check_notebooks.py [notebook.ipynb ...] [--timeout 400] [--pictures build/browser]
+
+A test that only runs the cells does not see an empty viewer.  This one starts JupyterLab on a copy of the notebooks,
+drives a headless Chromium that can reach nothing but that server, and fails on cell errors, canvases or plots without
+a drawing, sliders that move nothing, errors in the browser's console, and pages that want something from the network.
+A picture of every output is left in build/browser/ for a person to look at.
+
+Exit code: 0 all well, 1 something is wrong, 2 Chromium or Playwright is missing.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+FLAGS = [  # draw WebGL in software, and do not phone home
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SETTINGS = {  # of JupyterLab
+    # Cells out of sight are otherwise taken out of the page, and their pictures with them.
+    "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
+    # No dialogue about news, which would lie over the notebook; no look-up of new versions.
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+}
+HARMLESS = []  # regular expressions of console errors that may be overlooked, each with its reason; none is known
+MOVED = ("canvas", ".js-plotly-plot", "img", "pre", ".jp-RenderedHTMLCommon", ".widget-html-content")
+
+
+def main():
+    arguments = _arguments()
+    chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if chromium is None:
+        print("No Chromium found. On Debian or Ubuntu: apt-get install chromium", file=sys.stderr)
+        return 2
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        print(f"Playwright is missing: {sys.executable} -m pip install playwright", file=sys.stderr)
+        return 2
+    if not arguments.notebooks:
+        print(f"No notebooks in {ROOT / 'notebooks'}: nothing to look at.")
+        return 0
+    with tempfile.TemporaryDirectory(prefix="tpainn-browser-") as folder, sync_playwright() as playwright:
+        names = _copy(arguments.notebooks, Path(folder))
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        with _jupyterlab(Path(folder)) as server:
+            reports = [_check(browser, server, name, arguments) for name in names]
+        browser.close()
+    return _tell(reports)
+
+
+def _arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("notebooks", nargs="*", type=Path, default=sorted((ROOT / "notebooks").glob("*.ipynb")))
+    parser.add_argument("--timeout", type=float, default=400, help="seconds for all cells of one notebook")
+    parser.add_argument("--pictures", type=Path, default=ROOT / "build" / "browser")
+    return parser.parse_args()
+
+
+def _copy(notebooks, folder):
+    """Copy the notebooks (and link what lies beside them), so that the repository stays as it is; give their names."""
+    ignore = shutil.ignore_patterns(".ipynb_checkpoints")
+    shutil.copytree(ROOT / "notebooks", folder / "work" / "notebooks", ignore=ignore)
+    for name in ("data", "docs", "README.md"):
+        if (ROOT / name).exists():
+            (folder / "work" / name).symlink_to(ROOT / name)
+    for notebook in notebooks:
+        shutil.copy(notebook, folder / "work" / "notebooks" / notebook.name)
+    return [notebook.name for notebook in notebooks]
+
+
+# ---------------------------------------------------------------- the server
+
+
+class Server:
+    """Address and token of a running JupyterLab."""
+
+    def __init__(self, port, token):
+        self.url, self.token = f"http://127.0.0.1:{port}", token
+
+    def ask(self, path, method="GET"):
+        headers = {"Authorization": f"token {self.token}"}
+        request = urllib.request.Request(f"{self.url}/api/{path}", method=method, headers=headers)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read() or "null")
+
+
+@contextlib.contextmanager
+def _jupyterlab(folder):
+    """JupyterLab of this Python on a free port, with settings, history and logs of its own in ``folder``."""
+    for name, values in SETTINGS.items():
+        path = folder / "settings" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(values))
+    server = Server(_free_port(), secrets.token_hex(16))
+    with open(folder / "jupyterlab.log", "w") as log:
+        process = subprocess.Popen(
+            _jupyterlab_command(server, folder), env=_environment(folder), stdout=log, stderr=log, cwd=folder
+        )
+        try:
+            _wait_for(server, process, folder / "jupyterlab.log")
+            yield server
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(20)
+            process.kill()
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _jupyterlab_command(server, folder):
+    options = {
+        "ServerApp.ip": "127.0.0.1",
+        "ServerApp.port": server.url.rsplit(":", 1)[1],
+        "ServerApp.port_retries": 0,
+        "ServerApp.root_dir": folder / "work",
+        "IdentityProvider.token": server.token,
+        "LabApp.expose_app_in_browser": True,  # window.jupyterapp, by which this test runs the cells
+        "LabApp.extension_manager": "readonly",
+    }
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", *(f"--{k}={v}" for k, v in options.items())]
+    return command + (["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])
+
+
+def _environment(folder):
+    places = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "share",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "IPYTHONDIR": "ipython",
+    }
+    return os.environ | {name: str(folder / place) for name, place in places.items()}
+
+
+def _wait_for(server, process, log):
+    for _ in range(240):
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(OSError):
+            return server.ask("status")
+        time.sleep(0.5)
+    raise RuntimeError("JupyterLab did not start:\n" + log.read_text()[-2000:])
+
+
+# ---------------------------------------------------------------- one notebook
+
+
+class Report:
+    """What was seen in one notebook."""
+
+    def __init__(self, name):
+        self.name, self.problems, self.seconds = name, [], 0.0
+        self.cells = self.canvases = self.plots = self.controls = 0
+
+    def fail(self, problem):
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+def _check(browser, server, name, arguments):
+    report, folder = Report(name), arguments.pictures / Path(name).stem
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    try:
+        _listen(page, server, report)
+        page.goto(f"{server.url}/lab/tree/notebooks/{name}?token={server.token}&reset")
+        _run_all(page, report, arguments.timeout)
+        page.wait_for_timeout(3000)  # widgets and plots draw themselves after the kernel is done
+        _photograph(page, folder, "")
+        _check_cells(page, report)
+        _check_canvases(page, report)
+        _check_plots(page, report)
+        _check_controls(page, report)
+        _photograph(page, folder, "-moved")
+    except Exception as error:  # noqa: BLE001  one notebook that fails must not hide the others
+        report.fail(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+        with contextlib.suppress(Exception):  # the page itself may be what is gone
+            page.screenshot(path=folder / "failed.png")
+    finally:
+        page.close()
+        for session in server.ask("sessions"):
+            server.ask(f"sessions/{session['id']}", "DELETE")
+    return report
+
+
+def _listen(page, server, report):
+    """Report errors of the page, and let it reach nothing but the server."""
+
+    def on_console(message):
+        if message.type == "error" and not any(re.search(pattern, message.text) for pattern in HARMLESS):
+            report.fail(f"console: {message.text[:300]}")
+
+    def on_request(route):
+        if route.request.url.startswith((server.url, "data:", "blob:")):
+            return route.continue_()
+        report.fail(f"wants the network: {route.request.url[:200]}")
+        return route.abort()
+
+    page.on("console", on_console)
+    page.on("pageerror", lambda error: report.fail(f"page error: {str(error)[:300]}"))
+    page.route("**/*", on_request)
+
+
+STATE = """() => {
+    const panel = window.jupyterapp?.shell?.currentWidget;
+    const kernel = panel?.sessionContext?.session?.kernel;
+    const cells = panel?.content?.widgets?.map(cell => cell.model).filter(model => model.type === 'code');
+    if (!kernel || !cells) return null;
+    return {kernel: kernel.status, cells: cells.map(model => ({
+        empty: !model.sharedModel.getSource().trim(),
+        count: model.executionCount,
+        expected: (model.getMetadata('tags') ?? []).includes('raises-exception'),
+        errors: model.outputs.toJSON().filter(o => o.output_type === 'error').map(o => `${o.ename}: ${o.evalue}`),
+        text: JSON.stringify(model.outputs.toJSON().map(o => o.text ?? '')),
+    }))};
+}"""
+
+
+def _run_all(page, report, timeout):
+    """Run all cells; return when each has run and the kernel rests, or one has failed."""
+    state = _wait(lambda: (s := page.evaluate(STATE)) and s["cells"] and s["kernel"] == "idle" and s, 120)
+    if not state:
+        raise RuntimeError(
+            "the notebook did not open, or its kernel did not start (is its kernelspec in the metadata?)"
+        )
+    started = time.monotonic()
+    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+    def done():
+        state = page.evaluate(STATE)
+        wrong = any(cell["errors"] and not cell["expected"] for cell in state["cells"])
+        return state["kernel"] == "idle" and (wrong or all(c["count"] or c["empty"] for c in state["cells"]))
+
+    if not _wait(done, timeout, pause=0.5):
+        report.fail(f"not done after {timeout:.0f} s")
+    report.seconds = time.monotonic() - started
+
+
+def _wait(condition, timeout, pause=0.3):
+    """The first true value of ``condition()``, asked again and again; its last value when time is up."""
+    end = time.monotonic() + timeout
+    while not (value := condition()) and time.monotonic() < end:
+        time.sleep(pause)
+    return value
+
+
+def _check_cells(page, report):
+    state = page.evaluate(STATE)
+    report.cells = len(state["cells"])
+    for number, cell in enumerate(state["cells"], 1):
+        if cell["errors"] and not cell["expected"]:
+            report.fail(f"code cell {number}: {cell['errors'][0][:300]}")
+        elif not cell["count"] and not cell["empty"]:
+            report.fail(f"code cell {number} was not run")
+    for words in ("Error displaying widget", "Error creating widget", "Loading widget", "Picture only: nglview"):
+        found = page.locator(".jp-OutputArea-output", has_text=words).count()
+        if found:
+            report.fail(f"{found} output(s) say {words!r}")
+
+
+def _check_canvases(page, report):
+    """Every canvas of a viewer shows something."""
+    for number, canvas in enumerate(_visible(page, ".jp-OutputArea-output canvas"), 1):
+        if canvas.evaluate("e => e.closest('.js-plotly-plot') !== null"):
+            continue
+        report.canvases += 1
+        if not _wait(lambda canvas=canvas: _pixels(canvas).std() > 2, 10):
+            report.fail(f"canvas {number} is empty")
+
+
+def _check_plots(page, report):
+    """Every Plotly figure has drawn its traces."""
+    traces = "e => e.querySelectorAll('.trace, .heatmaplayer image, .contour, .slice, .gl-container canvas').length"
+    for number, plot in enumerate(_visible(page, ".js-plotly-plot"), 1):
+        report.plots += 1
+        if not _wait(lambda plot=plot: plot.evaluate(traces), 10):
+            report.fail(f"plot {number} has no traces")
+
+
+def _check_controls(page, report):
+    """Every slider, moved by the arrow keys, and every player, started, changes what the cell shows."""
+    for kind, selector, act in (
+        ("slider", ".widget-slider .noUi-handle", _push),
+        ("player", ".widget-play", _play_or_pause),
+    ):
+        for number, control in enumerate(_visible(page, selector), 1):
+            cell = control.locator("xpath=ancestor::div[contains(@class, 'jp-CodeCell')]")
+            report.controls += 1
+            control.scroll_into_view_if_needed()
+            before = _settled(cell)
+            act(control)
+            if not _wait(lambda cell=cell, before=before: _look(cell) != before, 10):
+                report.fail(f"{kind} {number} changes nothing")
+            if kind == "player":
+                _play_or_pause(control)
+
+
+def _push(handle):
+    at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
+    for _ in range(3):
+        handle.press("ArrowLeft" if at_end else "ArrowRight")
+
+
+def _look(cell):
+    """What a control may change: the pictures and text of a cell's output, without the control itself."""
+    return [thing.screenshot() for thing in _visible(cell.locator(".jp-Cell-outputArea").first, ", ".join(MOVED))]
+
+
+def _play_or_pause(player):
+    player.locator("button").first.click()
+
+
+def _settled(cell):
+    """`_look`, once it has stopped changing by itself."""
+    looks = [_look(cell)]
+
+    def same():
+        looks.append(_look(cell))
+        return looks[-1] == looks[-2]
+
+    _wait(same, 10)
+    return looks[-1]
+
+
+def _visible(within, selector):
+    return [thing for thing in within.locator(selector).all() if thing.is_visible()]
+
+
+def _pixels(locator):
+    locator.scroll_into_view_if_needed()
+    return np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("L"), float)
+
+
+def _photograph(page, folder, suffix):
+    """One picture of the output of every code cell."""
+    for number, cell in enumerate(page.locator(".jp-CodeCell").all(), 1):
+        output = cell.locator(".jp-Cell-outputArea").first
+        if output.is_visible() and (box := output.bounding_box()) and box["height"] > 5:
+            output.screenshot(path=folder / f"{number:02d}{suffix}.png")
+
+
+def _tell(reports):
+    """Print a table of what was seen; the exit code."""
+    width = max(len(report.name) for report in reports)
+    print(f"{'notebook':{width}}  cells  seconds  canvases  plots  controls  problems")
+    for r in reports:
+        counts = f"{r.cells:5d}  {r.seconds:7.0f}  {r.canvases:8d}  {r.plots:5d}  {r.controls:8d}  {len(r.problems):8d}"
+        print(f"{r.name:{width}}  {counts}")
+    for report in reports:
+        for problem in report.problems:
+            print(f"{report.name}: {problem}")
+    return int(any(report.problems for report in reports))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
