@@ -2,14 +2,17 @@
 
 import html
 import os
+import re
 import sys
 import time
 from importlib.metadata import version
+from pathlib import Path
 
+solved = set()  # exercises answered rightly since the kernel started
 PACKAGES = ("torch", "torch-geometric", "ase", "lightning", "rdkit")
 
 
-def check(answer, correct, hint, tolerance=None):
+def check(answer, correct, hint, tolerance=None, exercise=""):
     """Compare an answer with the correct one; say what to think about if it is wrong.  Never raises.
 
     Parameters
@@ -20,22 +23,43 @@ def check(answer, correct, hint, tolerance=None):
         A callable tests behaviour, so that any right answer passes.
     tolerance : float, optional
         For numbers: how far off is still right.
-
-    Returns
-    -------
-    bool or None
-        None where not attempted.
+    exercise : str
+        Its number, for the answer and for `solved`.
     """
     if answer is ...:
-        print("not attempted yet: replace the ... and run this cell again")
-        return None
+        print(f"{exercise} not attempted yet: replace the ... and run this cell again".strip())
+        return
     try:
         right = correct(answer) if callable(correct) else _same(answer, correct, tolerance)
     except Exception as error:  # noqa: BLE001  a wrong answer of any kind gets its hint, never a traceback
-        print(f"not yet ({type(error).__name__}: {error}). Hint: {hint}")
-        return False
-    print("right!" if right else f"not yet. Hint: {hint}")
-    return bool(right)
+        print(f"{exercise} not yet ({type(error).__name__}: {error}). Hint: {hint}".strip())
+        return
+    if right:
+        solved.add(exercise)
+    print(f"{exercise} right!".strip() if right else f"{exercise} not yet. Hint: {hint}".strip())
+
+
+def solution(exercise, folder="solutions"):
+    """The solution of an exercise, folded: click to see it.
+
+    Parameters
+    ----------
+    exercise : str
+        Such as "00.2": block ``# %% 00.2`` of the file ``solutions/00_*.py``.
+    """
+    from IPython.display import HTML
+
+    blocks = solutions(next(Path(folder).glob(f"{exercise[:2]}_*.py")))
+    if exercise not in blocks:
+        raise ValueError(f"no solution {exercise!r}; there are {', '.join(blocks)}")
+    code = html.escape(blocks[exercise])
+    return HTML(f"<details><summary>Solution of {exercise}</summary><pre>{code}</pre></details>")
+
+
+def solutions(path):
+    """{exercise: code} of a solutions file."""
+    blocks = re.split(r"^# %% (\S+)$", Path(path).read_text(), flags=re.MULTILINE)[1:]
+    return {name: code.strip() for name, code in zip(blocks[::2], blocks[1::2], strict=True)}
 
 
 def predict(question, options):
@@ -90,6 +114,7 @@ class Receipt:
         lines = [
             f"time    {self.seconds:6.0f} s   (promised: {60 * self.minutes:.0f} s on 2 cores; here: {os.cpu_count()})",
             f"memory  {self.peak_megabytes:6.0f} MB  (promised: {self.megabytes} MB)",
+            f"solved  {len(solved)} exercises" + (f": {', '.join(sorted(solved))}" if solved else ""),
             "with    " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
         ]
         return "\n".join(lines)

@@ -15,9 +15,9 @@ from tpainn_lite.painn import PaiNN
 from tpainn_lite.potential import Potential, fit_atomref
 from tpainn_lite.training import fit
 
-PRETRAIN = {"steps": 2000, "batch_size": 32, "learning_rate": 2e-3}
-AUTOTUNE = {"steps": 300, "batch_size": 10, "learning_rate": 5e-4}
-SCRATCH = {"steps": 600, "batch_size": 10, "learning_rate": 2e-3}
+PRETRAIN = {"steps": 2000, "batch_size": 16, "learning_rate": 5e-3}
+AUTOTUNE = {"steps": 200, "batch_size": 10, "learning_rate": 1e-3}
+SCRATCH = {"steps": 500, "batch_size": 10, "learning_rate": 3e-3}
 
 
 def new_potential(frames, *, n_features=64, n_interactions=3, n_rbf=20, cutoff=5.0, seed=0):

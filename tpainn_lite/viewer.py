@@ -450,21 +450,28 @@ def _ngl_widget(drawings, half_width, size):
     """An nglview widget that holds each frame as a model of its own, and shows the first.
 
     nglview's own trajectories move the atoms of the first frame and keep its bonds, so that a bond that breaks would
-    be stretched across the picture; models have each their bonds.
+    be stretched across the picture; models have each their bonds.  The widget usually waits for Python to send it
+    what to draw, and is blank while the cells below it run.  So all of it is put in the state that the browser has
+    from the start, as for a page that is loaded again, and nothing is left to send.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of nglview's own making
         import nglview
-    structure = nglview.TextStructure("".join(map(_mol2, drawings)), ext="mol2")
-    widget = nglview.NGLWidget(structure, default_representation=False)
-    widget._view_width = widget._view_height = f"{size}px"
-    # The picture's projection; and nothing is cut off for being near: NGL's 10 Å is more than a small molecule has.
-    widget.parameters = {"camera_type": "orthographic", "clip_dist": 0}
+    widget = nglview.NGLWidget(
+        nglview.TextStructure("".join(map(_mol2, drawings)), "mol2"), default_representation=False
+    )
     atoms, corners = _selections(0)
-    widget.add_representation("ball+stick", atoms, radius_type="vdw", radius_scale=BALL / 2, aspect_ratio=2)
-    widget.add_representation("licorice", corners, radius=EDGE, color="gray")
+    balls = {"sele": atoms, "radiusType": "vdw", "radiusScale": BALL / 2, "aspectRatio": 2}
+    edges = {"sele": corners, "radiusSize": EDGE, "color": "gray"}
+    kinds = {"0": {"type": "ball+stick", "params": balls}, "1": {"type": "licorice", "params": edges}}
+    widget.n_components, widget._ngl_repr_dict = 1, {"0": kinds}
+    # The picture's projection; and nothing is cut off for being near: NGL's 10 Å is more than a small molecule has.
+    widget._ngl_full_stage_parameters = {"cameraType": "orthographic", "clipDist": 0}
     distance = half_width / np.tan(np.radians(20))  # NGL's eye spans 40 degrees
-    widget._set_camera_orientation(np.diag([distance] * 3 + [1]).ravel().tolist())
+    camera = np.diag([distance] * 3 + [1]).ravel().tolist()
+    widget._remote_call("set_camera_orientation", args=[camera], fire_embed=True)
+    widget._callbacks_before_loaded.clear()
+    widget._view_width = widget._view_height = f"{size}px"
     widget.layout.border = "1px solid lightgray"  # so that an atom that leaves is seen to leave
     return widget
 

@@ -1,0 +1,143 @@
+"""The tour's comparison, with everything repeated for each seed: pretraining, draws of labels, training.
+
+    python benchmarks/tour.py                 # 5 seeds, about 20 minutes on 2 cores; resumes where it stopped
+    python benchmarks/tour.py --tune          # how the settings in tpainn_lite/transfer.py were chosen
+
+Writes ``data/results/tour.json``.  Every number is an error on the `test` molecules, which appear in no training; the
+settings were chosen on the `valid` molecules.  Baselines: the best fit of the composition (energies) and zero forces,
+MMFF94 itself, the same network from scratch with the same closed-form reference energies; and as negative control
+T-PaiNN pretrained on MMFF94 labels that were dealt to the wrong frames of the same molecule.
+"""
+
+import argparse
+import json
+import platform
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase.calculators.singlepoint import SinglePointCalculator
+
+import tpainn_lite as tp
+from tpainn_lite.datasets import write_text
+from tpainn_lite.potential import fit_atomref
+from tpainn_lite.transfer import rereference
+
+RESULTS = Path(__file__).resolve().parents[1] / "data" / "results" / "tour.json"
+NETWORK = {"n_features": 48, "n_interactions": 2, "cutoff": 5.0}
+SIZES = (10, 50)
+N_MOLECULES, N_FRAMES = 600, 10
+TUNE = {
+    "autotune": [{"steps": s, "learning_rate": r} for s in (200, 500) for r in (5e-4, 1e-3, 2e-3)],
+    "scratch": [{"steps": s, "learning_rate": r} for s in (500, 1000) for r in (1e-3, 3e-3, 6e-3)],
+}
+
+
+def classical_frames(seed):
+    """MMFF94 labels of molecules that are in neither `valid` nor `test`, as the tour makes them."""
+    rng = np.random.default_rng(seed)
+    teacher, frames = tp.mmff94(), []
+    for k, smiles in enumerate(rng.choice(tp.molecule_list(max_heavy=5), N_MOLECULES, replace=False)):
+        frames += tp.normal_mode_frames(tp.molecule(str(smiles), seed=k), teacher, (300, 1000), N_FRAMES, seed=k)
+    return tp.label(frames, teacher, progress=False)
+
+
+def shuffled(frames):
+    """The same labels, each dealt to the next frame of the same molecule."""
+    dealt = []
+    for k, frame in enumerate(frames):
+        giver = frames[k + 1 if (k + 1) % N_FRAMES else k + 1 - N_FRAMES]
+        copy = frame.copy()
+        copy.calc = SinglePointCalculator(copy, energy=giver.get_potential_energy(), forces=giver.get_forces())
+        dealt.append(copy)
+    return dealt
+
+
+def baselines(pool, test):
+    """Rows of what needs no training of a network."""
+    atomref = fit_atomref(pool)
+    energies = [sum(atomref[z] for z in atoms.numbers) for atoms in test]
+    reference = [atoms.get_potential_energy() for atoms in test]
+    forces = [atoms.get_forces() for atoms in test]
+    composition = {
+        "energy_mae": tp.observables.energy_mae(energies, reference, [len(a) for a in test]),
+        "force_mae": tp.observables.force_mae([0 * f for f in forces], forces),
+    }
+    mmff94 = tp.errors(tp.mmff94(), test)
+    yield {"method": "composition", "n_train": len(pool), "seed": 0, **composition}
+    yield {"method": "force_field", "n_train": 0, "seed": 0, **mmff94}
+
+
+def one_seed(seed, pool, test):
+    """Rows of one complete repetition."""
+    classical = classical_frames(seed)
+    pretrained = tp.pretrain(classical, seed=seed, progress=False, **NETWORK)
+    control = tp.pretrain(shuffled(classical), seed=seed, progress=False, **NETWORK)
+    for n in SIZES:
+        few = tp.draw(pool, n, seed)
+        starts = {"tpainn": pretrained, "tpainn_shuffled": control}
+        models = {name: tp.autotune(start, few, seed=seed, progress=False) for name, start in starts.items()}
+        models["scratch_atomref"] = tp.train_from_scratch(few, seed=seed, progress=False, **NETWORK)
+        untuned = tp.Potential(pretrained.painn, dict.fromkeys((1, 6, 7, 8, 9), 0.0), pretrained.scale.item())
+        rereference(untuned, few)
+        models["tpainn_untuned"] = untuned
+        for method, model in models.items():
+            yield {"method": method, "n_train": n, "seed": seed, **tp.errors(model, test)}
+
+
+def tune(pool, valid):
+    """Errors on the valid molecules for each setting, one pretraining, 50 labels, two draws."""
+    pretrained = tp.pretrain(classical_frames(0), seed=0, progress=False, **NETWORK)
+    for seed in (0, 1):
+        few = tp.draw(pool, 50, seed)
+        for settings in TUNE["autotune"]:
+            model = tp.autotune(pretrained, few, seed=seed, progress=False, **settings)
+            print(seed, "autotune", settings, tp.errors(model, valid), flush=True)
+        for settings in TUNE["scratch"]:
+            model = tp.train_from_scratch(few, seed=seed, progress=False, **NETWORK, **settings)
+            print(seed, "scratch", settings, tp.errors(model, valid), flush=True)
+
+
+def save(rows, seconds, command):
+    """Write the results so far, whole or not at all."""
+    packages = ("torch", "torch-geometric", "ase", "lightning", "rdkit")
+    content = {
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"tpainn_lite": tp.__version__, **{name: version(name) for name in packages}},
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "seconds": round(seconds, 1),
+        "network": NETWORK,
+        "rows": rows,
+    }
+    write_text(RESULTS, json.dumps(content, indent=1) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--tune", action="store_true", help="compare settings on the valid molecules instead")
+    parser.add_argument("--fresh", action="store_true", help="forget earlier rows")
+    arguments = parser.parse_args()
+    pool, valid, test = (tp.load_molecules(part) for part in ("train", "valid", "test"))
+    if arguments.tune:
+        return tune(pool, valid)
+    earlier = json.loads(RESULTS.read_text()) if RESULTS.exists() and not arguments.fresh else {}
+    rows, spent = earlier.get("rows", []), earlier.get("seconds", 0.0)
+    rows = rows or [{"task": "molecule_forces", "subset": "test", **row} for row in baselines(pool, test)]
+    for seed in range(arguments.seeds):
+        if any(row["seed"] == seed and row["method"] == "tpainn" for row in rows):
+            continue
+        started = time.perf_counter()
+        new = [{"task": "molecule_forces", "subset": "test", **row} for row in one_seed(seed, pool, test)]
+        rows, spent = rows + new, spent + time.perf_counter() - started
+        save(rows, spent, f"python benchmarks/tour.py --seeds {arguments.seeds}")
+        for row in new:
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
