@@ -78,7 +78,9 @@ def block_average(values, n_blocks=5):
     """
     values = np.asarray(values, float)
     if n_blocks < 2 or len(values) < n_blocks:
-        raise ValueError(f"{len(values)} values cannot be cut into {n_blocks} blocks; at least 2 blocks of 1 are needed")
+        raise ValueError(
+            f"{len(values)} values cannot be cut into {n_blocks} blocks; at least 2 blocks of 1 are needed"
+        )
     means = np.array([block.mean() for block in np.array_split(values, n_blocks)])
     return float(values.mean()), float(means.std(ddof=1) / np.sqrt(n_blocks))
 

@@ -8,7 +8,7 @@ part of the energy.
 | symbol      | here     | shape        | meaning                                             |
 |-------------|----------|--------------|-----------------------------------------------------|
 | s_i         | ``s``    | (N, F)       | scalar features                                     |
-| v_i         | ``v``    | (N, 3, F)    | vector features; features last, so that a Linear mixes features and never x, y, z |
+| v_i         | ``v``    | (N, 3, F)    | vector features; F comes last, so that a Linear never mixes x, y, z |
 | r_ij        | ``r_ij`` | (E, 3)       | from atom i to its neighbour j, Å                   |
 | W(d_ij)     | ``W``    | (E, 3F)      | filters: how much of each feature passes at distance d_ij |
 | φ, a        | ``phi``, ``a`` | (N, 3F) | small networks of each atom's scalars               |
@@ -88,9 +88,7 @@ class Mixing(nn.Module):
     def __init__(self, n_features):
         super().__init__()
         self.VU = nn.Linear(n_features, 2 * n_features, bias=False)
-        self.a = nn.Sequential(
-            nn.Linear(2 * n_features, n_features), nn.SiLU(), nn.Linear(n_features, 3 * n_features)
-        )
+        self.a = nn.Sequential(nn.Linear(2 * n_features, n_features), nn.SiLU(), nn.Linear(n_features, 3 * n_features))
 
     def forward(self, s, v):
         """(s (N, F), v (N, 3, F)) after mixing."""
@@ -122,9 +120,7 @@ class PaiNN(nn.Module):
         self.radial_basis = RadialBasis(n_rbf, cutoff)
         self.interactions = nn.ModuleList(Interaction(n_features, n_rbf, first=k == 0) for k in range(n_interactions))
         self.mixings = nn.ModuleList(Mixing(n_features) for _ in range(n_interactions))
-        self.readout = nn.Sequential(
-            nn.Linear(n_features, n_features // 2), nn.SiLU(), nn.Linear(n_features // 2, 1)
-        )
+        self.readout = nn.Sequential(nn.Linear(n_features, n_features // 2), nn.SiLU(), nn.Linear(n_features // 2, 1))
 
     def features(self, atomic_numbers, r_ij, idx_i, idx_j):
         """The scalar and vector features of each atom after the last mixing, (N, F) and (N, 3, F)."""

@@ -97,7 +97,9 @@ def learning_curve(rows, lines=None, value="force_mae", unit="meV/Å", title=Non
     sizes = sorted({row["n_train"] for row in rows})
     figure.update_xaxes(type="log", tickvals=sizes)
     errors = [row[value] for row in rows] + list((lines or {}).values())
-    return figure.update_yaxes(type="log", range=[np.log10(0.8 * min(errors)), np.log10(1.25 * max(errors))], dtick="D2")
+    return figure.update_yaxes(
+        type="log", range=[np.log10(0.8 * min(errors)), np.log10(1.25 * max(errors))], dtick="D2"
+    )
 
 
 def md_traces(runs, quantity="total_energy", title=None):

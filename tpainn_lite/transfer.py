@@ -1,4 +1,4 @@
-"""The method: `pretrain` on cheap classical labels, `autotune` on few dear DFT labels, and the honest rival, `train_from_scratch`.
+"""The method: `pretrain` on cheap classical labels, `autotune` on few DFT labels; and the rival, `train_from_scratch`.
 
 T-PaiNN is Pelletier, Bhat, Rivera, Wilson and Muhich, arXiv:2603.24752; *autotune* is their word for fine-tuning.
 The settings below are our own: they were chosen on the `valid` part of our DFT set, for each method by itself
@@ -100,7 +100,7 @@ def rereference(potential, frames):
             f"the frames contain atomic numbers {strangers} that the pretrained potential has never seen; "
             "pretrain on molecules that contain them"
         )
-    potential.set_atomref({z: 0.0 for z in old})
+    potential.set_atomref(dict.fromkeys(old, 0.0))
     interaction, _ = potential.predict(frames)
     potential.set_atomref({**old, **fit_atomref(frames, interaction)})
 

@@ -38,7 +38,7 @@ ORDERS = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRI
 
 def enumerate_molecules(max_heavy):
     """All allowed canonical SMILES with up to ``max_heavy`` heavy atoms, smallest first."""
-    layer, found = {symbol for symbol in VALENCE}, []
+    layer, found = set(VALENCE), []
     for size in range(1, max_heavy + 1):
         layer = _closure(layer)
         found += [(size, smiles) for smiles in sorted(layer) if _allowed(smiles)]
