@@ -232,6 +232,17 @@ def test_each_frame_goes_to_the_live_viewer_with_its_own_bonds(leaving):
     assert [model.splitlines()[1] for model in models][::9] == ["3 2", "3 1"]
 
 
+def test_the_browser_can_draw_before_python_has_time_to_answer(leaving):
+    """Or else a viewer is blank for as long as the cells below it run."""
+    _, _, (widget,) = controls(view(leaving))
+    assert widget._callbacks_before_loaded == []  # nothing is left to send
+    state = widget.get_state()
+    assert state["n_components"] == 1 and state["_ngl_full_stage_parameters"]["clipDist"] == 0
+    assert [m["methodName"] for m in state["_ngl_msg_archive"]] == ["loadFile", "set_camera_orientation"]
+    assert state["_ngl_msg_archive"][1]["fire_embed"]
+    assert [kind["type"] for kind in state["_ngl_repr_dict"]["0"].values()] == ["ball+stick", "licorice"]
+
+
 def test_what_the_live_viewer_gets_is_turned_and_not_mirrored():
     atoms = molecule("CH3CH2OH")
     scenes, _ = viewer._scenes([[atoms]], [""])
