@@ -1,6 +1,6 @@
 """The tour's comparison, with everything repeated for each seed: pretraining, draws of labels, training.
 
-    python benchmarks/tour.py                 # 5 seeds, about 20 minutes on 2 cores; resumes where it stopped
+    python benchmarks/tour.py                 # 5 seeds, about 15 minutes on one core; resumes where it stopped
     python benchmarks/tour.py --tune          # how the settings in tpainn_lite/transfer.py were chosen
 
 Writes ``data/results/tour.json``.  Every number is an error on the `test` molecules, which appear in no training.
@@ -32,7 +32,7 @@ from tpainn_lite.transfer import rereference
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "results" / "tour.json"
 NETWORK = {"n_features": 48, "n_interactions": 2, "cutoff": 3.5}
 SIZES = (10, 50)
-N_MOLECULES, N_FRAMES = 600, 10
+N_MOLECULES, N_FRAMES = 1000, 6
 TUNE = {
     "autotune": [{"steps": s, "learning_rate": r} for s, r in ((200, 5e-4), (200, 1e-3), (200, 2e-3), (500, 1e-3))],
     "scratch": [{"steps": s, "learning_rate": r} for s, r in ((500, 1e-3), (500, 3e-3), (500, 6e-3), (1000, 3e-3))],

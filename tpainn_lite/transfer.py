@@ -15,7 +15,7 @@ from tpainn_lite.painn import PaiNN
 from tpainn_lite.potential import Potential, fit_atomref
 from tpainn_lite.training import fit
 
-PRETRAIN = {"steps": 2000, "batch_size": 16, "learning_rate": 5e-3}
+PRETRAIN = {"steps": 3000, "batch_size": 16, "learning_rate": 5e-3}
 AUTOTUNE = {"steps": 200, "batch_size": 10, "learning_rate": 1e-3}
 SCRATCH = {"steps": 500, "batch_size": 10, "learning_rate": 3e-3}
 
