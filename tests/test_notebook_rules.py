@@ -54,7 +54,7 @@ def is_checked(cell):
             text = "".join(x.value for x in ast.walk(node.msg) if isinstance(x, ast.Constant)) if node.msg else ""
             if len(text.split()) >= 3:
                 return True
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "check":
+        if isinstance(node, ast.Call) and "check" in (getattr(node.func, "id", ""), getattr(node.func, "attr", "")):
             return True
     return False
 
