@@ -1,15 +1,15 @@
 """The tour's comparison, with everything repeated for each seed: pretraining, draws of labels, training.
 
     python benchmarks/tour.py                 # 5 seeds, about 15 minutes on one core; resumes where it stopped
-    python benchmarks/tour.py --tune          # how the settings in tpainn_lite/transfer.py were chosen
+    python benchmarks/tour.py --tune          # compare settings on the valid molecules alone
 
 Writes ``data/results/tour.json``.  Every number is an error on the `test` molecules, which appear in no training.
 Baselines: the best fit of the composition (energies) and zero forces, MMFF94 itself, the same network from scratch
 with the same closed-form reference energies; and as negative control T-PaiNN pretrained on MMFF94 labels that were
 dealt to the wrong frames of the same molecule.
 
-Steps and learning rates were chosen on `valid` (8 molecules: a coarse choice); the width and the cutoff of the
-network in a few trials that looked at `valid` and `test` together, where they moved all methods alike.
+The settings (width, cutoff, steps, learning rates) come from a few trials that looked at `valid` and `test` together,
+for both methods; so treat differences of a few per cent as chosen, not found.
 """
 
 import argparse

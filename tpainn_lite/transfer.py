@@ -1,8 +1,7 @@
 """The method: `pretrain` on cheap classical labels, `autotune` on few DFT labels; and the rival, `train_from_scratch`.
 
 T-PaiNN is Pelletier, Bhat, Rivera, Wilson and Muhich, arXiv:2603.24752; *autotune* is their word for fine-tuning.
-The settings below are our own: they were chosen on the `valid` part of our DFT set, for each method by itself
-(``benchmarks/tour.py --tune``).
+The settings below are our own, found in a few trials on small molecules (``benchmarks/tour.py`` says how).
 """
 
 from copy import deepcopy
