@@ -18,8 +18,10 @@ FLOORS = {
     "potential": 3, "sampling": 3,
     "training": 4, "calculator": 4,
     "transfer": 5, "md": 5,
-    "plots": 6, "viewer": 6, "teach": 6,
-    "cli": 7,
+    "plots": 6, "teach": 6, "scenes": 6,
+    "painting": 7,
+    "viewer": 8,
+    "cli": 9,
 }  # fmt: skip
 
 # A heavy package is known to these modules alone, so that exchanging it stays a small change.
@@ -35,7 +37,7 @@ HEAVY = {
     "rdkit": {"forcefields"},
     "torch_geometric": {"graph"},
     "typer": {"cli"},
-    "vesin": {"checks", "graph", "calculator", "viewer"},
+    "vesin": {"checks", "graph", "calculator", "scenes"},
 }
 LAZY = {"nglview", "openmm", "pyscf", "rdkit"}  # imported inside the function that needs them, also in their own module
 

@@ -50,6 +50,18 @@ def test_energy_is_that_of_qm9(small_qm9, number, level, tolerance):
     assert abs(energy - atoms.get_potential_energy()) < tolerance * MICROHARTREE
 
 
+def test_values_kept_on_the_grid_change_nothing(monkeypatch):
+    """They save a fifth of the time; a new geometry, or a new grid of the same one, gets new values."""
+    water, quick = ase_molecule("H2O"), PySCFCalculator("qm9")
+    kept = [(quick.get_potential_energy(atoms), quick.get_forces(atoms)) for atoms in (water, shaken(water))]
+    monkeypatch.setattr("tpainn_lite.dft._keep_orbitals_on_grid", lambda numint: None)
+    plain = PySCFCalculator("qm9")
+    for atoms, (energy, forces) in zip((water, shaken(water)), kept, strict=True):
+        assert plain.get_potential_energy(atoms) == pytest.approx(energy, abs=1e-7)
+        assert plain.get_forces(atoms) == pytest.approx(forces, abs=1e-5)
+    assert quick.record["scf_cycles"] > 3 and quick.record["seconds"] > 0
+
+
 def test_water_has_the_energy_published_for_qm9():
     """QM9's molecule 3 as published: geometry in Å, U0 and zero-point energy in Hartree."""
     positions = [[-0.0343604951, 0.9775395708, 0.0076015923], [0.0647664923, 0.0205721989, 0.0015346341]]

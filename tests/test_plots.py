@@ -1,7 +1,9 @@
 """Figures: every axis has a quantity and a unit, and what is drawn is what was given."""
 
+import nbformat
 import numpy as np
 import pytest
+from nbclient import NotebookClient
 
 from tpainn_lite import plots
 from tpainn_lite.md import MDRun
@@ -41,15 +43,28 @@ def test_history_and_md_traces_have_units():
     assert list(plots.md_traces({"run": run}).data[0].y) == [0, 0.5]
 
 
-def test_a_live_plot_redraws_one_output(monkeypatch):
-    shown = []
+def test_the_name_of_a_line_stands_on_the_line():
+    figure = plots.learning_curve(ROWS, lines={"zero": 900})
+    assert figure.layout.yaxis.type == "log"
+    assert 10 ** figure.layout.annotations[0].y == pytest.approx(900)
 
-    class Handle:
-        def update(self, figure):
-            shown.append(figure)
 
-    monkeypatch.setattr("IPython.display.display", lambda figure, display_id: shown.append(figure) or Handle())
-    watch = plots.live_history("run")
-    watch([{"step": 1, "train_loss": 2.0}])
-    watch([{"step": 1, "train_loss": 2.0}, {"step": 2, "train_loss": 1.0}])
-    assert [len(figure.data[0].x) for figure in shown] == [1, 2]
+def test_ticks_of_logarithmic_axes_are_round_numbers_within_the_axis():
+    figure = plots.learning_curve(ROWS)
+    low, high = (10**end for end in figure.layout.yaxis.range)
+    assert len(figure.layout.yaxis.tickvals) >= 3 and all(low <= tick <= high for tick in figure.layout.yaxis.tickvals)
+    assert "400" in figure.layout.yaxis.ticktext
+
+
+def test_a_live_plot_redraws_one_output(tmp_path):
+    """In a real kernel: an output that is shown anew each time would pile up."""
+    code = """
+from tpainn_lite import plots
+watch = plots.live_history("run")
+for n in (1, 2, 3):
+    watch([{"step": k + 1, "train_loss": 1 / (k + 1)} for k in range(n)])
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    (cell,) = NotebookClient(notebook, kernel_name="python3", resources={}).execute().cells
+    (output,) = cell.outputs
+    assert output.data["application/vnd.plotly.v1+json"]["data"][0]["x"] == [1, 2, 3]

@@ -252,6 +252,23 @@ def test_a_torn_last_line_costs_one_frame_and_no_more(frames, tmp_path, cut):
     assert [a.get_potential_energy() for a in again] == [a.get_potential_energy() for a in whole]
 
 
+def test_when_the_time_is_up_what_is_labelled_is_returned_and_nothing_more_is_asked(frames, tmp_path):
+    path, calculator = tmp_path / "labels.jsonl", Counting()
+    assert label(frames, calculator, path, progress=False, time_limit=0) == []
+    label(frames[:2], calculator, path, progress=False)
+    assert len(label(frames, calculator, path, progress=False, time_limit=0, n_jobs=2)) == 2
+    assert calculator.n_calls == 2
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_the_record_of_a_dear_calculator_stays_with_the_frame(frames, tmp_path, n_jobs):
+    calculator, path = Counting(), tmp_path / "labels.jsonl"
+    calculator.record = {"scf_cycles": 9, "seconds": 1.5}
+    for _ in range(2):  # fresh, then from the journal
+        for frame in label(frames, calculator, path, n_jobs, progress=False):
+            assert (frame.info["scf_cycles"], frame.info["seconds"]) == (9, 1.5)
+
+
 def test_labels_of_another_level_are_not_mixed_in(frames, tmp_path):
     path, other = tmp_path / "labels.jsonl", Counting()
     label(frames, Counting(), path, progress=False)

@@ -11,7 +11,8 @@ from ase import Atoms
 from ase.build import molecule
 from PIL import Image
 
-from tpainn_lite import viewer
+from tpainn_lite import painting, viewer
+from tpainn_lite import scenes as module
 from tpainn_lite.viewer import animation, picture, view, view_side_by_side
 
 LIVE = "application/vnd.jupyter.widget-view+json"
@@ -70,8 +71,8 @@ def test_oxygen_is_red_and_methane_is_not(water):
 
 
 def test_a_picture_in_grey_still_shows_hydrogen_lighter_than_oxygen(water):
-    scenes, half_width = viewer._scenes([[water]], [""])
-    grey = np.asarray(viewer._painted(scenes[0].drawings[0], half_width, 200).convert("L"), float)
+    scenes, half_width = module.make_scenes([[water]], [""])
+    grey = np.asarray(painting.painted(scenes[0].drawings[0], half_width, 200).convert("L"), float)
     x, y = (100 * (1 + scenes[0].drawings[0].positions[:, :2] * (1, -1) / half_width)).astype(int).T
     oxygen, hydrogen = grey[y[0], x[0]], grey[y[1], x[1]]
     assert hydrogen > oxygen + 60
@@ -89,13 +90,13 @@ def test_a_flat_molecule_is_seen_face_on_however_it_lies():
     benzene = molecule("C6H6")
     benzene.rotate(70, "x")
     benzene.rotate(35, "y")
-    turned = benzene.positions @ viewer._facing(benzene).T
+    turned = benzene.positions @ module._facing(benzene).T
     assert np.ptp(turned[:, 0]) > 4 and np.ptp(turned[:, 1]) > 4 and np.ptp(turned[:, 2]) < 2
 
 
 def test_a_molecule_is_turned_but_never_mirrored():
     for name in ("H2O", "CH3CH2OH", "CO2", "H2"):
-        turn = viewer._facing(molecule(name))
+        turn = module._facing(molecule(name))
         assert np.linalg.det(turn) == pytest.approx(1)
         assert turn @ turn.T == pytest.approx(np.eye(3))
 
@@ -117,7 +118,7 @@ def test_a_molecule_cut_by_the_wall_of_its_box_is_drawn_whole(water):
     whole = water.get_all_distances(mic=True)
     water.wrap()
     assert np.abs(water.get_all_distances() - whole).max() > 3  # it is cut
-    positions, bonds = viewer._whole_molecules(water)
+    positions, bonds = module._whole_molecules(water)
     assert Atoms("OH2", positions).get_all_distances() == pytest.approx(whole)
     assert sorted(map(tuple, bonds)) == [(0, 1), (0, 2)]
 
@@ -125,8 +126,8 @@ def test_a_molecule_cut_by_the_wall_of_its_box_is_drawn_whole(water):
 def test_the_twelve_edges_of_the_box_are_drawn(water):
     water.set_cell([5, 6, 7])
     water.pbc = True
-    drawing = viewer._drawing(water, np.eye(3))
-    edges = drawing.bonds[(drawing.numbers[drawing.bonds] == viewer.CORNER).all(1)]
+    drawing = module._drawing(water, np.eye(3))
+    edges = drawing.bonds[(drawing.numbers[drawing.bonds] == module.CORNER).all(1)]
     lengths = np.linalg.norm(np.diff(drawing.positions[edges], axis=1)[:, 0], axis=1)
     assert sorted(lengths.tolist()) == pytest.approx([5] * 4 + [6] * 4 + [7] * 4)
 
@@ -143,7 +144,7 @@ def test_an_animation_is_a_small_looping_gif_with_a_picture_for_each_frame(leavi
     data = animation(leaving, size=150)
     gif = Image.open(io.BytesIO(data))
     assert gif.format == "GIF" and gif.n_frames == 10 and gif.info["loop"] == 0
-    assert len(data) < viewer.MAX_GIF
+    assert len(data) < painting.MAX_GIF
     shown = []
     for k in range(gif.n_frames):
         gif.seek(k)
@@ -155,18 +156,18 @@ def test_an_animation_is_a_small_looping_gif_with_a_picture_for_each_frame(leavi
 def test_a_long_trajectory_is_thinned_and_keeps_its_last_frame(leaving):
     gif = Image.open(io.BytesIO(animation(leaving * 30, size=100, max_frames=12)))
     assert gif.n_frames <= 12
-    scenes, _ = viewer._scenes([leaving * 30], [""])
-    assert len(scenes[0].drawings) <= viewer.MAX_FRAMES
+    scenes, _ = module.make_scenes([leaving * 30], [""])
+    assert len(scenes[0].drawings) <= module.MAX_FRAMES
     assert scenes[0].notes[0] == "frame 1 of 300" and scenes[0].notes[-1] == "frame 300 of 300"
 
 
 def test_a_gif_that_would_be_too_large_is_made_smaller(leaving, monkeypatch):
-    monkeypatch.setattr(viewer, "MAX_GIF", 15_000)
+    monkeypatch.setattr(painting, "MAX_GIF", 15_000)
     assert len(animation(leaving, size=300)) < 15_000
 
 
 def test_a_bond_that_breaks_is_drawn_broken(leaving):
-    scenes, half_width = viewer._scenes([leaving], [""])
+    scenes, half_width = module.make_scenes([leaving], [""])
     bonds = [sorted(map(tuple, drawing.bonds.tolist())) for drawing in scenes[0].drawings]
     assert bonds[0] == [(0, 1), (0, 2)] and bonds[-1] == [(0, 2)]
     assert [in_picture(drawing, half_width) for drawing in scenes[0].drawings][::9] == [3, 2]  # the atom has left
@@ -176,7 +177,7 @@ def test_the_view_follows_a_drifting_molecule(water):
     frames = [water.copy() for _ in range(20)]
     for k, frame in enumerate(frames):
         frame.positions += (1.5 * k, 0, 0)
-    scenes, _ = viewer._scenes([frames], [""])
+    scenes, _ = module.make_scenes([frames], [""])
     first, last = scenes[0].drawings[0].positions, scenes[0].drawings[-1].positions
     assert last == pytest.approx(first)
 
@@ -245,7 +246,7 @@ def test_the_browser_can_draw_before_python_has_time_to_answer(leaving):
 
 def test_what_the_live_viewer_gets_is_turned_and_not_mirrored():
     atoms = molecule("CH3CH2OH")
-    scenes, _ = viewer._scenes([[atoms]], [""])
+    scenes, _ = module.make_scenes([[atoms]], [""])
     lines = viewer._mol2(scenes[0].drawings[0]).split("@<TRIPOS>ATOM\n")[1].split("@<TRIPOS>BOND")[0].splitlines()
     sent = np.array([line.split()[2:5] for line in lines], float)
     volumes = [np.linalg.det((p - p[0])[[1, 2, 4]]) for p in (atoms.positions, sent)]
@@ -254,7 +255,7 @@ def test_what_the_live_viewer_gets_is_turned_and_not_mirrored():
 
 def test_the_same_molecule_is_seen_from_the_same_side_in_both_panels(leaving):
     other = [frame.copy() for frame in leaving]
-    scenes, _ = viewer._scenes([leaving, other], ["a", "b"])
+    scenes, _ = module.make_scenes([leaving, other], ["a", "b"])
     assert scenes[1].drawings[0].positions == pytest.approx(scenes[0].drawings[0].positions)
 
 

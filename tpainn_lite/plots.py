@@ -26,7 +26,8 @@ def history(runs, key="train_loss", title=None):
     figure = _figure("training step", labels.get(key, key), title)
     for k, (name, rows) in enumerate(runs.items()):
         figure.add_scatter(x=[r["step"] for r in rows], y=[r[key] for r in rows], name=name, **_style(k))
-    return figure.update_yaxes(type="log")
+    figure.update_xaxes(rangemode="tozero")
+    return _log_axis(figure, [row[key] for rows in runs.values() for row in rows])
 
 
 def live_history(name="training", key="train_loss"):
@@ -43,10 +44,11 @@ def live_history(name="training", key="train_loss"):
 
     def watch(rows):
         figure = history({name: rows}, key).update_layout(height=260)
+        drawing = figure._repr_mimebundle_()  # a figure itself would show anew below, not in its old place
         if state["handle"] is None:
-            state["handle"] = display(figure, display_id=True)
+            state["handle"] = display(drawing, raw=True, display_id=True)
         else:
-            state["handle"].update(figure)
+            state["handle"].update(drawing, raw=True)
 
     return watch
 
@@ -93,13 +95,12 @@ def learning_curve(rows, lines=None, value="force_mae", unit="meV/Å", title=Non
         figure.add_scatter(x=sizes, y=mean, error_y=bars, name=method, **_style(k))
     for k, (label, error) in enumerate((lines or {}).items()):
         dash = DASHES[(k + 1) % len(DASHES)]
-        figure.add_hline(y=error, line={"color": "grey", "dash": dash}, annotation_text=label)
-    sizes = sorted({row["n_train"] for row in rows})
-    figure.update_xaxes(type="log", tickvals=sizes)
-    errors = [row[value] for row in rows] + list((lines or {}).values())
-    return figure.update_yaxes(
-        type="log", range=[np.log10(0.8 * min(errors)), np.log10(1.25 * max(errors))], dtick="D2"
-    )
+        figure.add_hline(y=error, line={"color": "grey", "dash": dash})
+        figure.add_annotation(  # on a logarithmic axis a line is placed by its value, a text by the value's logarithm
+            text=label, x=1, xref="paper", xanchor="right", y=np.log10(error), yanchor="bottom", showarrow=False
+        )
+    figure.update_xaxes(type="log", tickvals=sorted({row["n_train"] for row in rows}))
+    return _log_axis(figure, [row[value] for row in rows] + list((lines or {}).values()))
 
 
 def md_traces(runs, quantity="total_energy", title=None):
@@ -133,6 +134,16 @@ def _figure(x, y, title):
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}, font={"size": 13},
     )  # fmt: skip
     return figure.update_xaxes(title=x).update_yaxes(title=y)
+
+
+def _log_axis(figure, values):
+    """A logarithmic y axis around these values, with round numbers at its ticks."""
+    low, high = 0.8 * np.nanmin(values), 1.25 * np.nanmax(values)
+    steps = (1, 2, 5) if high / low > 20 else (1, 1.5, 2, 3, 4, 5, 6, 8)
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    ticks = [step * decade for decade in decades for step in steps if low <= step * decade <= high]
+    text = [f"{tick:.10g}" for tick in ticks]
+    return figure.update_yaxes(type="log", range=[np.log10(low), np.log10(high)], tickvals=ticks, ticktext=text)
 
 
 def _style(k):

@@ -5,6 +5,7 @@ Langevin MD (slower, anharmonic, visits other conformers), both under any ASE ca
 `label(frames, calculator)` then asks any calculator, classical or DFT, for energies and forces.
 """
 
+import itertools
 import json
 import os
 import sys
@@ -122,7 +123,7 @@ def thermal_frames(atoms, calculator, temperature, n_frames, seed=0, spacing=50.
     return frames
 
 
-def label(frames, calculator, path=None, n_jobs=1, progress=True):
+def label(frames, calculator, path=None, n_jobs=1, progress=True, time_limit=None):
     """Ask a calculator for the energy and forces of each frame.
 
     Any ASE calculator will do: a force field (cheap) or DFT (dear).  A frame that the calculator cannot
@@ -140,12 +141,15 @@ def label(frames, calculator, path=None, n_jobs=1, progress=True):
         Processes (joblib).
     progress : bool
         Show a progress bar.
+    time_limit : float, optional
+        Begin nothing more after so many seconds and return what is labelled; 0 collects what ``path`` holds.
 
     Returns
     -------
     list of ase.Atoms
         Copies of the frames, in the same order, with energy (eV), forces (N, 3) (eV/Å) and, where the calculator
-        has it, stress (eV/Å³) attached, and ``info["level"]`` naming the calculator.
+        has it, stress (eV/Å³) attached, and ``info["level"]`` naming the calculator; a calculator's ``record`` (a
+        dict: cycles, seconds) is added to ``info``.
 
     Raises
     ------
@@ -163,7 +167,8 @@ def label(frames, calculator, path=None, n_jobs=1, progress=True):
     done = _read_journal(path, frames, level) if path else {}
     todo = [i for i in range(len(frames)) if i not in done]
     failures, started = {}, time.perf_counter()
-    for index, result in _bar(_compute(frames, todo, calculator, n_jobs), len(todo), level, progress):
+    deadline = started + (np.inf if time_limit is None else time_limit)
+    for index, result in _bar(_compute(frames, todo, calculator, n_jobs, deadline), len(todo), level, progress):
         if "error" in result:
             failures[index] = result["error"]
             continue
@@ -174,10 +179,12 @@ def label(frames, calculator, path=None, n_jobs=1, progress=True):
     return [_labelled(frames[i], done[i], level) for i in sorted(done)]
 
 
-def _compute(frames, todo, calculator, n_jobs):
-    """Yield (index, result) as they come; in this process, or in ``n_jobs`` others."""
-    if n_jobs == 1 or len(todo) < 2:
+def _compute(frames, todo, calculator, n_jobs, deadline):
+    """Yield (index, result) as they come, until the deadline; in this process, or in ``n_jobs`` others."""
+    if n_jobs == 1 or len(todo) < 2 or time.perf_counter() >= deadline:
         for i in todo:
+            if time.perf_counter() >= deadline:
+                return
             yield i, _single_point(frames[i], calculator)
         return
     from joblib import Parallel, delayed
@@ -186,7 +193,8 @@ def _compute(frames, todo, calculator, n_jobs):
     yield todo[0], first
     size = int(np.clip(CHUNK_SECONDS / first.get("seconds", 1.0), 1, 1 + len(todo) // (4 * n_jobs)))
     chunks = [todo[k : k + size] for k in range(1, len(todo), size)]
-    tasks = (delayed(_single_points)([frames[i] for i in chunk], chunk, calculator) for chunk in chunks)
+    begun = itertools.takewhile(lambda _: time.perf_counter() < deadline, chunks)
+    tasks = (delayed(_single_points)([frames[i] for i in chunk], chunk, calculator) for chunk in begun)
     for results in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks):
         yield from results
 
@@ -209,7 +217,7 @@ def _single_point(atoms, calculator):
             raise ValueError("the calculator returned a number that is not finite")
     except Exception as error:  # noqa: BLE001  one bad frame must not end a long run; it is reported
         return {"error": f"{type(error).__name__}: {error}"}
-    return {**result, "seconds": time.perf_counter() - started}
+    return {**result, "seconds": time.perf_counter() - started, "record": getattr(calculator, "record", {})}
 
 
 def _labelled(atoms, result, level):
@@ -217,7 +225,7 @@ def _labelled(atoms, result, level):
     frame = atoms.copy()
     properties = {key: result[key] for key in ("energy", "forces", "stress") if key in result}
     frame.calc = SinglePointCalculator(frame, **properties)
-    frame.info["level"] = level
+    frame.info |= {"level": level, **result.get("record", {})}
     return frame
 
 
@@ -242,7 +250,7 @@ def _read_journal(path, frames, level):
         same = [i for i in places.get(row["id"], ()) if i not in done and _is_about(row, frames[i])]
         if same and row["level"] == level:
             done[same[0]] = {k: np.array(row[k]) for k in ("energy", "forces", "stress") if k in row}
-            done[same[0]]["energy"] = float(row["energy"])
+            done[same[0]] |= {"energy": float(row["energy"]), "record": row.get("record", {})}
     return done
 
 
@@ -258,7 +266,9 @@ def _is_about(row, atoms):
 
 def _append_journal(path, atoms, index, result, level):
     row = {"id": _identity(atoms, index), "level": level}
-    row |= {key: np.asarray(value).tolist() for key, value in {**_structure(atoms), **result}.items()}
+    arrays = {**_structure(atoms), **{key: value for key, value in result.items() if key != "record"}}
+    row |= {key: np.asarray(value).tolist() for key, value in arrays.items()}
+    row["record"] = result.get("record", {})
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as journal:
         journal.write(json.dumps(row) + "\n")
@@ -273,7 +283,7 @@ def _bar(results, total, level, progress):
 
 
 def _report(failures, done, n_tried, seconds, level):
-    if not done:
+    if failures and not done:
         index, reason = next(iter(failures.items()))
         raise ValueError(f"{level} could label none of the {n_tried} frames; the first (frame {index}): {reason}")
     if failures:

@@ -4,48 +4,22 @@
 JupyterLab, and a picture (PNG, or GIF for a trajectory) painted here, which needs neither a browser nor a graphics
 card.  Web pages, PDFs, GitHub and a broken viewer extension show the picture.
 
-Both draw the same scene on the same scale.  Molecules are turned so that their two longest axes lie in the page.
-A bond is drawn where two atoms are nearer than 1.25 times the sum of their covalent radii *in that frame*, so a
-bond that breaks is seen to break.  An atom that flies off leaves the picture; the view does not shrink to follow it.
+Both draw the same scene (`tpainn_lite.scenes`) on the same scale.
 """
 
 import base64
 import html
-import io
-import itertools
 import warnings
 from importlib import metadata
-from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.data import chemical_symbols, covalent_radii, vdw_radii
-from ase.data.colors import jmol_colors
+from ase.data import chemical_symbols
+
+from tpainn_lite import painting
+from tpainn_lite.scenes import BALL, CORNER, is_boxed, make_scenes
 
 NGLVIEW = "4.0"  # 4.0.1 asks the browser for an extension that it does not bring: an empty box
-STRETCH = 1.25  # a bond, in units of the sum of the covalent radii
-BALL, STICK, EDGE = 0.24, 0.13, 0.03  # radii: balls in van der Waals radii; bonds and edges of the cell in Å
-CORNER = -1  # the "atomic number" of a corner of the cell
-INK, SMOOTH = 0.14, 3  # grey of outlines; pictures are painted three times as large, then shrunk
-MAX_GIF = 400_000  # bytes
-GIF_ATOMS, LIVE_ATOMS = 5_000, 20_000  # atoms times frames: what is quickly painted, and quickly sent
-MAX_FRAMES = 200  # of a trajectory; longer ones are thinned
-
-
-class Drawing(NamedTuple):
-    """One frame, turned to face the viewer (x right, y up, z to the eye); the cell's 8 corners come last."""
-
-    numbers: np.ndarray  # (N,)
-    positions: np.ndarray  # (N, 3) Å
-    bonds: np.ndarray  # (B, 2) indices; between two corners: an edge of the cell
-
-
-class Scene(NamedTuple):
-    """One trajectory, ready to be shown."""
-
-    title: str
-    drawings: list  # fewer than there are steps if it ends before the others
-    notes: list  # what is written below it at each step
 
 
 class Shown:
@@ -119,10 +93,10 @@ def view_side_by_side(trajectories, titles=None, size=320, interval=100):
             f"{len(trajectories)} trajectories were given with titles {titles!r:.60}; one text for each is expected "
             "(and the trajectories together in one list)"
         )
-    scenes, half_width = _scenes(trajectories, titles)
-    gif = _gif(scenes, half_width, size) if len(scenes[0].notes) > 1 else None
+    scenes, half_width = make_scenes(trajectories, titles)
+    gif = painting.gif(scenes, half_width, size) if len(scenes[0].notes) > 1 else None
     widget = _live(scenes, half_width, size, interval) if _nglview_works() else None
-    return Shown(widget, _png(scenes, half_width, size), gif, _in_words(trajectories, titles))
+    return Shown(widget, painting.png(scenes, half_width, size), gif, _in_words(trajectories, titles))
 
 
 def picture(atoms, size=360):
@@ -134,8 +108,8 @@ def picture(atoms, size=360):
     >>> picture(molecule("H2O"))[1:4]
     b'PNG'
     """
-    scenes, half_width = _scenes(_checked([atoms]), [""])
-    return _png(scenes, half_width, size)
+    scenes, half_width = make_scenes(_checked([atoms]), [""])
+    return painting.png(scenes, half_width, size)
 
 
 def animation(frames, size=320, max_frames=40):
@@ -143,8 +117,8 @@ def animation(frames, size=320, max_frames=40):
 
     The frames are evenly thinned to ``max_frames``; large systems get fewer and smaller ones.
     """
-    scenes, half_width = _scenes(_checked([frames]), [""])
-    return _gif(scenes, half_width, size, max_frames)
+    scenes, half_width = make_scenes(_checked([frames]), [""])
+    return painting.gif(scenes, half_width, size, max_frames)
 
 
 # ---------------------------------------------------------------- what was given
@@ -190,233 +164,10 @@ def _nglview_works():
 def _in_words(trajectories, titles):
     parts = []
     for frames, title in zip(trajectories, titles, strict=True):
-        what = frames[0].get_chemical_formula() + (" in a periodic box" if _boxed(frames[0]) else "")
+        what = frames[0].get_chemical_formula() + (" in a periodic box" if is_boxed(frames[0]) else "")
         what += f", {len(frames)} frames" if len(frames) > 1 else ""
         parts.append(f"{title}: {what}" if title else what)
     return "Ball-and-stick picture of " + "; ".join(parts)
-
-
-# ---------------------------------------------------------------- from atoms to drawings
-
-
-def _scenes(trajectories, titles):
-    """A `Scene` for each trajectory, and half the width in Å that all of them are shown in."""
-    lengths, n_atoms = [len(frames) for frames in trajectories], sum(len(frames[0]) for frames in trajectories)
-    steps = _evenly(lengths, min(MAX_FRAMES, max(12, LIVE_ATOMS // n_atoms)))
-    same = all(np.array_equal(frames[0].numbers, trajectories[0][0].numbers) for frames in trajectories)
-    scenes, first, largest = [], 1.0, 1.0
-    for frames, title in zip(trajectories, titles, strict=True):
-        turn = _facing(trajectories[0][0] if same else frames[0])  # the same molecule, seen from the same side
-        drawings = _followed([_drawing(frames[k], turn) for k in steps if k < len(frames)])
-        radii = _radii(drawings[0].numbers)[:, None]  # (N, 1)
-        reach = [1.05 * (np.abs(drawing.positions[:, :2]) + radii).max() for drawing in drawings]
-        first, largest = max(first, reach[0]), max(largest, *reach)
-        scenes.append(Scene(title, drawings, [_note(k, len(frames)) for k in steps]))
-    return scenes, min(largest, 1.6 * first)
-
-
-def _evenly(lengths, most):
-    """About ``most`` evenly spaced steps (S,) of the longest trajectory, with the last frame of each."""
-    even = np.linspace(0, max(lengths) - 1, min(max(lengths), most)).round().astype(int)
-    return np.unique(np.append(even, np.array(lengths) - 1))
-
-
-def _note(step, length):
-    if length == 1:
-        return ""
-    return f"frame {step + 1} of {length}" if step < length else f"ended at frame {length}"
-
-
-def _boxed(atoms):
-    return atoms.pbc.any() and atoms.cell.rank == 3
-
-
-def _facing(atoms):
-    """Rotation (3, 3) that lays the two longest axes of a molecule in the page; a box is only tilted."""
-    boxed, axes = _boxed(atoms), np.eye(3)
-    if not boxed and len(atoms) > 1:
-        axes = np.linalg.svd(atoms.positions - atoms.positions.mean(0))[2]  # rows, longest first
-        axes *= np.sign(axes[np.arange(3), np.abs(axes).argmax(1)])[:, None]
-        axes[2] = np.cross(axes[0], axes[1])  # a rotation, not a mirror
-    tilt = Atoms("H3", np.eye(3))
-    tilt.rotate(22 if boxed else 12, "y")  # a little, so that no atom hides another
-    tilt.rotate(15 if boxed else 12, "x")
-    return tilt.positions.T @ axes
-
-
-def _drawing(atoms, turn):
-    """One frame, turned; not centred yet."""
-    positions, bonds = _whole_molecules(atoms)
-    numbers, n = atoms.numbers, len(atoms)
-    if _boxed(atoms):
-        corners = np.array(list(itertools.product((0, 1), repeat=3)))  # (8, 3)
-        edges = [(n + a, n + (a | bit)) for a in range(8) for bit in (1, 2, 4) if not a & bit]
-        numbers = np.append(numbers, [CORNER] * 8)
-        positions = np.concatenate([positions, corners @ atoms.cell])
-        bonds = np.concatenate([bonds, edges])
-    return Drawing(numbers, positions @ turn.T, bonds)
-
-
-def _whole_molecules(atoms):
-    """Positions (N, 3) in which no molecule is cut by the walls of the cell, and the bonds (B, 2)."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-    from vesin import ase_neighbor_list
-
-    atoms = atoms if _boxed(atoms) else Atoms(atoms.numbers, atoms.positions)
-    radii, n = STRETCH * covalent_radii[atoms.numbers], len(atoms)
-    i, j, d, shift = ase_neighbor_list("ijdS", atoms, 2 * radii.max())
-    i, j, shift = (x[d < radii[i] + radii[j]] for x in (i, j, shift))
-    cells = np.zeros((n, 3))  # how many cells each atom is moved
-    if _boxed(atoms):
-        count, member = connected_components(coo_array((np.ones(len(i)), (i, j)), shape=(n, n)))
-        fractional = atoms.cell.scaled_positions(atoms.positions)  # (N, 3)
-        leader = np.unique(member, return_index=True)[1][member]  # the first atom of each atom's molecule
-        cells = np.round(fractional[leader] - fractional)  # beside the leader; right for molecules under half a cell
-        middle = np.stack([np.bincount(member, x, count) for x in (fractional + cells).T], axis=1)
-        cells = (cells - np.floor(middle / np.bincount(member)[:, None])[member]) * atoms.pbc
-    inside = (i < j) & (cells[j] == cells[i] + shift).all(1)  # a bond that crosses the whole box is not drawn
-    return atoms.positions + cells @ atoms.cell, np.stack([i[inside], j[inside]], axis=1).astype(int)
-
-
-def _followed(scene):
-    """Put the first frame in the middle, then follow a drifting molecule; a box stays where it is."""
-    shown = slice(-8, None) if scene[0].numbers[-1] == CORNER else slice(None)
-    points = scene[0].positions[shown]
-    middle, start = (points.max(0) + points.min(0)) / 2, points.mean(0)
-    mean, reach = start, 2 * np.linalg.norm(points - start, axis=1).max() + 2
-    moved = []
-    for drawing in scene:
-        near = np.linalg.norm(drawing.positions - mean, axis=1)[shown] < reach  # what flew off does not pull the view
-        mean = drawing.positions[shown][near].mean(0) if near.any() else mean
-        positions = (drawing.positions - middle + start - mean).clip(-20 * reach, 20 * reach)  # far out of sight
-        moved.append(drawing._replace(positions=positions))
-    return moved
-
-
-def _radii(numbers):
-    """Radii (N,) in Å of the balls; corners of the cell have none."""
-    return np.where(numbers == CORNER, 0.0, BALL * np.nan_to_num(vdw_radii[numbers], nan=2.0))
-
-
-# ---------------------------------------------------------------- painting
-
-
-def _painted(drawing, half_width, size):
-    """One drawing as a PIL image of size × size pixels, painted from the farthest thing to the nearest."""
-    from PIL import Image, ImageDraw
-
-    canvas = Image.new("RGB", (SMOOTH * size, SMOOTH * size), "white")
-    pen, scale, n = ImageDraw.Draw(canvas), SMOOTH * size / (2 * half_width), len(drawing.numbers)  # scale: pixels/Å
-    points = drawing.positions * (scale, -scale, 1) + (SMOOTH * size / 2, SMOOTH * size / 2, 0)  # pixels, pixels, Å
-    radii, colours = scale * _radii(drawing.numbers), jmol_colors[drawing.numbers]
-    depth = np.append(points[:, 2], points[drawing.bonds, 2].mean(1))  # of the atoms, then of the bonds
-    pale = 0.6 * np.clip(-depth / half_width - 0.2, 0, 1)  # what is far is pale
-    for k in np.argsort(depth):
-        if k >= n:
-            ends = drawing.bonds[k - n]
-            _stick(pen, points[ends], radii[ends], colours[ends], scale, pale[k])
-        elif radii[k] > 0:
-            ball = _ball(radii[k], colours[k], pale[k])
-            corner = np.round(points[k, :2] - ball.width / 2).astype(int).tolist()
-            canvas.paste(ball, corner, ball)
-    return canvas.reduce(SMOOTH)
-
-
-def _ball(radius, colour, pale):
-    """A shaded disc with a dark outline, transparent outside it."""
-    from PIL import Image
-
-    grid = np.arange(2 * np.ceil(radius)) + 0.5 - np.ceil(radius)
-    distance = np.hypot(grid[:, None], grid) / radius  # (w, w) from the middle
-    light = np.sqrt(np.clip(1 - distance**2, 0, 1))[..., None]  # 1 where the surface faces the eye
-    rgb = np.clip((0.45 + 0.55 * light) * colour + 0.25 * light**24, 0, 1)  # (w, w, 3)
-    rgb = np.where(distance[..., None] > 1 - _outline(radius) / radius, INK, rgb)
-    rgba = np.dstack([rgb + (1 - rgb) * pale, distance < 1])
-    return Image.fromarray((255 * rgba).astype(np.uint8))
-
-
-def _stick(pen, ends, radii, colours, scale, pale):
-    """A bond from surface to surface of two balls, half in the colour of each; or an edge of the cell."""
-    along = (ends[1] - ends[0]) * (1, 1, scale)
-    along /= max(np.linalg.norm(along), 1e-9)
-    ends = ends[:, :2] + 0.9 * along[:2] * radii[:, None] * [[1], [-1]]
-    first, middle, last = (tuple(point) for point in (ends[0], ends.mean(0), ends[1]))
-    width = 2 * scale * STICK
-
-    def line(start, end, colour, width):
-        colour = (colour + (1 - colour) * pale).clip(0, 1)
-        pen.line([start, end], tuple((255 * colour).astype(int).tolist()), max(round(width), 1))
-
-    if not radii.any():
-        return line(first, last, np.full(3, 0.6), 2 * scale * EDGE)
-    line(first, last, np.full(3, INK), width + 2 * _outline(width / 2))
-    for start, end, colour in ((first, middle, colours[0]), (middle, last, colours[1])):
-        line(start, end, 0.75 * colour, width)
-        line(start, end, 0.95 * colour, width / 2)
-
-
-def _outline(radius):
-    """Width in pixels of the outline of a ball or bond."""
-    return min(1.2 * SMOOTH, radius / 2)
-
-
-def _panel(scene, step, half_width, size):
-    """A frame with its title above, and below which frame it is; the last one if the trajectory has ended."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    note, top = scene.notes[step], 20 * bool(scene.title)
-    image = Image.new("RGB", (size, size + top + 20 * bool(note)), "white")
-    image.paste(_painted(scene.drawings[min(step, len(scene.drawings) - 1)], half_width, size), (0, top))
-    pen, font = ImageDraw.Draw(image), ImageFont.load_default(14)
-    pen.text((size / 2, 10), scene.title, "black", font, anchor="mm")
-    pen.text((size / 2, image.height - 10), note, "dimgray", font, anchor="mm")
-    if note:  # where the picture ends, so that what left it is seen to have left it
-        pen.rectangle([0, top, size - 1, top + size - 1], outline="lightgray")
-    return image
-
-
-def _row(scenes, step, half_width, size):
-    """The panels of all trajectories at one step, side by side, as one PIL image."""
-    from PIL import Image
-
-    panels = [_panel(scene, step, half_width, size) for scene in scenes]
-    row = Image.new("RGB", (size * len(panels), max(panel.height for panel in panels)), "white")
-    for k, panel in enumerate(panels):
-        row.paste(panel, (k * size, 0))
-    return row
-
-
-def _png(scenes, half_width, size):
-    """A PNG of how it ends."""
-    file = io.BytesIO()
-    _row(scenes, -1, half_width, size).save(file, "PNG")
-    return file.getvalue()
-
-
-def _gif(scenes, half_width, size, max_frames=40):
-    """A looping GIF, made again with smaller and fewer frames while it is too large."""
-    n_atoms, shrink = sum(len(scene.drawings[0].numbers) for scene in scenes), 1.0
-    max_frames = min(max_frames, max(12, GIF_ATOMS // n_atoms))
-    while True:
-        steps = _evenly([len(scene.drawings) for scene in scenes], max(2, int(max_frames * shrink)))
-        data = _encoded([_row(scenes, step, half_width, int(size * shrink)) for step in steps])
-        if len(data) < MAX_GIF or size * shrink < 60:
-            return data
-        shrink *= 0.95 * (MAX_GIF / len(data)) ** (1 / 3)  # bytes go as width × height × frames
-
-
-def _encoded(images):
-    """PIL images as a GIF of few colours that are not mixed by dots: a small file."""
-    palette = images[0].quantize(48)
-    colours = np.array(palette.getpalette()).reshape(-1, 3)
-    colours[colours.min(1) > 245] = 255  # the paper stays white
-    palette.putpalette(colours.ravel().tolist())
-    images = [image.quantize(palette=palette, dither=0) for image in images]
-    waits = [80] * (len(images) - 1) + [1200]  # ms; a rest at the end
-    file = io.BytesIO()
-    images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=waits, loop=0)
-    return file.getvalue()
 
 
 # ---------------------------------------------------------------- live
@@ -462,7 +213,7 @@ def _ngl_widget(drawings, half_width, size):
     )
     atoms, corners = _selections(0)
     balls = {"sele": atoms, "radiusType": "vdw", "radiusScale": BALL / 2, "aspectRatio": 2}
-    edges = {"sele": corners, "radiusSize": EDGE, "color": "gray"}
+    edges = {"sele": corners, "radiusSize": painting.EDGE, "color": "gray"}
     kinds = {"0": {"type": "ball+stick", "params": balls}, "1": {"type": "licorice", "params": edges}}
     widget.n_components, widget._ngl_repr_dict = 1, {"0": kinds}
     # The picture's projection; and nothing is cut off for being near: NGL's 10 Å is more than a small molecule has.

@@ -1,14 +1,16 @@
-"""Our own list of small molecules: every graph of C, N, O, F that a few stated rules allow.
+"""Our own list of small molecules of H, C, N, O, F: graphs that a few stated rules allow.
 
 Molecules grow from single atoms: add an atom with a single bond, close a ring, or raise a bond's order, keep what the
-rules below allow, one entry per canonical SMILES.  Writes ``data/molecules.csv``.
+rules below allow, one entry per canonical SMILES.  Up to 5 heavy atoms: all of them.  With 6 to 9: a random sample,
+each grown from a random molecule of the list with one atom less.  Writes ``data/molecules.csv``.
 
-    python data/make/molecules.py            # up to 5 heavy atoms, about a minute
+    python data/make/molecules.py            # about five minutes
 """
 
 import argparse
 from pathlib import Path
 
+import numpy as np
 from rdkit import Chem, RDLogger
 
 from tpainn_lite.datasets import write_text
@@ -33,6 +35,9 @@ FORBIDDEN = {  # rule in words: SMARTS that must not match
     "no N2": "N#N",
 }
 PATTERNS = [Chem.MolFromSmarts(smarts) for smarts in FORBIDDEN.values()]
+GROWN = {6: 2000, 7: 1500, 8: 1500, 9: 1500}  # heavy atoms: molecules in the sample
+GROW_BY = {"C": 0.55, "N": 0.2, "O": 0.2, "F": 0.05}  # how often the next atom is which
+SEED = 20262
 ORDERS = {1: Chem.BondType.SINGLE, 2: Chem.BondType.DOUBLE, 3: Chem.BondType.TRIPLE}
 
 
@@ -44,6 +49,19 @@ def enumerate_molecules(max_heavy):
         found += [(size, smiles) for smiles in sorted(layer) if _allowed(smiles)]
         layer = {grown for smiles in layer for grown in _add_atom(smiles)} if size < max_heavy else set()
     return found
+
+
+def grow_molecules(parents, count, rng):
+    """``count`` different allowed SMILES with one heavy atom more than these: a random new atom, 0 to 4 new bonds."""
+    found = set()
+    while len(found) < count:
+        parent, symbol = str(rng.choice(parents)), str(rng.choice(list(GROW_BY), p=list(GROW_BY.values())))
+        grown = sorted(set(_add_atom(parent, [symbol])))
+        for _ in range(rng.integers(5)):
+            grown = sorted(set(_add_bond(str(rng.choice(grown))))) if grown else []
+        if grown and _allowed(smiles := str(rng.choice(grown))):
+            found.add(smiles)
+    return sorted(found)
 
 
 def _closure(layer):
@@ -59,11 +77,11 @@ def _free(atom):
     return VALENCE[atom.GetSymbol()] - round(sum(b.GetBondTypeAsDouble() for b in atom.GetBonds()))
 
 
-def _add_atom(smiles):
+def _add_atom(smiles, symbols=tuple(VALENCE)):
     base = Chem.MolFromSmiles(smiles)
     Chem.Kekulize(base, clearAromaticFlags=True)
     for atom in base.GetAtoms():
-        for symbol in VALENCE:
+        for symbol in symbols:
             if _free(atom) > 0:
                 grown = Chem.RWMol(base)
                 grown.AddBond(atom.GetIdx(), grown.AddAtom(Chem.Atom(symbol)), ORDERS[1])
@@ -112,12 +130,21 @@ def _allowed(smiles):
     return True
 
 
-if __name__ == "__main__":
+def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--max-heavy", type=int, default=5)
+    parser.add_argument("--max-heavy", type=int, default=5, help="all molecules up to this size")
+    parser.add_argument("--no-sample", action="store_true", help="and none of the larger ones")
     parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "molecules.csv")
     arguments = parser.parse_args()
     RDLogger.DisableLog("rdApp.*")
-    rows = enumerate_molecules(arguments.max_heavy)
+    rows, rng = enumerate_molecules(arguments.max_heavy), np.random.default_rng(SEED)
+    for size, count in ({} if arguments.no_sample else GROWN).items():
+        parents = [smiles for n, smiles in rows if n == size - 1]
+        rows += [(size, smiles) for smiles in grow_molecules(parents, count, rng)]
+        print(f"{count} molecules of {size} heavy atoms")
     write_text(arguments.out, "smiles,n_heavy\n" + "".join(f"{smiles},{size}\n" for size, smiles in rows))
     print(f"{len(rows)} molecules in {arguments.out}")
+
+
+if __name__ == "__main__":
+    main()

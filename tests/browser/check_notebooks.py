@@ -49,6 +49,7 @@ SETTINGS = {  # of JupyterLab
 HARMLESS = [  # console errors, as regular expressions, that are no fault of the notebook
     r"Failed to load resource: net::ERR_FAILED",  # what was kept from the network; reported with its address
 ]
+TALL = 2500  # pixels: nobody wants to scroll through more than that
 BADGES = ("https://mybinder.org/badge", "https://colab.research.google.com/assets/", "https://img.shields.io/")
 BLANK = '<svg xmlns="http://www.w3.org/2000/svg"/>'
 MOVED = ("canvas", ".js-plotly-plot", "img", "pre", ".jp-RenderedHTMLCommon", ".widget-html-content")
@@ -202,13 +203,13 @@ def _check(browser, server, name, arguments):
         page.goto(f"{server.url}/lab/tree/notebooks/{name}?token={server.token}&reset")
         _run_all(page, report, arguments.timeout)
         page.wait_for_timeout(3000)  # widgets and plots draw themselves after the kernel is done
-        _photograph(page, folder, "")
+        _photograph(page, report, folder, "")
         _check_cells(page, report)
         _check_canvases(page, report)
         _check_plots(page, report)
         if page.evaluate(STATE)["kernel"] == "idle":  # a busy kernel answers no control
             _check_controls(page, report)
-            _photograph(page, folder, "-moved")
+            _photograph(page, report, folder, "-moved")
     except Exception as error:  # noqa: BLE001  one notebook that fails must not hide the others
         report.fail(f"{type(error).__name__}: {str(error).splitlines()[0]}")
         with contextlib.suppress(Exception):  # the page itself may be what is gone
@@ -373,12 +374,14 @@ def _pixels(canvas):
     return np.asarray(image.crop((x, y, image.width - x, image.height - y)), float)
 
 
-def _photograph(page, folder, suffix):
+def _photograph(page, report, folder, suffix):
     """One picture of the output of every code cell."""
     for number, cell in enumerate(page.locator(".jp-CodeCell").all(), 1):
         output = cell.locator(".jp-Cell-outputArea").first
         if output.is_visible() and (box := output.bounding_box()) and box["height"] > 5:
             output.screenshot(path=folder / f"{number:02d}{suffix}.png")
+            if box["height"] > TALL:
+                report.fail(f"the output of code cell {number} is {box['height']:.0f} pixels tall: does it pile up?")
 
 
 def _tell(reports):
