@@ -8,7 +8,14 @@ from ase import Atoms
 from ase.units import kcal, mol
 from conftest import shaken
 
-from tpainn_lite.forcefields import ForceFieldError, RDKitForceField, mmff94, molecule, type_molecule, uff
+from tpainn_lite.forcefields import (
+    ForceFieldError,
+    RDKitForceField,
+    mmff94,
+    molecule,
+    type_molecule,
+    uff,
+)
 
 TEACHERS = {"MMFF94": mmff94, "UFF": uff}
 

@@ -19,7 +19,7 @@ from conftest import lively_potential, shaken
 
 from tpainn_lite.calculator import PotentialCalculator
 from tpainn_lite.forcefields import mmff94, molecule
-from tpainn_lite.sampling import label, normal_mode_frames, normal_modes, thermal_frames
+from tpainn_lite.sampling import label, normal_mode_frames, normal_modes, thermal_frames, water_box
 
 
 class Counting(Calculator):
@@ -133,6 +133,21 @@ def test_a_temperature_that_makes_no_sense_is_an_error(bad):
 
 
 # --- label ---
+
+
+def test_a_box_of_water_has_the_density_asked_for_and_whole_molecules():
+    box = water_box(32, density=0.9, seed=1)
+    assert box.get_masses().sum() / units.kg / (box.get_volume() * 1e-30) == pytest.approx(900, rel=1e-6)
+    molecules = box.positions.reshape(-1, 3, 3)
+    np.testing.assert_allclose(np.linalg.norm(molecules[:, 1:] - molecules[:, :1], axis=-1), 0.97, atol=0.02)
+    assert box.get_all_distances(mic=True)[np.triu_indices(96, 1)].min() > 0.9
+    np.testing.assert_array_equal(box.positions, water_box(32, density=0.9, seed=1).positions)
+
+
+@pytest.mark.parametrize(("n", "density"), [(0, 1.0), (8, 0.0), (8, float("nan"))])
+def test_a_box_that_makes_no_sense_is_an_error(n, density):
+    with pytest.raises(ValueError, match="positive numbers"):
+        water_box(n, density)
 
 
 def test_label_attaches_what_the_calculator_says_and_leaves_the_frames_alone(frames):

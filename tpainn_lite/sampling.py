@@ -14,11 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from ase import units
+from ase import Atoms, units
+from ase.build import molecule as ase_molecule
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import atomic_masses
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
+from scipy.spatial.transform import Rotation
 
 from tpainn_lite.checks import check_structure
 
@@ -90,14 +93,14 @@ def normal_mode_frames(atoms, calculator, temperature, n_frames, seed=0):
     return frames
 
 
-def thermal_frames(atoms, calculator, temperature, n_frames, seed=0, spacing=50.0, timestep=0.5):
-    """Snapshots of Langevin MD, ``spacing`` fs apart, after 200 fs of warming up.
+def thermal_frames(atoms, calculator, temperature, n_frames, seed=0, spacing=50.0, timestep=0.5, warm_up=200.0):
+    """Snapshots of Langevin MD, ``spacing`` fs apart, after ``warm_up`` fs.
 
     Parameters
     ----------
     temperature : float or (low, high)
         K; a pair heats the run in steps, one per frame, from low to high.
-    timestep : float
+    spacing, timestep, warm_up : float
         fs.
 
     Returns
@@ -111,7 +114,7 @@ def thermal_frames(atoms, calculator, temperature, n_frames, seed=0, spacing=50.
     work.calc = calculator
     thermalize_momenta(work, temperatures[0], rng=rng)
     dynamics = Langevin(work, timestep * units.fs, temperature_K=temperatures[0], **FRICTION, rng=rng)
-    dynamics.run(int(200 / timestep))
+    dynamics.run(int(warm_up / timestep))
     frames = []
     for kelvin in temperatures:
         dynamics.set_temperature(temperature_K=kelvin)
@@ -121,6 +124,34 @@ def thermal_frames(atoms, calculator, temperature, n_frames, seed=0, spacing=50.
         frame.info.update(config_type="thermal", temperature=float(kelvin))
         frames.append(frame)
     return frames
+
+
+def water_box(n_molecules=32, density=1.0, seed=0):
+    """A cubic box of water molecules on a lattice, turned at random: a start for MD, not yet a liquid.
+
+    Parameters
+    ----------
+    density : float
+        g/cm³.
+
+    Returns
+    -------
+    ase.Atoms
+        Periodic; atoms ordered O, H, H, as `tpainn_lite.classical_water` wants them.
+
+    >>> len(water_box(32))
+    96
+    """
+    if n_molecules < 1 or not density > 0:
+        raise ValueError(f"{n_molecules} molecules at {density} g/cm³ were asked for; positive numbers are expected")
+    mass = n_molecules * atomic_masses[[8, 1, 1]].sum()  # amu
+    edge = (mass / (density * 1e-24 / (units._amu * 1e3))) ** (1 / 3)  # Å
+    per_side = int(np.ceil(n_molecules ** (1 / 3) - 1e-9))
+    sites = np.array(list(itertools.product(range(per_side), repeat=3)))[:n_molecules] * edge / per_side  # (M, 3)
+    one = ase_molecule("H2O").positions  # (3, 3)
+    turns = Rotation.random(n_molecules, np.random.default_rng(seed)).as_matrix()  # (M, 3, 3)
+    positions = sites[:, None] + np.einsum("mxy,ay->max", turns, one - one[0])
+    return Atoms("OHH" * n_molecules, positions.reshape(-1, 3), cell=[edge] * 3, pbc=True)
 
 
 def label(frames, calculator, path=None, n_jobs=1, progress=True, time_limit=None):

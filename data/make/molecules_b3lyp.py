@@ -113,12 +113,17 @@ def seconds_of(frame):
 
 
 def write(labelled, part_of):
-    """One file for each part, and the checksums of all shipped data."""
+    """One file for each part."""
     for part in PARTS:
         mine = [frame for frame in labelled if part_of[frame.info["smiles"]] == part]
         if mine:
             write_frames(SET / f"{part}.extxyz.xz", mine)
             print(f"{part}: {len(mine)} frames of {len({f.info['smiles'] for f in mine})} molecules")
+    write_sums()
+
+
+def write_sums():
+    """The checksums of all shipped data."""
     files = [DATA / "molecules.csv", *sorted(DATA.glob("*/*.extxyz*")), *sorted(DATA.glob("*/*.safetensors"))]
     sums = "".join(f"{sha256(file)}  {file.relative_to(DATA).as_posix()}\n" for file in files)
     write_text(DATA / "SHA256SUMS", sums)

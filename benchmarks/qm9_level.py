@@ -1,0 +1,95 @@
+"""Are our DFT labels at QM9's level?  Our energies of QM9's own molecules, at QM9's own geometries, beside QM9's.
+
+    TPAINN_REFERENCE_DATA=... python benchmarks/qm9_level.py       # 210 molecules, about half an hour on one core
+
+QM9's electronic energy is U0 minus the zero-point energy.  Molecules: all of the reference file with up to 4 heavy
+atoms, 30 that contain F (the smallest), and by turns random ones with 5, 6 and 7 heavy atoms.  Writes
+``data/results/qm9_level.json``; safe to interrupt.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import time
+import warnings
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from ase.units import Hartree
+from joblib import Parallel, delayed
+
+import tpainn_lite
+from tpainn_lite.datasets import write_text
+from tpainn_lite.dft import LEVELS, mean_field
+
+RESULTS = Path(__file__).resolve().parents[1] / "data" / "results" / "qm9_level.json"
+N_MOLECULES, N_FLUORINE, SEED = 210, 30, 0
+
+
+def molecules():
+    """[(QM9 number, structure with QM9's energy)], chosen as the top of this file says."""
+    folder = Path(os.environ["TPAINN_REFERENCE_DATA"])
+    spec = importlib.util.spec_from_file_location("load", folder / "load.py")
+    load = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(load)
+    path, rng = folder / "qm9" / "qm9_part.npz", np.random.default_rng(SEED)
+    numbers = [int(frame["id"]) for frame in load.frames(path)]
+    every = list(zip(numbers, load.atoms(path), strict=True))
+    heavy = np.array([(atoms.numbers > 1).sum() for _, atoms in every])
+    fluorine = np.flatnonzero([9 in atoms.numbers for _, atoms in every])
+    small_first = fluorine[np.argsort(heavy[fluorine], kind="stable")]
+    picked = [*np.flatnonzero(heavy <= 4), *small_first[:N_FLUORINE]]
+    pools = [rng.permutation(np.flatnonzero(heavy == size)) for size in (5, 6, 7)]
+    picked += [pool[k] for k in range(N_MOLECULES) for pool in pools if k < len(pool)]
+    return [every[k] for k in dict.fromkeys(picked)][:N_MOLECULES]
+
+
+def row(number, atoms, level):
+    """Our energy minus QM9's, in millionths of a Hartree."""
+    warnings.filterwarnings("ignore", message="Since PySCF-2.3")
+    started = time.perf_counter()
+    field = mean_field(atoms, **{k: v for k, v in LEVELS[level].items() if k != "name"})
+    error = field.kernel() - atoms.get_potential_energy() / Hartree
+    seconds = round(time.perf_counter() - started, 1)
+    formula, heavy = atoms.get_chemical_formula(), int((atoms.numbers > 1).sum())
+    values = {"error": round(1e6 * error, 2), "unit": "µHa", "seconds": seconds, "converged": bool(field.converged)}
+    return {"task": "qm9_level", "level": level, "id": number, "formula": formula, "n_heavy": heavy} | values
+
+
+def save(rows):
+    """Write the rows so far, whole or not at all."""
+    content = {
+        "command": "python benchmarks/qm9_level.py",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"tpainn_lite": tpainn_lite.__version__, "pyscf": version("pyscf")},
+        "machine": f"{platform.machine()}, 1 thread per molecule",
+        "seconds": round(sum(row["seconds"] for row in rows), 1),
+        "rows": rows,
+    }
+    write_text(RESULTS, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--level", default="qm9", choices=LEVELS)
+    arguments = parser.parse_args()
+    rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+    done = {(row["level"], row["id"]) for row in rows}
+    todo = [(number, atoms) for number, atoms in molecules() if (arguments.level, number) not in done]
+    tasks = (delayed(row)(number, atoms, arguments.level) for number, atoms in todo)
+    for new in Parallel(n_jobs=arguments.jobs, return_as="generator_unordered")(tasks):
+        rows.append(new)
+        save(rows)
+    errors = np.array([row["error"] for row in rows if row["level"] == arguments.level])
+    print(f"{len(errors)} molecules: mean {errors.mean():.1f}, rms {np.sqrt((errors**2).mean()):.1f}, ", end="")
+    print(f"largest {np.abs(errors).max():.1f} µHa ({1e-3 * Hartree * np.sqrt((errors**2).mean()):.2f} meV rms)")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()

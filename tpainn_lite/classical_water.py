@@ -1,0 +1,190 @@
+"""Flexible classical water: the cheap teachers for liquids, computed by OpenMM.
+
+Rigid water, the usual kind, has no forces inside a molecule and could not teach any.  Of the flexible models here,
+q-TIP4P/F has anharmonic O-H bonds of a length that suits DFT; SPC/Fw's bonds are too long for any functional, which
+makes it the example of a poor teacher.
+"""
+
+import itertools
+
+import numpy as np
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.cell import Cell
+from ase.units import kJ, mol
+
+from tpainn_lite.forcefields import ForceFieldError
+
+KJ = kJ / mol  # 1 kJ/mol in eV
+
+# Å, degrees, e, kcal/mol (per Å², per rad²). Bond: D [α²x² − α³x³ + 7/12 α⁴x⁴], x = r − r0; angle: ½ k (θ − θ0)².
+# M, the site of the negative charge, lies at γ r_O + (1 − γ)(r_H1 + r_H2)/2. SPC/Fw's harmonic bond is ½ k x²,
+# that is D α² = k/2 without the cubic and quartic terms (anharmonic = 0).
+WATER = {
+    # Habershon, Markland, Manolopoulos 2009, doi:10.1063/1.3167790
+    "q-TIP4P/F": {
+        "sigma": 3.1589, "epsilon": 0.1852, "charge_H": 0.5564, "gamma": 0.73612, "r0": 0.9419, "D": 116.09,
+        "alpha": 2.287, "anharmonic": 1.0, "theta0": 107.4, "k_theta": 87.85,
+    },
+    # Wu, Tepper, Voth 2006, doi:10.1063/1.2136877
+    "SPC/Fw": {
+        "sigma": 3.165492, "epsilon": 0.1554253, "charge_H": 0.41, "gamma": 1.0, "r0": 1.012, "D": 1059.162 / 2,
+        "alpha": 1.0, "anharmonic": 0.0, "theta0": 113.24, "k_theta": 75.90,
+    },
+}  # fmt: skip
+STRAIN = 1e-3  # for the stress, by differences: OpenMM computes in single precision
+
+
+class WaterForceField(Calculator):
+    """Flexible classical water through OpenMM, as an ASE calculator: a periodic box, or a cluster.
+
+    Parameters
+    ----------
+    model : "q-TIP4P/F" or "SPC/Fw"
+        q-TIP4P/F's anharmonic O-H bonds suit DFT geometries; SPC/Fw's bonds are too long for any functional.
+    cutoff : float
+        Å, of the Lennard-Jones part and of the real-space part of the Ewald sum; shortened in boxes narrower
+        than twice that.
+
+    Gives ``energy`` in eV (0 for molecules at rest, far apart), ``forces`` (N, 3) in eV/Å and, for boxes, ``stress``
+    (6,) in eV/Å³, ASE's sign, by central differences of the energy.  Atoms must come as O, H, H, molecule by molecule.
+    """
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def __init__(self, model="q-TIP4P/F", cutoff=9.0):
+        super().__init__()
+        if model not in WATER:
+            raise ValueError(f"model {model!r} is not one of {tuple(WATER)}")
+        self.model, self.cutoff = model, cutoff
+        self._context = None  # ((number of atoms, boxed, cutoff), OpenMM context): kept from frame to frame
+
+    def __getstate__(self):
+        return {**self.__dict__, "_context": None}
+
+    @property
+    def level(self):
+        """Name of the level of theory, as stored with each label."""
+        return self.model
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        _check_water(atoms)
+        context = self._ready(atoms)
+        self.results["energy"], self.results["forces"] = _energy_and_forces(context, atoms.positions, atoms.cell)
+        if "stress" in properties:
+            if not atoms.pbc.all():
+                raise PropertyNotImplementedError("stress needs a box that is periodic in all directions")
+            self.results["stress"] = _stress_by_differences(context, atoms)
+            _energy_and_forces(context, atoms.positions, atoms.cell)
+
+    def _ready(self, atoms):
+        boxed = bool(atoms.pbc.all())
+        widths = 1 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1) if boxed else [np.inf]  # between faces
+        cutoff = min(self.cutoff, 0.49 * min(widths))
+        key = (len(atoms), boxed, round(cutoff, 3))
+        if self._context is None or self._context[0] != key:
+            self._context = (key, _openmm_context(WATER[self.model], len(atoms) // 3, cutoff if boxed else None))
+        return self._context[1]
+
+
+def water(model="q-TIP4P/F"):
+    """The water teacher: a `WaterForceField`."""
+    return WaterForceField(model)
+
+
+def _check_water(atoms):
+    if len(atoms) % 3 or not np.array_equal(atoms.numbers, np.tile([8, 1, 1], len(atoms) // 3)):
+        raise ForceFieldError(
+            f"the water model needs the atoms as O, H, H, O, H, H, ...; {atoms.symbols} was given: sort them, "
+            "or take a force field for other molecules"
+        )
+    if atoms.pbc.any() and not atoms.pbc.all():
+        raise ForceFieldError(f"pbc is {atoms.pbc.tolist()}; a box periodic in all directions or in none is expected")
+    arms = atoms.positions.reshape(-1, 3, 3)
+    arms = arms[:, 1:] - arms[:, :1]  # (M, 2, 3)
+    longest = np.linalg.norm(arms, axis=-1).max()
+    if longest > 2.0:
+        raise ForceFieldError(
+            f"an O-H bond is {longest:.2f} Å long: each O and the two H after it must be one molecule, not wrapped "
+            "across the box"
+        )
+
+
+def _openmm_context(p, n_molecules, cutoff):
+    """OpenMM's energy function of ``n_molecules`` waters; ``cutoff`` in Å, or None for a cluster."""
+    import openmm
+
+    system, nonbonded, bond, angle = openmm.System(), openmm.NonbondedForce(), _bond(p), openmm.HarmonicAngleForce()
+    for _ in range(n_molecules):
+        _add_molecule(p, system, nonbonded, bond, angle)
+    nonbonded.setNonbondedMethod(nonbonded.NoCutoff if cutoff is None else nonbonded.PME)
+    if cutoff is not None:
+        nonbonded.setCutoffDistance(cutoff / 10)
+        nonbonded.setEwaldErrorTolerance(1e-5)
+        system.setDefaultPeriodicBoxVectors(*(np.eye(3) * 0.21 * cutoff))
+    for force in (nonbonded, bond, angle):
+        system.addForce(force)
+    platform = openmm.Platform.getPlatformByName("CPU")
+    return openmm.Context(system, openmm.VerletIntegrator(1e-3), platform, {"Threads": "1"})
+
+
+def _bond(p):
+    import openmm
+
+    bond = openmm.CustomBondForce("D*(a^2*x^2 - c*a^3*x^3 + c*7/12*a^4*x^4); x = r - r0")
+    for name, value in (("D", p["D"] * 4.184), ("a", p["alpha"] * 10), ("c", p["anharmonic"]), ("r0", p["r0"] / 10)):
+        bond.addGlobalParameter(name, value)  # kJ/mol, 1/nm, nm
+    return bond
+
+
+def _add_molecule(p, system, nonbonded, bond, angle):
+    """O, H, H and, where the model has one, the site M; kJ/mol and nm."""
+    import openmm
+
+    o, on_site = system.getNumParticles(), p["gamma"] < 1
+    charges = [0.0 if on_site else -2 * p["charge_H"], p["charge_H"], p["charge_H"]]
+    for mass, charge, epsilon in zip((15.999, 1.008, 1.008), charges, (p["epsilon"], 0, 0), strict=True):
+        system.addParticle(mass)
+        nonbonded.addParticle(charge, p["sigma"] / 10, epsilon * 4.184)
+    if on_site:
+        system.addParticle(0.0)
+        nonbonded.addParticle(-2 * p["charge_H"], 0.1, 0.0)
+        rest = (1 - p["gamma"]) / 2
+        system.setVirtualSite(o + 3, openmm.ThreeParticleAverageSite(o, o + 1, o + 2, p["gamma"], rest, rest))
+    for i, j in itertools.combinations(range(o, system.getNumParticles()), 2):
+        nonbonded.addException(i, j, 0.0, 0.1, 0.0)
+    bond.addBond(o, o + 1, [])
+    bond.addBond(o, o + 2, [])
+    angle.addAngle(o + 1, o, o + 2, np.radians(p["theta0"]), p["k_theta"] * 4.184)
+
+
+def _energy_and_forces(context, positions, cell):
+    """eV and (N, 3) eV/Å; the virtual sites' forces are already on the atoms."""
+    n, sites = len(positions) // 3, context.getSystem().getNumParticles() // (len(positions) // 3)
+    everything, turn = np.zeros((n, sites, 3)), np.eye(3)  # nm; a virtual site is placed by OpenMM
+    if context.getSystem().usesPeriodicBoundaryConditions():
+        cell, turn = Cell(cell).standard_form()  # OpenMM wants a along x, b in the x-y plane
+        context.setPeriodicBoxVectors(*(cell.array / 10))
+    everything[:, :3] = (positions @ turn.T).reshape(n, 3, 3) / 10
+    context.setPositions(everything.reshape(-1, 3))
+    if sites > 3:
+        context.computeVirtualSites()
+    state = context.getState(getEnergy=True, getForces=True)
+    forces = state.getForces(asNumpy=True)._value.reshape(n, sites, 3)[:, :3].reshape(-1, 3)
+    return state.getPotentialEnergy()._value * KJ, forces @ turn * KJ / 10
+
+
+def _stress_by_differences(context, atoms):
+    """(6,) eV/Å³ in Voigt's order: the slope of the energy when box and atoms are stretched together."""
+    stress = []
+    for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)):
+        energy = []
+        for sign in (1, -1):
+            strain = np.zeros((3, 3))
+            strain[a, b] += sign * STRAIN / 2
+            strain[b, a] += sign * STRAIN / 2
+            stretch = np.eye(3) + strain
+            cell, positions = atoms.cell.array @ stretch, atoms.positions @ stretch
+            energy.append(_energy_and_forces(context, positions, cell)[0])
+        stress.append((energy[0] - energy[1]) / (2 * STRAIN * atoms.get_volume()))
+    return np.array(stress)
