@@ -35,7 +35,7 @@ HEAVY = {
     "plotly": {"plots"},
     "pyscf": {"dft"},
     "rdkit": {"forcefields"},
-    "torch_geometric": {"graph"},
+    "torch_geometric": {"graph", "datasets"},
     "typer": {"cli"},
     "vesin": {"checks", "graph", "calculator", "scenes"},
 }

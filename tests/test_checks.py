@@ -53,3 +53,12 @@ def test_a_label_that_is_no_number_is_an_error(ethanol, key):
     ethanol.calc = SinglePointCalculator(ethanol, **labels)
     with pytest.raises(DatasetError, match=rf"frame 0 \(C2H6O\): its {key} is not finite"):
         check_labels([ethanol])
+
+
+def test_boxes_among_molecules_are_an_error_that_names_both(labelled):
+    boxed = labelled[1].copy()
+    boxed.calc = labelled[1].calc
+    boxed.set_cell([9, 9, 9])
+    boxed.pbc = True
+    with pytest.raises(DatasetError, match=r"frame 0 .* has pbc \[False.* but frame 1 .*True.*all periodic or none"):
+        check_labels([labelled[0], boxed])

@@ -1,17 +1,20 @@
 """Data in and out: nothing is lost on the way, nothing damaged is taken, no molecule is on both sides of a split."""
 
 import os
+import urllib.error
 
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.units import Hartree
 
 from tpainn_lite.checks import DatasetError
 from tpainn_lite.datasets import (
     PARTS,
     data_folder,
     load_molecules,
+    load_qm9,
     molecule_list,
     read_frames,
     sha256,
@@ -220,3 +223,92 @@ def test_the_shipped_dft_set_is_what_it_says_it_is():
         assert np.isfinite(atoms.get_potential_energy())
         assert np.abs(atoms.get_forces().sum(axis=0)).max() < 1e-3
         assert 0 < np.abs(atoms.get_forces()).max() < 30
+
+
+# --- QM9 ---
+
+
+@pytest.fixture(scope="session")
+def five_of_qm9(reference_data):
+    """QM9's molecules 1 to 5: methane, ammonia, water, acetylene, hydrogen cyanide."""
+    path = reference_data.folder / "qm9" / "qm9_part.npz"
+    found = {}
+    for frame, atoms in zip(reference_data.frames(path), reference_data.atoms(path), strict=True):
+        if int(frame["id"]) <= 5:
+            found[int(frame["id"])] = (atoms, float(frame["U0_Ha"]), float(frame["zpve_Ha"]))
+    assert sorted(found) == [1, 2, 3, 4, 5]
+    return found
+
+
+def write_raw_qm9(folder, molecules, doubtful=()):
+    """QM9's three raw files, in their published layout."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = "mol_id,A,B,C,mu,alpha,homo,lumo,gap,r2,zpve,u0,u298,h298,g298,cv,u0_atom,u298_atom,h298_atom,g298_atom"
+    rows, blocks = [names], []
+    for number, (atoms, u0, zpve) in sorted(molecules.items()):
+        rows.append(f"gdb_{number}," + "0.0," * 9 + f"{zpve},{u0}" + ",0.0" * 8)
+        lines = [f"gdb_{number}", "", "", f"{len(atoms):3d}  0  0  0  0  0  0  0  0  0999 V2000"]
+        for symbol, (x, y, z) in zip(atoms.get_chemical_symbols(), atoms.positions, strict=True):
+            lines.append(f"{x:10.4f}{y:10.4f}{z:10.4f} {symbol:3s} 0  0  0  0  0  0  0  0  0  0  0  0")
+        blocks.append("\n".join([*lines, "M  END", "$$$$", ""]))
+    (folder / "gdb9.sdf.csv").write_text("\n".join([*rows, ""]))
+    (folder / "gdb9.sdf").write_text("".join(blocks))
+    listed = "".join(f"     {k}   C1H4   C1   D2   D3   0.0\n" for k in doubtful)
+    (folder / "uncharacterized.txt").write_text("3054 molecules that failed\n\nIndex   SMILES\n" + listed)
+    return folder
+
+
+def test_five_known_molecules_of_qm9_have_their_published_energies(five_of_qm9, tmp_path):
+    write_raw_qm9(tmp_path / "raw", five_of_qm9)
+    frames = load_qm9(root=tmp_path)
+    assert [atoms.get_chemical_formula() for atoms in frames] == ["CH4", "H3N", "H2O", "C2H2", "CHN"]
+    for atoms in frames:
+        reference, u0, zpve = five_of_qm9[atoms.info["id"]]
+        assert atoms.get_potential_energy() == pytest.approx(reference.get_potential_energy(), abs=1e-4)
+        assert (atoms.info["U0"], atoms.info["zpve"]) == pytest.approx((u0 * Hartree, zpve * Hartree))
+        np.testing.assert_allclose(atoms.positions, reference.positions, atol=1e-4)
+
+
+@pytest.fixture
+def toy_qm9(tmp_path):
+    molecules = {k: (Atoms("OH", [[0, 0, 0], [0, 0, 0.9 + k / 100]]), -75.0 - k, 0.01) for k in range(1, 21)}
+    return write_raw_qm9(tmp_path, molecules, doubtful=(3, 4))
+
+
+def test_a_sample_of_qm9_is_random_repeatable_and_without_the_doubtful_ones(toy_qm9):
+    everything = [atoms.info["id"] for atoms in load_qm9(root=toy_qm9)]
+    assert everything == [k for k in range(1, 21) if k not in (3, 4)]
+    sample = [atoms.info["id"] for atoms in load_qm9(6, toy_qm9)]
+    assert len(sample) == 6 and set(sample) <= set(everything)
+    assert sample == [atoms.info["id"] for atoms in load_qm9(6, toy_qm9)]
+    assert sample != [atoms.info["id"] for atoms in load_qm9(6, toy_qm9, seed=1)]
+    with pytest.raises(ValueError, match="1 to 18 are possible"):
+        load_qm9(19, toy_qm9)
+
+
+def test_without_network_or_files_the_error_names_the_folder_and_the_shipped_set(tmp_path, monkeypatch, capsys):
+    def no_network(*_, **__):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", no_network)
+    with pytest.raises(DatasetError, match=r"no network.*gdb9.sdf.*root=.*load_molecules"):
+        load_qm9(10, root=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_torn_copy_of_qm9_is_an_error(toy_qm9):
+    whole = (toy_qm9 / "gdb9.sdf").read_text()
+    (toy_qm9 / "gdb9.sdf").write_text(whole[:-40])
+    with pytest.raises(DatasetError, match="ends in the middle of molecule 20"):
+        load_qm9(root=toy_qm9)
+
+
+# --- cards ---
+
+
+def test_a_set_says_what_it_is_once(own_data, capsys, monkeypatch):
+    monkeypatch.setattr("tpainn_lite.datasets._told", set())
+    (own_data / "molecules_b3lyp" / "README.md").write_text("# Title\n\nSmall molecules,\nat a level.\n\nMore.\n")
+    load_molecules("train")
+    load_molecules("test")
+    assert capsys.readouterr().out == "Small molecules, at a level.\n"

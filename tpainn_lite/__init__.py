@@ -22,6 +22,8 @@ _HOME = {  # public name: its module
     "thermal_frames": "sampling",
     "water_box": "sampling",
     "load_molecules": "datasets",
+    "load_water": "datasets",
+    "load_qm9": "datasets",
     "molecule_list": "datasets",
     "draw": "datasets",
     "read_frames": "datasets",

@@ -8,6 +8,9 @@ import hashlib
 import io
 import lzma
 import os
+import urllib.error
+import urllib.request
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,9 @@ import numpy as np
 from tpainn_lite.checks import DatasetError, check_labels
 
 PARTS = ("train", "valid", "test")
+WATER_PARTS = ("train", "valid", "test", "test_large")
+QM9_ROOT = Path("~/.cache/tpainn_lite/qm9")
+_told = set()  # sets whose card was printed
 
 
 def data_folder():
@@ -51,7 +57,67 @@ def load_molecules(part):
     """
     if part not in PARTS:
         raise ValueError(f"part {part!r} is not one of {PARTS}")
+    _tell("molecules_b3lyp")
     return read_frames(_shipped(f"molecules_b3lyp/{part}.extxyz.xz"))
+
+
+def load_water(part):
+    """Our own DFT set of liquid water: boxes of 32 H2O, molecules and pairs in a box, at revPBE-D3.
+
+    Parameters
+    ----------
+    part : "train", "valid", "test" or "test_large" (64 H2O)
+        Frames of one trajectory in different parts are at least 1 ps apart.
+
+    Returns
+    -------
+    list of ase.Atoms
+        With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``config_type``, ``density`` (g/cm³),
+        ``temperature`` (K), ``time`` (ps), ``trajectory``, ``id``, ``level``.
+    """
+    if part not in WATER_PARTS:
+        raise ValueError(f"part {part!r} is not one of {WATER_PARTS}")
+    _tell("water_dft")
+    return read_frames(_shipped(f"water_dft/{part}.extxyz.xz"))
+
+
+def load_qm9(n=None, root=QM9_ROOT, seed=0):
+    """The real QM9 (Ramakrishnan et al. 2014, doi:10.1038/sdata.2014.22): relaxed molecules, energies, no forces.
+
+    Its three raw files are taken from ``root``, and fetched there first if they are missing.  (PyTorch Geometric's
+    ``QM9`` reads the same files but keeps energies in float32, in steps of 1 meV.)
+
+    Parameters
+    ----------
+    n : int, optional
+        A uniform random sample of so many molecules; otherwise all 130,831 that QM9 calls consistent.
+    root : path
+        With ``gdb9.sdf``, ``gdb9.sdf.csv`` and ``uncharacterized.txt``, there or in its folder ``raw``.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Energy in eV: the electronic energy, QM9's U0 minus its zero-point energy, which is what a potential predicts.
+        ``info`` has ``id`` (QM9's number), ``U0`` and ``zpve`` in eV.
+
+    Raises
+    ------
+    DatasetError
+        No network and no files; the message says where they belong.
+    """
+    folder = _qm9_files(Path(root).expanduser())
+    lines = (folder / "gdb9.sdf.csv").read_text().splitlines()
+    names = lines[0].split(",")
+    columns = [names.index(name) for name in ("u0", "zpve")]
+    listed = (line.split() for line in (folder / "uncharacterized.txt").read_text().splitlines())
+    doubtful = {int(words[0]) for words in listed if len(words) > 2 and words[0].isdigit()}
+    numbers = [k for k in range(1, len(lines)) if k not in doubtful]
+    if n is not None:
+        if not 1 <= n <= len(numbers):
+            raise ValueError(f"{n} molecules asked for; 1 to {len(numbers)} are possible")
+        numbers = sorted(np.random.default_rng(seed).choice(numbers, n, replace=False).tolist())
+    wanted = {k: [float(lines[k].split(",")[c]) for c in columns] for k in numbers}  # Hartree
+    return [_qm9_molecule(k, block, *wanted[k]) for k, block in _sdf_blocks(folder / "gdb9.sdf") if k in wanted]
 
 
 def molecule_list(max_heavy=5, exclude=("valid", "test")):
@@ -185,6 +251,69 @@ def write_bytes(path, content):
 def sha256(path):
     """Hexadecimal SHA-256 of a file."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def _tell(name):
+    """Print what a shipped set is, the first time it is loaded: the first paragraph of its card."""
+    card = data_folder() / name / "README.md"
+    if name not in _told and card.exists():
+        print(card.read_text(encoding="utf-8").split("\n\n")[1].replace("\n", " "))
+    _told.add(name)
+
+
+def _qm9_files(root):
+    """The folder with QM9's raw files, fetched if need be."""
+    needed = {"gdb9.sdf", "gdb9.sdf.csv", "uncharacterized.txt"}
+    for folder in (root, root / "raw"):
+        if all((folder / name).exists() for name in needed):
+            return folder
+    from torch_geometric.datasets import QM9  # knows where they are
+
+    print(f"QM9 is not in {root}; fetching it (about 90 MB, once) ...")
+    try:
+        with zipfile.ZipFile(io.BytesIO(_fetched(QM9.raw_url))) as archive:
+            for name in ("gdb9.sdf", "gdb9.sdf.csv"):
+                write_bytes(root / name, archive.read(name))
+        write_bytes(root / "uncharacterized.txt", _fetched(QM9.raw_url2))
+    except (OSError, urllib.error.URLError, zipfile.BadZipFile, KeyError) as error:
+        raise DatasetError(
+            f"QM9 could not be fetched ({error}), and {root} does not hold {', '.join(sorted(needed))}: bring them "
+            "there from another machine, name their folder with root=..., or take the set that is shipped: "
+            "load_molecules('train')"
+        ) from error
+    return root
+
+
+def _fetched(address):
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        return answer.read()
+
+
+def _sdf_blocks(path):
+    """(number from 1, lines) of each molecule of an SDF file."""
+    number, block = 1, []
+    with open(path) as file:
+        for line in file:
+            if line.startswith("$$$$"):
+                yield number, block
+                number, block = number + 1, []
+            else:
+                block.append(line)
+    if block and any(line.strip() for line in block):
+        raise DatasetError(f"{path} ends in the middle of molecule {number}; remove it, to have it fetched again")
+
+
+def _qm9_molecule(number, block, u0, zpve):
+    from ase import Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.units import Hartree
+
+    rows = [line.split() for line in block[4 : 4 + int(block[3][:3])]]
+    atoms = Atoms([row[3] for row in rows], np.array([row[:3] for row in rows], dtype=float))
+    atoms.calc = SinglePointCalculator(atoms, energy=(u0 - zpve) * Hartree)
+    atoms.info.update(id=number, U0=u0 * Hartree, zpve=zpve * Hartree, config_type="relaxed", source="QM9")
+    atoms.info["level"] = "B3LYP/6-31G(2df,p)"
+    return atoms
 
 
 def _shipped(name):

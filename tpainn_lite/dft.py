@@ -96,6 +96,7 @@ class PySCFCalculator(Calculator):
         if not field.converged:
             field = field.newton()
             field.kernel(field.mo_coeff, field.mo_occ)
+        field._numint.__dict__.pop("block_loop", None)  # up to a gigabyte, not needed any more
         if not field.converged:
             raise CalculationFailed(
                 f"the SCF of {atoms.get_chemical_formula()} did not converge, with DIIS or second order; "

@@ -30,8 +30,8 @@ PARTS = ("train", "valid", "test", "test_large")
 SEED = 20261
 TEMPERATURE = (300, 1000)  # K
 FIRST = {(1, 4): 60, (5, 5): 40}  # (fewest, most heavy atoms): molecules; five frames each
-MORE = {(1, 4): 90, (5, 5): 140, (6, 6): 170}  # six frames each
-LARGE = {(7, 7): 25, (8, 8): 20, (9, 9): 20}  # four frames each
+MORE = {(1, 4): 178, (5, 5): 170, (6, 6): 60}  # six frames each; all that are left of the smallest
+LARGE = {(7, 7): 27, (8, 8): 20, (9, 9): 20}  # three frames each
 AMINO_ACID = ("C(=O)[OH]", "[NX3;!H0;!$(NC=O)]")  # all of these up to six heavy atoms: prone to move a proton
 FIRST_PARTS = ("train", "test", "train", "train", "test", "train", "train", "test", "train", "valid")  # by turns
 MORE_PARTS = ("train", "train", "test", "train", "valid", "train", "test")
@@ -48,7 +48,7 @@ def chosen_molecules():
     more += sorted({s for s, size in rest.items() if size <= 6 and _is_amino_acid(s)} - set(more))
     large = _draw(rest, LARGE, SEED + 2)
     chosen = [(s, MORE_PARTS[k % len(MORE_PARTS)], SEED + 1000 + 2 * k, 6) for k, s in enumerate(more)]
-    chosen += [(s, "test_large", SEED + 5000 + 2 * k, 4) for k, s in enumerate(large)]
+    chosen += [(s, "test_large", SEED + 5000 + 2 * k, 3) for k, s in enumerate(large)]
     np.random.default_rng(SEED + 3).shuffle(chosen)
     chosen = [(str(s), str(part), int(seed), int(n)) for s, part, seed, n in chosen]
     return [(s, FIRST_PARTS[k % len(FIRST_PARTS)], SEED + k, 5) for k, s in enumerate(first)] + chosen
