@@ -34,12 +34,10 @@ def check_labels(frames, need=("energy", "forces")):
         raise DatasetError("the list of frames is empty; at least one labelled ase.Atoms is expected")
     for index, atoms in enumerate(frames):
         if atoms.pbc.any() != frames[0].pbc.any():
-            kinds = [
-                f"frame {k} ({frames[k].get_chemical_formula()}) has pbc {frames[k].pbc.tolist()}" for k in (0, index)
-            ]
+            told = (f"{k} ({frames[k].get_chemical_formula()}) has pbc {frames[k].pbc.tolist()}" for k in (0, index))
             raise DatasetError(
-                f"{' but '.join(kinds)}: all periodic or none is expected; put the molecules in a box (pbc=True, a cell "
-                "wider than twice the cutoff), or keep two lists"
+                f"frame {' but frame '.join(told)}: all periodic or none is expected; put the molecules in a box "
+                "(pbc=True, a cell wider than twice the cutoff), or keep two lists"
             )
         results = atoms.calc.results if atoms.calc is not None else {}
         for key in need:
