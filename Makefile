@@ -35,7 +35,7 @@ endif
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab tour test test-browser lint format env clean
+.PHONY: help lab tour test test-slow test-browser lint format env clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ tour: $(ready)  ## run the tour without a browser: build/tour.html and its table
 
 test: lint  ## lint, unit and physics tests, and every notebook from top to bottom
 	$(py) -m pytest --nbmake --nbmake-timeout=300 tests notebooks
+
+test-slow: $(ready)  ## make one DFT label in a hundred again and compare (some ten minutes)
+	$(py) -m pytest -m slow tests
 
 test-browser: $(ready)  ## run every notebook in JupyterLab in a headless Chromium and look at the pictures
 	@command -v chromium >/dev/null || { echo "No chromium here. On Debian: apt-get install chromium"; exit 1; }

@@ -120,7 +120,7 @@ def load_qm9(n=None, root=QM9_ROOT, seed=0):
     return [_qm9_molecule(k, block, *wanted[k]) for k, block in _sdf_blocks(folder / "gdb9.sdf") if k in wanted]
 
 
-def molecule_list(max_heavy=5, exclude=("valid", "test")):
+def molecule_list(max_heavy=5, exclude=PARTS[1:]):
     """SMILES to pretrain on: our own enumeration of small molecules, without the DFT set's held-out ones.
 
     Parameters

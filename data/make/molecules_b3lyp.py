@@ -16,9 +16,10 @@ import sys
 import warnings
 from pathlib import Path
 
+import cards
 import numpy as np
 
-from tpainn_lite.datasets import read_frames, sha256, write_frames, write_text
+from tpainn_lite.datasets import read_frames, write_frames
 from tpainn_lite.dft import PySCFCalculator
 from tpainn_lite.forcefields import ForceFieldError, mmff94, molecule
 from tpainn_lite.sampling import label, normal_mode_frames, thermal_frames
@@ -113,20 +114,13 @@ def seconds_of(frame):
 
 
 def write(labelled, part_of):
-    """One file for each part."""
+    """One file for each part, and the cards."""
     for part in PARTS:
         mine = [frame for frame in labelled if part_of[frame.info["smiles"]] == part]
         if mine:
             write_frames(SET / f"{part}.extxyz.xz", mine)
             print(f"{part}: {len(mine)} frames of {len({f.info['smiles'] for f in mine})} molecules")
-    write_sums()
-
-
-def write_sums():
-    """The checksums of all shipped data."""
-    files = [DATA / "molecules.csv", *sorted(DATA.glob("*/*.extxyz*")), *sorted(DATA.glob("*/*.safetensors"))]
-    sums = "".join(f"{sha256(file)}  {file.relative_to(DATA).as_posix()}\n" for file in files)
-    write_text(DATA / "SHA256SUMS", sums)
+    cards.update()
 
 
 def main():

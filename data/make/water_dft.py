@@ -16,12 +16,12 @@ import os
 import time
 from pathlib import Path
 
+import cards
 import numpy as np
 from ase import Atoms
 from ase.io import read, write
 from ase.optimize import FIRE
 from joblib import Parallel, delayed
-from molecules_b3lyp import write_sums
 
 from tpainn_lite.classical_water import water
 from tpainn_lite.datasets import read_frames, write_frames
@@ -159,7 +159,7 @@ def main():
         if mine:
             write_frames(SET / f"{part}.extxyz.xz", mine)
             print(f"{part}: {len(mine)} frames")
-    write_sums()
+    cards.update()
 
 
 def _shipped(part):

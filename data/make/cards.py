@@ -1,0 +1,80 @@
+"""Counts and checksums in the cards of the shipped sets, written from the files themselves.
+
+python data/make/cards.py        # after any file in data/ has changed
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from tpainn_lite.datasets import read_frames, sha256, write_text
+
+DATA = Path(__file__).resolve().parents[1]
+SETS = {
+    "molecules_b3lyp": ("train", "valid", "test", "test_large"),
+    "water_dft": ("train", "valid", "test", "test_large"),
+}
+BEGIN, END = "<!-- numbers: begin (data/make/cards.py) -->", "<!-- numbers: end -->"
+
+
+def counts(name):
+    """A Markdown table of what is in a set, by part."""
+    parts = {p: read_frames(DATA / name / f"{p}.extxyz.xz") for p in SETS[name] if _path(name, p).exists()}
+    periodic = any(atoms.pbc.any() for frames in parts.values() for atoms in frames)
+    groups = "trajectories" if periodic else "molecules"
+    rows = [
+        f"| part | frames | {groups} | atoms per frame | kinds of frames | mean force component / eV/Å |",
+        "|---" * 6 + "|",
+    ]
+    for part, frames in parts.items():
+        sizes = [len(atoms) for atoms in frames]
+        kinds = [atoms.info["config_type"] for atoms in frames]
+        named = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
+        many = len({atoms.info["trajectory" if periodic else "smiles"] for atoms in frames})
+        force = np.abs(np.concatenate([atoms.get_forces() for atoms in frames])).mean()
+        rows.append(f"| `{part}` | {len(frames)} | {many} | {min(sizes)}–{max(sizes)} | {named} | {force:.2f} |")
+    return "\n".join(rows)
+
+
+def checksums():
+    """A Markdown table of every shipped data file with its SHA-256."""
+    rows = ["| file | kB | SHA-256 |", "|---|---|---|"]
+    rows += [
+        f"| `{f.relative_to(DATA).as_posix()}` | {f.stat().st_size / 1000:.0f} | `{sha256(f)}` |" for f in shipped()
+    ]
+    return "\n".join(rows)
+
+
+def shipped():
+    """Paths of all data files that are checked at every load."""
+    return [DATA / "molecules.csv", *sorted(DATA.glob("*/*.extxyz*")), *sorted(DATA.glob("*/*.safetensors"))]
+
+
+def with_numbers(text, numbers):
+    """The card with a new table between its two marks."""
+    pattern = re.compile(re.escape(BEGIN) + ".*" + re.escape(END), re.DOTALL)
+    return pattern.sub(lambda _: f"{BEGIN}\n{numbers}\n{END}", text)
+
+
+def cards():
+    """{path: what it should say}, for data/README.md and the card of every set."""
+    found = {DATA / "README.md": checksums()}
+    found |= {DATA / name / "README.md": counts(name) for name in SETS if (DATA / name / "README.md").exists()}
+    return {path: with_numbers(path.read_text(encoding="utf-8"), numbers) for path, numbers in found.items()}
+
+
+def update():
+    """Write checksums and cards."""
+    sums = "".join(f"{sha256(file)}  {file.relative_to(DATA).as_posix()}\n" for file in shipped())
+    write_text(DATA / "SHA256SUMS", sums)
+    for path, text in cards().items():
+        write_text(path, text)
+
+
+def _path(name, part):
+    return DATA / name / f"{part}.extxyz.xz"
+
+
+if __name__ == "__main__":
+    update()

@@ -1,0 +1,114 @@
+"""The shipped data: cards that tell the truth, parts that share nothing, labels that can be made again."""
+
+import importlib.util
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tpainn_lite.datasets import PARTS, WATER_PARTS, data_folder, load_molecules, load_water, molecule_list
+from tpainn_lite.dft import CP2KCalculator, PySCFCalculator
+
+DATA = data_folder()
+FOLDERS = {"molecules_b3lyp": (load_molecules, PARTS), "water_dft": (load_water, WATER_PARTS)}
+SETS = {name: value for name, value in FOLDERS.items() if (DATA / name).exists()}
+
+
+@pytest.fixture(scope="module")
+def cards():
+    spec = importlib.util.spec_from_file_location("cards", DATA / "make" / "cards.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module", params=SETS)
+def shipped(request):
+    """(name, {part: frames}) of a shipped set."""
+    load, parts = SETS[request.param]
+    return request.param, {part: load(part) for part in parts}
+
+
+def test_cards_say_what_the_files_hold(cards):
+    """Otherwise: python data/make/cards.py"""
+    for path, text in cards.cards().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path} is not up to date"
+
+
+def test_every_shipped_file_has_its_checksum_in_both_lists(cards):
+    table = dict(re.findall(r"\| `([^`]+)` \| \d+ \| `([0-9a-f]{64})` \|", (DATA / "README.md").read_text("utf-8")))
+    listed = dict(reversed(line.split()) for line in (DATA / "SHA256SUMS").read_text().splitlines())
+    assert table == listed
+    assert set(listed) == {path.relative_to(DATA).as_posix() for path in cards.shipped()}
+
+
+def test_the_data_stay_small():
+    files = [path for path in DATA.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    assert sum(path.stat().st_size for path in files) < 25e6
+
+
+def test_every_set_has_a_card_with_what_one_must_know(shipped):
+    name, _ = shipped
+    card = (DATA / name / "README.md").read_text(encoding="utf-8")
+    for word in ("Why", "Level", "Units", "How sampled", "Known limits", "Licence", "cite", "data/make/"):
+        assert word in card, f"{name}'s card says nothing of {word!r}"
+
+
+def test_every_frame_is_described_and_no_id_is_used_twice(shipped):
+    _, parts = shipped
+    frames = [atoms for part in parts.values() for atoms in part]
+    assert len({atoms.info["id"] for atoms in frames}) == len(frames)
+    for atoms in frames:
+        assert {"config_type", "level", "source", "id"} <= set(atoms.info)
+
+
+def test_no_molecule_is_in_two_parts():
+    from rdkit.Chem import CanonSmiles
+
+    owner = {}
+    for part in PARTS:
+        for smiles in {CanonSmiles(atoms.info["smiles"]) for atoms in load_molecules(part)}:
+            assert owner.setdefault(smiles, part) == part
+
+
+@pytest.mark.skipif("water_dft" not in SETS, reason="no water set here yet")
+def test_parts_of_one_water_trajectory_are_well_apart():
+    times = {}
+    for part in WATER_PARTS:
+        for atoms in load_water(part):
+            if atoms.info["config_type"] == "liquid":
+                times.setdefault(atoms.info["trajectory"], []).append((atoms.info["time"], part))
+    for frames in times.values():
+        for (t, part), (u, other) in zip(sorted(frames), sorted(frames)[1:], strict=False):
+            assert part == other or u - t >= 0.5
+
+
+def test_molecules_to_pretrain_on_are_many_and_none_is_held_out():
+    from rdkit.Chem import CanonSmiles
+
+    held_out = {CanonSmiles(a.info["smiles"]) for part in PARTS if part != "train" for a in load_molecules(part)}
+    offered = molecule_list(max_heavy=9)
+    assert len(offered) > 5000
+    assert held_out.isdisjoint(map(CanonSmiles, offered))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_one_label_in_a_hundred_made_again_is_the_one_that_is_shipped(shipped):
+    name, parts = shipped
+    frames = [atoms for part in parts.values() for atoms in part]
+    if name == "water_dft" and not shutil.which("cp2k.psmp"):
+        pytest.skip("needs CP2K: apt-get install cp2k")
+    calculator = CP2KCalculator("water") if name == "water_dft" else PySCFCalculator("qm9")
+    chosen = np.random.default_rng(0).choice(len(frames), max(1, len(frames) // 100), replace=False)
+    for atoms in (frames[k] for k in chosen):
+        energy = calculator.get_potential_energy(atoms) - atoms.get_potential_energy()
+        assert abs(energy) / len(atoms) < 1e-4, f"{atoms.info['id']}: energy is off by {energy} eV"
+        assert np.abs(calculator.get_forces(atoms) - atoms.get_forces()).max() < 1e-3, atoms.info["id"]
+
+
+@pytest.mark.parametrize("script", sorted((Path(DATA) / "make").glob("*.py")), ids=lambda path: path.name)
+def test_the_scripts_that_made_the_data_say_how_to_run_them(script):
+    assert f"python data/make/{script.name}" in script.read_text(encoding="utf-8").split('"""')[1]
