@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from tpainn_lite import observables
 from tpainn_lite.forcefields import mmff94
 from tpainn_lite.observables import block_average, energy_drift, energy_mae, errors, force_mae
 
@@ -81,3 +84,25 @@ def test_a_force_field_is_forgiven_its_zero_of_energy_and_a_potential_is_not(lab
     result = errors(potential, shifted)
     assert result["energy_mae"] == pytest.approx(1e3 * expected)
     assert result["force_mae"] == pytest.approx(force_mae(forces, [a.get_forces() for a in shifted]))
+
+
+def test_g_of_r_of_an_ideal_gas_is_one():
+    rng = np.random.default_rng(0)
+    frames = [Atoms("O200", rng.uniform(0, 12, (200, 3)), cell=[12] * 3, pbc=True) for _ in range(20)]
+    r, g = observables.rdf(frames, "OO", n_bins=30)
+    assert r[-1] < 6 and g[5:] == pytest.approx(1, abs=0.1)
+
+
+def test_g_of_r_of_a_crystal_peaks_at_its_neighbours():
+    salt = bulk("NaCl", "rocksalt", a=5.64, cubic=True) * 2
+    r, g = observables.rdf([salt], ("Na", "Cl"))
+    assert r[np.argmax(g)] == pytest.approx(2.82, abs=0.06)
+
+
+def test_g_of_r_needs_a_box_that_is_wide_enough():
+    box = Atoms("O2", [[0, 0, 0], [1, 0, 0]], cell=[8] * 3, pbc=True)
+    with pytest.raises(ValueError, match="half the box, 4.00"):
+        observables.rdf([box], r_max=5)
+    box.pbc = False
+    with pytest.raises(ValueError, match="periodic in all directions"):
+        observables.rdf([box])

@@ -56,6 +56,12 @@ def test_ticks_of_logarithmic_axes_are_round_numbers_within_the_axis():
     assert "400" in figure.layout.yaxis.ticktext
 
 
+def test_a_histogram_gives_each_group_its_share_in_common_bins():
+    figure = plots.histogram({"few": [0.0, 1.0], "many": [0.0] * 30 + [1.0] * 10}, "x / Å", n_bins=2)
+    assert [list(trace.y) for trace in figure.data] == [[0.5, 0.5], [0.75, 0.25]]
+    assert list(figure.data[0].x) == list(figure.data[1].x) and figure.layout.xaxis.title.text == "x / Å"
+
+
 def test_a_live_plot_redraws_one_output(tmp_path):
     """In a real kernel: an output that is shown anew each time would pile up."""
     code = """

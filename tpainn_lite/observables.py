@@ -1,6 +1,7 @@
 """Numbers that judge a potential: arrays in, numbers out."""
 
 import numpy as np
+from ase.data import atomic_numbers
 
 
 def energy_mae(predicted, reference, n_atoms=None):
@@ -67,6 +68,34 @@ def energy_drift(times, energies, n_atoms):
         raise ValueError(f"{len(times)} points have no slope; at least 2 are expected")
     slope = np.polyfit(np.asarray(times, float), np.asarray(energies, float), 1)[0]  # eV/fs
     return float(slope * 1e3 * 1e3 / n_atoms)
+
+
+def rdf(frames, pair="OO", r_max=None, n_bins=100):
+    """Radial distribution function g(r) of two elements in periodic boxes, averaged over frames.
+
+    Parameters
+    ----------
+    pair : str or (str, str)
+        "OO", "OH", or for longer symbols ("Na", "Cl").
+    r_max : float, optional
+        Å; half the narrowest box otherwise, the farthest that is right.
+
+    Returns
+    -------
+    (numpy.ndarray (n_bins,), numpy.ndarray (n_bins,))
+        Distances in Å, and g.
+    """
+    from ase.geometry.rdf import get_rdf
+
+    if not frames or not all(atoms.pbc.all() for atoms in frames):
+        raise ValueError("boxes that are periodic in all directions are expected; a lone molecule has no density")
+    width = min(1 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1).max() for atoms in frames)  # between faces
+    r_max = 0.499 * width if r_max is None else r_max
+    if r_max > width / 2:
+        raise ValueError(f"r_max is {r_max} Å; at most half the box, {width / 2:.2f} Å, is possible")
+    elements = [int(atomic_numbers[symbol]) for symbol in pair]
+    curves = [get_rdf(atoms, r_max, n_bins, elements=elements) for atoms in frames]
+    return curves[0][1], np.mean([g for g, _ in curves], axis=0)
 
 
 def block_average(values, n_blocks=5):

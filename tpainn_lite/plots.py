@@ -120,6 +120,53 @@ def md_traces(runs, quantity="total_energy", title=None):
     return figure
 
 
+def histogram(groups, x, n_bins=50, log=False, title=None):
+    """How often which value occurs: one outline per group, the same bins for all, as a share of the group.
+
+    Parameters
+    ----------
+    groups : dict {name: array}
+    x : str
+        What the values are: quantity / unit.
+    """
+    figure = _figure(x, "share of the values", title)
+    edges = np.histogram_bin_edges(np.concatenate([np.asarray(v, float) for v in groups.values()]), n_bins)
+    middles = (edges[1:] + edges[:-1]) / 2
+    for k, (name, values) in enumerate(groups.items()):
+        share = np.histogram(values, edges)[0] / len(values)
+        style = {**_style(k), "mode": "lines"}
+        style["line"] = style["line"] | {"shape": "hvh"}
+        figure.add_scatter(x=middles, y=np.where(share > 0, share, np.nan if log else 0), name=name, **style)
+    return figure.update_yaxes(type="log" if log else "linear", exponentformat="power")
+
+
+def bars(categories, groups, x, y, title=None):
+    """Grouped bars.
+
+    Parameters
+    ----------
+    categories : list of str
+    groups : dict {name: list of float, one per category}
+    """
+    figure = _figure(x, y, title)
+    for k, (name, values) in enumerate(groups.items()):
+        figure.add_bar(x=categories, y=values, name=name, marker={"color": COLOURS[k % len(COLOURS)]})
+    return figure
+
+
+def lines(curves, x, y, title=None):
+    """Curves, for example radial distribution functions.
+
+    Parameters
+    ----------
+    curves : dict {name: (x values, y values)}
+    """
+    figure = _figure(x, y, title)
+    for k, (name, (xs, ys)) in enumerate(curves.items()):
+        figure.add_scatter(x=xs, y=ys, name=name, **{**_style(k), "mode": "lines"})
+    return figure
+
+
 def _statistics(rows, value):
     """Sizes, mean and standard deviation over seeds."""
     sizes = sorted({row["n_train"] for row in rows})

@@ -1,0 +1,109 @@
+"""One HTML page of interactive figures: what is in the shipped DFT sets.
+
+    python docs/data_page.py build/data.html        # or: make data-page
+
+Elements, sizes, forces and energies of the molecules; densities, O-O and O-H distances, forces and pressure of the
+water frames.  Everything is read from ``data/``; nothing is typed in by hand.
+"""
+
+import argparse
+import html
+from pathlib import Path
+
+import numpy as np
+from ase.data import chemical_symbols
+from ase.units import GPa
+from plotly.io import to_html
+
+from tpainn_lite import plots
+from tpainn_lite.datasets import PARTS, WATER_PARTS, data_folder, load_molecules, load_water, write_text
+from tpainn_lite.observables import rdf
+from tpainn_lite.potential import fit_atomref
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>tpainn_lite: the data</title>
+<style>body {{ font-family: sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }}</style></head>
+<body><h1>The data</h1>{body}</body></html>
+"""
+
+
+def molecule_figures():
+    """[(caption, figure)] of the set of molecules."""
+    parts = {part: load_molecules(part) for part in PARTS}
+    numbers = {part: np.concatenate([atoms.numbers for atoms in frames]) for part, frames in parts.items()}
+    elements = sorted(set(np.concatenate(list(numbers.values())).tolist()))
+    shares = {part: [float((z == e).mean()) for e in elements] for part, z in numbers.items()}
+    symbols = [chemical_symbols[e] for e in elements]
+    heavy = {part: np.array([(atoms.numbers > 1).sum() for atoms in frames]) for part, frames in parts.items()}
+    sizes = sorted(set(np.concatenate(list(heavy.values())).tolist()))
+    frames_of = {part: [int((n == size).sum()) for size in sizes] for part, n in heavy.items()}
+    forces = {part: force_components(frames) for part, frames in parts.items()}
+    atomref = fit_atomref(parts["train"])
+    energies = {part: [interaction(atoms, atomref) for atoms in frames] for part, frames in parts.items()}
+    return [
+        ("Which elements the atoms are.", plots.bars(symbols, shares, "element", "share of all atoms")),
+        ("How large the molecules are.", plots.bars(sizes, frames_of, "atoms other than H", "frames")),
+        (
+            "How large the forces are: most are small; the tails come from hot frames and from molecules whose "
+            "force-field minimum is far from DFT's.",
+            plots.histogram(forces, "force component / eV/Å", log=True),
+        ),
+        (
+            "Energies, after one reference energy per element (fitted on the training part) is taken away: what is "
+            "left for a potential to learn.",
+            plots.histogram(energies, "energy above the references / eV per atom"),
+        ),
+    ]
+
+
+def water_figures():
+    """[(caption, figure)] of the water set."""
+    parts = {part: load_water(part) for part in WATER_PARTS}
+    liquid = [a for frames in parts.values() for a in frames if a.info["config_type"] == "liquid"]
+    states = sorted({(a.info["density"], round(a.info["temperature"])) for a in liquid})
+    groups = {f"{rho:.2f} g/cm³, {kelvin} K": [] for rho, kelvin in states}
+    for atoms in liquid:
+        groups[f"{atoms.info['density']:.2f} g/cm³, {round(atoms.info['temperature'])} K"].append(atoms)
+    pressure = {name: [-np.trace(a.get_stress(voigt=False)) / 3 / GPa for a in fs] for name, fs in groups.items()}
+    shown = {name: frames for name, frames in groups.items() if len(frames) >= 8}
+    figures = []
+    for pair in ("OO", "OH"):
+        curves = {name: rdf(frames, pair) for name, frames in shown.items()}
+        text = f"Distances {pair[0]}–{pair[1]} in the sampled frames (few frames: rough curves)."
+        figures.append((text, plots.lines(curves, "distance / Å", f"g({pair[0]}{pair[1]})")))
+    forces = {part: force_components(frames) for part, frames in parts.items()}
+    figures.append(("Forces.", plots.histogram(forces, "force component / eV/Å", log=True)))
+    text = "Pressure of the frames under DFT, without the motion of the nuclei."
+    figures.append((text, plots.histogram(pressure, "pressure / GPa")))
+    return figures
+
+
+def force_components(frames):
+    """All force components of these frames, (3ΣN,) eV/Å."""
+    return np.concatenate([atoms.get_forces().ravel() for atoms in frames])
+
+
+def interaction(atoms, atomref):
+    """Energy above the reference energies, eV per atom."""
+    return (atoms.get_potential_energy() - sum(atomref[z] for z in atoms.numbers.tolist())) / len(atoms)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("page", nargs="?", type=Path, default=Path("build/data.html"))
+    path, body = parser.parse_args().page, []
+    sets = {"molecules_b3lyp": molecule_figures, "water_dft": water_figures}
+    for name, figures in sets.items():
+        if not (data_folder() / name).exists():
+            continue
+        body.append(f"<h2>{name}</h2>")
+        for caption, figure in figures():
+            first = not any("plotly-graph-div" in part for part in body)
+            body.append(to_html(figure, full_html=False, include_plotlyjs=first, config={"displaylogo": False}))
+            body.append(f"<p>{html.escape(caption)}</p>")
+    write_text(path, PAGE.format(body="\n".join(body)))
+    print(f"{path}: open it in a browser")
+
+
+if __name__ == "__main__":
+    main()
