@@ -352,17 +352,26 @@ SLOW_RUN = """
 """
 
 
-def test_a_run_that_is_killed_loses_no_label_and_repeats_none(tmp_path):
-    path = tmp_path / "labels.jsonl"
+def labels_in(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
+def test_a_run_that_is_killed_loses_no_label_and_repeats_none(tmp_path, kills):
+    path, rng = tmp_path / "labels.jsonl", np.random.default_rng(kills)
     script = textwrap.dedent(SLOW_RUN).format(path=str(path))
-    process = subprocess.Popen([sys.executable, "-c", script])
-    deadline = time.time() + 60
-    while time.time() < deadline and not (path.exists() and path.read_bytes().count(b"\n") >= 3):
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    kept = path.read_bytes().count(b"\n")
-    assert 3 <= kept < 40
+    for _ in range(kills):
+        before = labels_in(path)
+        process = subprocess.Popen([sys.executable, "-c", script])
+        deadline = time.time() + 60
+        while time.time() < deadline and labels_in(path) == before:
+            time.sleep(0.01)
+        time.sleep(rng.uniform(0, 0.15))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert labels_in(path) > before
+    kept = labels_in(path)
+    assert kills <= kept < 40
     calculator = Counting()
     frames = [ase_molecule("H2O") for _ in range(40)]
     for k in range(40):
