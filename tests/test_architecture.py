@@ -26,7 +26,7 @@ FLOORS = {
 
 # A heavy package is known to these modules alone, so that exchanging it stays a small change.
 HEAVY = {
-    "ipywidgets": {"viewer", "teach"},
+    "ipywidgets": {"plots", "viewer", "teach"},
     "joblib": {"sampling"},
     "lightning": {"training"},
     "matplotlib": {"viewer"},

@@ -71,6 +71,13 @@ for n in (1, 2, 3):
     watch([{"step": k + 1, "train_loss": 1 / (k + 1)} for k in range(n)])
 """
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
-    (cell,) = NotebookClient(notebook, kernel_name="python3", resources={}).execute().cells
-    (output,) = cell.outputs
-    assert output.data["application/vnd.plotly.v1+json"]["data"][0]["x"] == [1, 2, 3]
+    (cell,) = NotebookClient(notebook, kernel_name="python3", resources={}, timeout=60).execute().cells
+    assert len(cell.outputs) == 1
+    widgets = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"].values()
+    (drawn,) = [output for model in widgets for output in model["state"].get("outputs", ())]
+    assert drawn["data"]["application/vnd.plotly.v1+json"]["data"][0]["x"] == [1, 2, 3]
+
+
+def test_outside_a_notebook_a_live_plot_is_silent(capsys):
+    plots.live_history("run")([{"step": 1, "train_loss": 1.0}])
+    assert capsys.readouterr().out == ""

@@ -36,19 +36,21 @@ def live_history(name="training", key="train_loss"):
     Returns
     -------
     callable
-        Takes the history so far; shows (in a notebook) or silently ignores it (elsewhere).
+        Takes the history so far; shows it (in a notebook) or silently ignores it (elsewhere).
     """
+    from IPython import get_ipython
     from IPython.display import display
+    from ipywidgets import Output
 
-    state = {"handle": None}
+    place = Output() if get_ipython() else None  # JupyterLab does not redraw a Plotly figure that is only updated
 
     def watch(rows):
-        figure = history({name: rows}, key).update_layout(height=260)
-        drawing = figure._repr_mimebundle_()  # a figure itself would show anew below, not in its old place
-        if state["handle"] is None:
-            state["handle"] = display(drawing, raw=True, display_id=True)
-        else:
-            state["handle"].update(drawing, raw=True)
+        if place is None:
+            return
+        if not place.outputs:
+            display(place)
+        drawing = history({name: rows}, key).update_layout(height=260)._repr_mimebundle_()
+        place.outputs = ({"output_type": "display_data", "data": drawing, "metadata": {}},)
 
     return watch
 

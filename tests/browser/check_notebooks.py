@@ -315,6 +315,10 @@ def _check_plots(page, report):
         report.plots += 1
         if not _wait(lambda plot=plot: plot.evaluate(traces), 10):
             report.fail(f"plot {number} has no traces")
+    points = "e => Math.max(...e.data.map(trace => trace.x.length))"
+    for cell in page.locator(".jp-CodeCell", has_text="live_history(").all():
+        if any(plot.evaluate(points) < 3 for plot in _visible(cell, ".js-plotly-plot")):
+            report.fail("a plot that should grow while a training runs has stood still")
 
 
 def _check_controls(page, report):
