@@ -86,7 +86,8 @@ class Page:
     def widget(self, model_id, text):
         """What a widget showed when it was made."""
         shown = self.inside(model_id)
-        if shown and "_widget_data" in self.models[model_id]["state"]:  # a bare figure, live in the page as well
+        state = self.models.get(model_id, {}).get("state", {})
+        if shown and ("_widget_data" in state or "outputs" in state):  # a bare figure: there is nothing to control
             return shown
         if shown:
             return [*shown, html_output({"text/html": CAPTION.format("Its controls answer in the live notebook.")})]
