@@ -7,7 +7,9 @@ kept in ``build/`` at once, and the command goes on from there.
 
     nice python data/make/molecules_b3lyp.py --jobs 2      # some hours on 2 cores
     python data/make/molecules_b3lyp.py --dry-run          # what is left: frames, hours, MB
-    python data/make/molecules_b3lyp.py --hours 0          # write what is labelled so far
+    python data/make/molecules_b3lyp.py --hours 0          # keep what is labelled so far in unfinished.extxyz.xz
+
+The parts are written when all is labelled, and not before: results that were measured on them stay valid meanwhile.
 """
 
 import argparse
@@ -26,6 +28,7 @@ from tpainn_lite.sampling import label, normal_mode_frames, thermal_frames
 
 DATA = Path(__file__).resolve().parents[1]
 SET, JOURNAL = DATA / "molecules_b3lyp", DATA.parent / "build" / "molecules_b3lyp.jsonl"
+UNFINISHED = SET / "unfinished.extxyz.xz"  # labels on their way into the parts
 SOURCE = "tpainn_lite data/make/molecules_b3lyp.py"
 PARTS = ("train", "valid", "test", "test_large")
 SEED = 20261
@@ -103,8 +106,12 @@ def all_frames(chosen):
 
 def shipped():
     """{id: labelled frame} of what is there already."""
-    files = [SET / f"{part}.extxyz.xz" for part in PARTS]
-    return {frame.info["id"]: frame for file in files if file.exists() for frame in read_frames(file)}
+    files = [*(SET / f"{part}.extxyz.xz" for part in PARTS), UNFINISHED]
+    return {frame.info["id"]: frame for file in files for frame in _frames_of(file)}
+
+
+def _frames_of(file):
+    return read_frames(file) if file.exists() else []
 
 
 def seconds_of(frame):
@@ -113,8 +120,16 @@ def seconds_of(frame):
     return SECONDS * n_basis**2.3
 
 
+def keep(new):
+    """New labels, until the parts can be written."""
+    write_frames(UNFINISHED, new)
+    print(f"{len(new)} new frames of {len({f.info['smiles'] for f in new})} molecules in {UNFINISHED.name}")
+    cards.update()
+
+
 def write(labelled, part_of):
     """One file for each part, and the cards."""
+    UNFINISHED.unlink(missing_ok=True)
     for part in PARTS:
         mine = [frame for frame in labelled if part_of[frame.info["smiles"]] == part]
         if mine:
@@ -131,7 +146,7 @@ def main():
     parser.add_argument("--dry-run", action="store_true", help="only say what is to be done")
     arguments = parser.parse_args()
     chosen = chosen_molecules()[: arguments.limit]
-    done = shipped()
+    done, in_parts = shipped(), {f.info["id"] for part in PARTS for f in _frames_of(SET / f"{part}.extxyz.xz")}
     frames = all_frames(chosen)
     todo = [frame for frame in frames if frame.info["id"] not in done]
     hours = sum(map(seconds_of, todo)) / arguments.jobs / 3600
@@ -144,6 +159,8 @@ def main():
     if todo:
         new = label(todo, PySCFCalculator("qm9"), JOURNAL, n_jobs=arguments.jobs, time_limit=limit)
         done |= {frame.info["id"]: frame for frame in new}
+    if limit is not None and any(frame.info["id"] not in done for frame in frames):
+        return keep([done[f.info["id"]] for f in frames if f.info["id"] in done and f.info["id"] not in in_parts])
     part_of = {smiles: part for smiles, part, *_ in chosen}
     write([done[frame.info["id"]] for frame in frames if frame.info["id"] in done], part_of)
 

@@ -1,0 +1,81 @@
+"""How exact are our DFT labels of water?  Grid noise, and the distance to a tighter grid.
+
+    python benchmarks/water_level.py        # needs CP2K; about fifteen minutes on one core; resumes where it stopped
+
+For some shipped frames of 32 H2O: the same frame shifted by random fractions of a grid point (exact labels would not
+change), and the same frame at 700 Ry.  Writes ``data/results/water_level.json``: rms over all force components, energy
+per atom, and pressure.
+"""
+
+import argparse
+import json
+import platform
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from ase.units import GPa
+
+import tpainn_lite
+from tpainn_lite.datasets import load_water, write_text
+from tpainn_lite.dft import CP2KCalculator
+
+RESULTS = Path(__file__).resolve().parents[1] / "data" / "results" / "water_level.json"
+N_FRAMES, N_SHIFTS, TIGHT = 2, 2, 700.0  # Ry
+
+
+def single_point(atoms, cutoff=None):
+    """(energy eV, forces eV/Å, pressure GPa) from scratch."""
+    calculator = CP2KCalculator("water", cutoff)
+    energy, forces = calculator.get_potential_energy(atoms), calculator.get_forces(atoms).copy()
+    pressure = -np.trace(calculator.get_stress(atoms)[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]]) / 3 / GPa
+    calculator.close()
+    return energy, forces, pressure
+
+
+def row(test, atoms, seed, other, reference):
+    """What changed, in meV/Å (rms), meV/atom and GPa."""
+    values = {
+        "force_rms": 1e3 * float(np.sqrt(np.mean((other[1] - reference[1]) ** 2))),
+        "energy": 1e3 * abs(other[0] - reference[0]) / len(atoms),
+        "pressure": abs(other[2] - reference[2]),
+    }
+    rounded = {name: round(float(value), 4) for name, value in values.items()}
+    return {"task": "water_level", "test": test, "id": atoms.info["id"], "seed": seed, **rounded}
+
+
+def tests_of(atoms):
+    """Rows of one frame: shifts, then the tighter grid."""
+    reference = single_point(atoms)
+    for seed in range(N_SHIFTS):
+        moved = atoms.copy()
+        moved.positions += np.random.default_rng(seed).uniform(0, 0.1, 3)  # Å; the grid is finer than that
+        yield row("shifted", atoms, seed, single_point(moved), reference)
+    yield row(f"{TIGHT:g} Ry", atoms, 0, single_point(atoms, TIGHT), reference)
+
+
+def main():
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    old = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": [], "seconds": 0.0}
+    rows, spent = old["rows"], old["seconds"]
+    liquid = [atoms for atoms in load_water("test") if atoms.info["config_type"] == "liquid"]
+    for atoms in liquid[:: max(1, len(liquid) // N_FRAMES)][:N_FRAMES]:
+        if any(done["id"] == atoms.info["id"] for done in rows):
+            continue
+        started = time.perf_counter()
+        rows += [print(new, flush=True) or new for new in tests_of(atoms)]
+        spent += time.perf_counter() - started
+        content = {
+            "command": "python benchmarks/water_level.py",
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": {"tpainn_lite": tpainn_lite.__version__},
+            "machine": platform.machine(),
+            "seconds": round(spent, 1),
+            "rows": rows,
+        }
+        write_text(RESULTS, json.dumps(content, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
