@@ -62,3 +62,13 @@ def test_boxes_among_molecules_are_an_error_that_names_both(labelled):
     boxed.pbc = True
     with pytest.raises(DatasetError, match=r"frame 0 .* has pbc \[False.* but frame 1 .*True.*all periodic or none"):
         check_labels([labelled[0], boxed])
+
+
+def test_a_label_under_another_name_is_pointed_at(labelled):
+    stranger = labelled[0].copy()
+    stranger.info["dft_energy"] = -1.0
+    stranger.arrays["DFT_forces"] = np.zeros((len(stranger), 3))
+    with pytest.raises(DatasetError, match=r"frame 1 .* has no energy; it has dft_energy: write it as energy"):
+        check_labels([labelled[0], stranger])
+    with pytest.raises(DatasetError, match=r"has no forces; it has DFT_forces: write it as forces"):
+        check_labels([stranger], need=("forces",))

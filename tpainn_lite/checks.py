@@ -43,11 +43,18 @@ def check_labels(frames, need=("energy", "forces")):
         for key in need:
             if key not in results:
                 raise DatasetError(
-                    f"frame {index} ({atoms.get_chemical_formula()}) has no {key}; "
-                    "label it first: label(frames, calculator)"
+                    f"frame {index} ({atoms.get_chemical_formula()}) has no {key}; {_advice(atoms, key)}"
                 )
             if not np.isfinite(results[key]).all():
                 raise DatasetError(f"frame {index} ({atoms.get_chemical_formula()}): its {key} is not finite")
+
+
+def _advice(atoms, key):
+    """What to do about a missing label: often it is there, under another name."""
+    similar = [name for name in (*atoms.info, *atoms.arrays) if key.rstrip("s") in name.lower()]
+    if similar:
+        return f"it has {', '.join(similar)}: write it as {key}, in eV and Å"
+    return "label it first: label(frames, calculator)"
 
 
 def _closest_pair(atoms):
