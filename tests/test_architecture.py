@@ -13,9 +13,9 @@ PACKAGE = Path(__file__).parents[1] / "tpainn_lite"
 # A module imports only from lower floors. A new module gets its floor here.
 FLOORS = {
     "checks": 0,
-    "graph": 1, "observables": 1,
+    "graph": 1, "observables": 1, "classical_water": 1,
     "painn": 2, "forcefields": 2, "dft": 2, "datasets": 2,
-    "potential": 3, "sampling": 3, "classical_water": 3,
+    "potential": 3, "sampling": 3,
     "training": 4, "calculator": 4,
     "transfer": 5, "md": 5,
     "plots": 6, "teach": 6, "scenes": 6,

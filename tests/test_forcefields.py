@@ -11,6 +11,7 @@ from conftest import shaken
 from tpainn_lite.forcefields import (
     ForceFieldError,
     RDKitForceField,
+    forcefield_for,
     mmff94,
     molecule,
     type_molecule,
@@ -142,3 +143,25 @@ def test_atoms_in_another_order_than_the_smiles_are_an_error():
 def test_an_unknown_method_is_an_error_that_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"method 'AMBER' is not one of \('MMFF94', 'UFF'\)"):
         RDKitForceField("AMBER")
+
+
+# --- the choice ---
+
+
+@pytest.mark.parametrize(
+    ("atoms", "level", "why"),
+    [
+        (molecule("CCO"), "MMFF94", "has parameters for"),
+        (molecule("[H][H]"), "UFF", "because MMFF94 has no parameters"),
+        (Atoms("OHH", [[0, 0, 0], [0.95, 0, 0], [-0.2, 0.93, 0]]), "q-TIP4P/F", "nothing but water"),
+    ],
+)
+def test_a_teacher_is_chosen_and_the_reason_is_said(atoms, level, why, capsys):
+    teacher = forcefield_for(atoms)
+    assert teacher.level == level and np.isfinite(teacher.get_potential_energy(atoms))
+    assert why in capsys.readouterr().out
+
+
+def test_where_no_teacher_fits_the_error_says_what_is_missing():
+    with pytest.raises(ForceFieldError, match=r'set atoms.info\["smiles"\]'):
+        forcefield_for(Atoms("CO", [[0, 0, 0], [0, 0, 1.1]]))

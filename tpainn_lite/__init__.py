@@ -15,6 +15,7 @@ _HOME = {  # public name: its module
     "mmff94": "forcefields",
     "uff": "forcefields",
     "water": "classical_water",
+    "forcefield_for": "forcefields",
     "PySCFCalculator": "dft",
     "CP2KCalculator": "dft",
     "label": "sampling",

@@ -10,6 +10,10 @@ class DatasetError(ValueError):
     """A file or a list of frames is not what it should be; the message says what to do."""
 
 
+class ForceFieldError(ValueError):
+    """A force field cannot describe this molecule; the message says which atom and why."""
+
+
 def check_structure(atoms, name="structure"):
     """Raise a clear `ValueError` if no calculator could make sense of these atoms."""
     if not isinstance(atoms, Atoms):

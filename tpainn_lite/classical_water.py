@@ -12,7 +12,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.cell import Cell
 from ase.units import kJ, mol
 
-from tpainn_lite.forcefields import ForceFieldError
+from tpainn_lite.checks import ForceFieldError
 
 KJ = kJ / mol  # 1 kJ/mol in eV
 
@@ -92,8 +92,14 @@ def water(model="q-TIP4P/F"):
     return WaterForceField(model)
 
 
+def is_water(atoms):
+    """Whether these are water molecules and nothing else, in the order O, H, H."""
+    n = len(atoms)
+    return n > 0 and n % 3 == 0 and np.array_equal(atoms.numbers, np.tile([8, 1, 1], n // 3))
+
+
 def _check_water(atoms):
-    if len(atoms) % 3 or not np.array_equal(atoms.numbers, np.tile([8, 1, 1], len(atoms) // 3)):
+    if not is_water(atoms):
         raise ForceFieldError(
             f"the water model needs the atoms as O, H, H, O, H, H, ...; {atoms.symbols} was given: sort them, "
             "or take a force field for other molecules"

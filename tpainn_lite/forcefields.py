@@ -12,12 +12,11 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.units import kcal, mol
 
+from tpainn_lite.checks import ForceFieldError
+from tpainn_lite.classical_water import is_water, water
+
 KCAL = kcal / mol  # 1 kcal/mol in eV
 FORCE_FIELDS = ("MMFF94", "UFF")
-
-
-class ForceFieldError(ValueError):
-    """The force field cannot describe this molecule; the message says which atom and why."""
 
 
 def molecule(smiles, seed=0):
@@ -130,6 +129,39 @@ def mmff94(smiles=None):
 def uff(smiles=None):
     """The UFF teacher: an `RDKitForceField`; covers every element, describes none of them well."""
     return RDKitForceField("UFF", smiles)
+
+
+def forcefield_for(atoms):
+    """Pick the best of our classical teachers for a structure, and print which and why.
+
+    Water, alone or in a box, gets q-TIP4P/F; a molecule with ``info["smiles"]`` gets MMFF94, or UFF where MMFF94 has
+    no parameters.
+
+    Returns
+    -------
+    ase Calculator
+
+    Raises
+    ------
+    ForceFieldError
+        None of them can; the message says which atom and why.
+
+    >>> forcefield_for(molecule("CCO")).level
+    MMFF94: an organic molecule whose atoms it has parameters for
+    'MMFF94'
+    """
+    if is_water(atoms):
+        print("q-TIP4P/F: nothing but water molecules; its O-H bonds suit DFT")
+        return water()
+    teacher = mmff94()
+    try:
+        teacher.get_potential_energy(atoms)
+        print("MMFF94: an organic molecule whose atoms it has parameters for")
+    except ForceFieldError as error:
+        teacher = uff()
+        teacher.get_potential_energy(atoms)
+        print(f"UFF, a poor teacher, because {error}")
+    return teacher
 
 
 def type_molecule(smiles, method="MMFF94"):
