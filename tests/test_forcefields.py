@@ -11,6 +11,7 @@ from conftest import shaken
 from tpainn_lite.forcefields import (
     ForceFieldError,
     RDKitForceField,
+    conformers,
     forcefield_for,
     mmff94,
     molecule,
@@ -143,6 +144,25 @@ def test_atoms_in_another_order_than_the_smiles_are_an_error():
 def test_an_unknown_method_is_an_error_that_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"method 'AMBER' is not one of \('MMFF94', 'UFF'\)"):
         RDKitForceField("AMBER")
+
+
+# --- shapes ---
+
+
+def test_butane_is_trans_or_gauche_to_either_side():
+    trans, *gauche = conformers("CCCC", n=20, seed=1)
+    assert trans.get_dihedral(0, 1, 2, 3) == pytest.approx(180, abs=2)
+    assert sorted(atoms.get_dihedral(0, 1, 2, 3) for atoms in gauche) == pytest.approx([65, 295], abs=5)
+    for atoms in gauche:
+        assert 0.02 < atoms.info["energy_above_lowest"] < 0.06  # eV; measured: 0.03 to 0.04
+    assert trans.info["smiles"] == "CCCC" and trans.info["energy_above_lowest"] == 0
+
+
+def test_shapes_are_at_minima_and_the_same_for_the_same_seed():
+    first, again = conformers("OCC(N)=O", n=6, seed=3), conformers("OCC(N)=O", n=6, seed=3)
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.positions, other.positions)
+        assert np.abs(mmff94().get_forces(one)).max() < 0.01
 
 
 # --- the choice ---

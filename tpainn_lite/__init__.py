@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _HOME = {  # public name: its module
     "molecule": "forcefields",
+    "conformers": "forcefields",
     "mmff94": "forcefields",
     "uff": "forcefields",
     "water": "classical_water",

@@ -55,6 +55,45 @@ def molecule(smiles, seed=0):
     return Atoms(numbers, rdmol.GetConformer().GetPositions(), info={"smiles": smiles})
 
 
+def conformers(smiles, n=10, seed=0, apart=0.3):
+    """Different shapes of one molecule, relaxed with MMFF94 (UFF where it has no parameters), lowest energy first.
+
+    Parameters
+    ----------
+    n : int
+        How many embeddings (ETKDG) are tried; fewer shapes come back if some of them relax to the same.
+    apart : float
+        Å; of two shapes whose heavy atoms differ by less (rms, best superposition) only the lower one is kept. Mirror
+        images count as two.
+
+    Returns
+    -------
+    list of ase.Atoms
+        ``info["energy_above_lowest"]`` in eV.
+
+    >>> len(conformers("CC")), len(conformers("CCCC")) > 1  # ethane has one shape, butane has some
+    (1, True)
+    """
+    from rdkit.Chem import AllChem, RemoveHs
+
+    rdmol = _rdkit_molecule(smiles)
+    tried = list(AllChem.EmbedMultipleConfs(rdmol, n, randomSeed=seed))
+    if not tried:
+        raise ForceFieldError(f"no 3D geometry found for {smiles!r}; try another seed or simplify the molecule")
+    mmff = AllChem.MMFFHasAllMoleculeParams(rdmol)
+    optimise = AllChem.MMFFOptimizeMoleculeConfs if mmff else AllChem.UFFOptimizeMoleculeConfs
+    energies = [energy for _, energy in optimise(rdmol, maxIters=2000)]  # kcal/mol
+    skeleton, kept = RemoveHs(rdmol), []
+    for k in sorted(tried, key=energies.__getitem__):
+        if all(AllChem.GetBestRMS(skeleton, skeleton, k, other) >= apart for other in kept):
+            kept.append(k)
+    numbers, found = [atom.GetAtomicNum() for atom in rdmol.GetAtoms()], []
+    for k in kept:
+        info = {"smiles": smiles, "energy_above_lowest": (energies[k] - energies[kept[0]]) * KCAL}
+        found.append(Atoms(numbers, rdmol.GetConformer(k).GetPositions(), info=info))
+    return found
+
+
 class RDKitForceField(Calculator):
     """MMFF94 or UFF through RDKit, as an ASE calculator.
 
