@@ -19,7 +19,7 @@ from conftest import lively_potential, shaken
 
 from tpainn_lite.calculator import PotentialCalculator
 from tpainn_lite.forcefields import mmff94, molecule
-from tpainn_lite.sampling import label, normal_mode_frames, normal_modes, thermal_frames, water_box
+from tpainn_lite.sampling import distinct, label, normal_mode_frames, normal_modes, thermal_frames, water_box
 
 
 class Counting(Calculator):
@@ -148,6 +148,23 @@ def test_a_box_of_water_has_the_density_asked_for_and_whole_molecules():
 def test_a_box_that_makes_no_sense_is_an_error(n, density):
     with pytest.raises(ValueError, match="positive numbers"):
         water_box(n, density)
+
+
+def test_copies_are_dropped_however_they_are_turned_mirrored_or_numbered():
+    ethanol = ase_molecule("CH3CH2OH")
+    turned, mirrored, other, hydrogen = ethanol.copy(), ethanol.copy(), shaken(ethanol), Atoms("H")
+    turned.rotate(50, (1, 2, 3))
+    turned.translate((1, 2, 3))
+    mirrored.positions[:, 0] *= -1
+    renumbered = ethanol[::-1]
+    frames = [ethanol, turned, other, mirrored, hydrogen, renumbered, other.copy(), Atoms("H")]
+    assert distinct(frames) == [ethanol, other, hydrogen]
+    assert distinct([]) == []
+
+
+def test_of_a_chain_of_nearly_equal_frames_the_first_and_those_unlike_it_stay():
+    frames = [Atoms("H2", [[0, 0, 0], [0, 0, d]]) for d in (0.700, 0.715, 0.730, 0.745)]
+    assert [atoms.get_distance(0, 1) for atoms in distinct(frames, 0.02)] == pytest.approx([0.700, 0.730])
 
 
 def test_label_attaches_what_the_calculator_says_and_leaves_the_frames_alone(frames):

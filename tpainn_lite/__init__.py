@@ -23,6 +23,7 @@ _HOME = {  # public name: its module
     "normal_mode_frames": "sampling",
     "thermal_frames": "sampling",
     "water_box": "sampling",
+    "distinct": "sampling",
     "load_molecules": "datasets",
     "load_water": "datasets",
     "load_qm9": "datasets",

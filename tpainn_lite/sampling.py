@@ -21,6 +21,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import atomic_masses
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from tpainn_lite.checks import check_structure
@@ -124,6 +125,46 @@ def thermal_frames(atoms, calculator, temperature, n_frames, seed=0, spacing=50.
         frame.info.update(config_type="thermal", temperature=float(kelvin))
         frames.append(frame)
     return frames
+
+
+def distinct(frames, tolerance=0.02):
+    """Drop frames that repeat an earlier one: same atoms, and all distances between them the same.
+
+    Turned, shifted, mirrored and renumbered copies are found too, because sorted distances do not see the difference.
+
+    Parameters
+    ----------
+    frames : list of ase.Atoms
+        Molecules, or boxes (nearest images).
+    tolerance : float
+        Å; copies differ by less in every one of the sorted distances.
+
+    Returns
+    -------
+    list of ase.Atoms
+        The frames that stay, in the same order.
+
+    >>> from tpainn_lite import molecule
+    >>> len(distinct([molecule("CCO"), molecule("CCO"), molecule("CO")]))
+    2
+    """
+    alike, repeated = {}, set()
+    for k, atoms in enumerate(frames):
+        alike.setdefault((tuple(sorted(atoms.numbers)), bool(atoms.pbc.any())), []).append(k)
+    for members in alike.values():
+        distances = np.array([[0.0, *_sorted_distances(frames[k])] for k in members])  # (members, 1 + pairs) Å
+        for a, b in sorted(cKDTree(distances).query_pairs(tolerance, p=np.inf)):
+            if members[a] not in repeated:
+                repeated.add(members[b])
+    return [atoms for k, atoms in enumerate(frames) if k not in repeated]
+
+
+def _sorted_distances(atoms):
+    """(N (N − 1)/2,) Å, sorted within each pair of elements."""
+    i, j = np.triu_indices(len(atoms), 1)
+    pair = np.sort(np.stack([atoms.numbers[i], atoms.numbers[j]]), axis=0)  # (2, pairs)
+    distances = atoms.get_all_distances(mic=bool(atoms.pbc.any()))[i, j]
+    return distances[np.lexsort((distances, pair[1], pair[0]))]
 
 
 def water_box(n_molecules=32, density=1.0, seed=0):
