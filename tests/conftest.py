@@ -12,9 +12,10 @@ from ase import Atoms
 from ase.build import molecule as ase_molecule
 
 from tpainn_lite.forcefields import mmff94, molecule
+from tpainn_lite.labels import label
 from tpainn_lite.painn import PaiNN
 from tpainn_lite.potential import Potential
-from tpainn_lite.sampling import label, normal_mode_frames
+from tpainn_lite.sampling import normal_mode_frames
 
 sys.path.insert(0, str(Path(__file__).parent / "reference"))  # for mapping.py
 

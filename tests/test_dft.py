@@ -13,7 +13,8 @@ from ase.units import Hartree
 from conftest import shaken
 
 from tpainn_lite.dft import CP2KCalculator, PySCFCalculator, _scf_steps, mean_field
-from tpainn_lite.sampling import label, water_box
+from tpainn_lite.labels import label
+from tpainn_lite.sampling import water_box
 
 MICROHARTREE = 1e-6 * Hartree
 

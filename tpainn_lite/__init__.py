@@ -19,7 +19,7 @@ _HOME = {  # public name: its module
     "forcefield_for": "forcefields",
     "PySCFCalculator": "dft",
     "CP2KCalculator": "dft",
-    "label": "sampling",
+    "label": "labels",
     "normal_mode_frames": "sampling",
     "thermal_frames": "sampling",
     "water_box": "sampling",

@@ -24,7 +24,8 @@ import numpy as np
 from tpainn_lite.datasets import read_frames, write_frames
 from tpainn_lite.dft import PySCFCalculator
 from tpainn_lite.forcefields import ForceFieldError, mmff94, molecule
-from tpainn_lite.sampling import label, normal_mode_frames, thermal_frames
+from tpainn_lite.labels import label
+from tpainn_lite.sampling import normal_mode_frames, thermal_frames
 
 DATA = Path(__file__).resolve().parents[1]
 SET, JOURNAL = DATA / "molecules_b3lyp", DATA.parent / "build" / "molecules_b3lyp.jsonl"

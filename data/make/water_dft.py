@@ -26,7 +26,8 @@ from joblib import Parallel, delayed
 from tpainn_lite.classical_water import water
 from tpainn_lite.datasets import read_frames, write_frames
 from tpainn_lite.dft import CP2KCalculator
-from tpainn_lite.sampling import label, thermal_frames, water_box
+from tpainn_lite.labels import label
+from tpainn_lite.sampling import thermal_frames, water_box
 
 DATA = Path(__file__).resolve().parents[1]
 SET, BUILD = DATA / "water_dft", DATA.parent / "build" / "water_dft"
