@@ -94,7 +94,7 @@ def main():
     path, body = parser.parse_args().page, []
     sets = {"molecules_b3lyp": molecule_figures, "water_dft": water_figures}
     for name, figures in sets.items():
-        if not (data_folder() / name).exists():
+        if not (data_folder() / name / "train.extxyz.xz").exists():
             continue
         body.append(f"<h2>{name}</h2>")
         for caption, figure in figures():

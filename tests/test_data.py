@@ -13,7 +13,7 @@ from tpainn_lite.dft import CP2KCalculator, PySCFCalculator
 
 DATA = data_folder()
 FOLDERS = {"molecules_b3lyp": (load_molecules, PARTS), "water_dft": (load_water, WATER_PARTS)}
-SETS = {name: value for name, value in FOLDERS.items() if (DATA / name).exists()}
+SETS = {name: value for name, value in FOLDERS.items() if (DATA / name / "train.extxyz.xz").exists()}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_no_molecule_is_in_two_parts():
             assert owner.setdefault(smiles, part) == part
 
 
-@pytest.mark.skipif("water_dft" not in SETS, reason="no water set here yet")
+@pytest.mark.skipif("water_dft" not in SETS, reason="the water set is not finished")
 def test_parts_of_one_water_trajectory_are_well_apart():
     times = {}
     for part in WATER_PARTS:

@@ -321,6 +321,8 @@ def _shipped(name):
     folder = data_folder()
     for needed in ("SHA256SUMS", name):
         if not (folder / needed).exists():
+            if (folder / name).with_name("unfinished.extxyz.xz").exists():
+                raise DatasetError(f"data/{name} is still being computed; data/README.md says what is there")
             raise DatasetError(f"data/{needed} is missing; restore it with: git checkout -- data/{needed}")
     sums = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
     path = folder / name

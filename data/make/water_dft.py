@@ -8,7 +8,9 @@ command goes on from there.
 
     nice python data/make/water_dft.py --jobs 2      # some hours on 2 cores
     python data/make/water_dft.py --dry-run          # what is left: frames, hours, MB
-    python data/make/water_dft.py --hours 0          # write what is labelled so far
+    python data/make/water_dft.py --hours 0          # keep what is labelled so far in unfinished.extxyz.xz
+
+The parts are written when all is labelled, and not before.
 """
 
 import argparse
@@ -140,7 +142,7 @@ def main():
     parser.add_argument("--hours", type=float, help="begin no label after so many hours; write what there is")
     parser.add_argument("--dry-run", action="store_true", help="only say what is to be done")
     arguments = parser.parse_args()
-    done = {frame.info["id"]: frame for part in PARTS for frame in _shipped(part)}
+    done = {frame.info["id"]: frame for part in (*PARTS, "unfinished") for frame in _shipped(part)}
     trajectories = all_trajectories()
     frames = [frame for trajectory in trajectories.values() for frame in trajectory]
     todo = {name: [f for f in fs if f.info["id"] not in done] for name, fs in trajectories.items()}
@@ -155,11 +157,15 @@ def main():
     for name, labelled in Parallel(n_jobs=arguments.jobs, return_as="generator_unordered")(tasks):
         done |= {frame.info["id"]: frame for frame in labelled}
         print(f"{name}: {len(labelled)} of {len(todo[name])} frames labelled", flush=True)
-    for part in PARTS:
-        mine = [done[f.info["id"]] for f in frames if f.info["id"] in done and f.info["part"] == part]
+    finished = arguments.hours is None or all(frame.info["id"] in done for frame in frames)
+    for part in PARTS if finished else ("unfinished",):
+        mine = [done[f.info["id"]] for f in frames if f.info["id"] in done]
+        mine = [frame for frame in mine if part in (frame.info["part"], "unfinished")]
         if mine:
             write_frames(SET / f"{part}.extxyz.xz", mine)
             print(f"{part}: {len(mine)} frames")
+    if finished:
+        (SET / "unfinished.extxyz.xz").unlink(missing_ok=True)
     cards.update()
 
 
