@@ -18,8 +18,8 @@ import numpy as np
 from ase.units import GPa
 
 import tpainn_lite
+from tpainn_lite.cp2k import CP2KCalculator
 from tpainn_lite.datasets import load_water, write_text
-from tpainn_lite.dft import CP2KCalculator
 
 RESULTS = Path(__file__).resolve().parents[1] / "data" / "results" / "water_level.json"
 N_FRAMES, N_SHIFTS, TIGHT = 2, 2, 700.0  # Ry

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tpainn_lite.cp2k import CP2KCalculator
 from tpainn_lite.datasets import PARTS, WATER_PARTS, data_folder, load_molecules, load_water, molecule_list
-from tpainn_lite.dft import CP2KCalculator, PySCFCalculator
+from tpainn_lite.dft import PySCFCalculator
 
 DATA = data_folder()
 FOLDERS = {"molecules_b3lyp": (load_molecules, PARTS), "water_dft": (load_water, WATER_PARTS)}

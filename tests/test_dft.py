@@ -3,7 +3,6 @@
 import builtins
 import gc
 import pickle
-import shutil
 
 import numpy as np
 import pytest
@@ -12,9 +11,7 @@ from ase.build import molecule as ase_molecule
 from ase.units import Hartree
 from conftest import shaken
 
-from tpainn_lite.dft import CP2KCalculator, PySCFCalculator, _scf_steps, mean_field
-from tpainn_lite.labels import label
-from tpainn_lite.sampling import water_box
+from tpainn_lite.dft import PySCFCalculator, mean_field
 
 MICROHARTREE = 1e-6 * Hartree
 
@@ -140,60 +137,3 @@ def test_an_odd_number_of_electrons_is_an_error():
 def test_an_unknown_level_is_an_error_that_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"level 'ccsd' is not one of \('qm9', 'qm9_exact'\)"):
         PySCFCalculator("ccsd")
-
-
-# --- CP2K ---
-
-needs_cp2k = pytest.mark.skipif(not shutil.which("cp2k.psmp"), reason="needs CP2K: apt-get install cp2k")
-
-
-@needs_cp2k
-def test_a_water_molecule_in_a_box_has_exact_forces_and_starts_from_the_frame_before():
-    box, step = water_box(1, density=0.06, seed=1), 0.01
-    calculator = CP2KCalculator("water")
-    force, energy = calculator.get_forces(box)[1, 0], []
-    first = calculator.record["scf_steps"]
-    for sign in (1, -1):
-        moved = box.copy()
-        moved.positions[1, 0] += sign * step
-        energy.append(calculator.get_potential_energy(moved))
-    assert (energy[1] - energy[0]) / (2 * step) == pytest.approx(force, abs=0.05)
-    assert calculator.record["scf_steps"] < first
-    calculator.close()
-
-
-@needs_cp2k
-@pytest.mark.filterwarnings("ignore:.*Cp2kShell.__del__:pytest.PytestUnraisableExceptionWarning")
-def test_when_cp2k_dies_the_frame_is_skipped_and_that_is_said():
-    calculator = CP2KCalculator("water", command="cp2k.psmp --nonsense")
-    with pytest.raises(ValueError, match="CP2K stopped"):
-        label([water_box(1, density=0.06)], calculator, progress=False)
-
-
-@pytest.mark.parametrize(
-    ("output", "steps"),
-    [
-        ("*** SCF run converged in     7 steps ***", 7),
-        ("Leaving inner SCF loop after reaching     8 steps.\n*** SCF run converged in     6 steps ***", 14),
-        ("*** SCF run converged in 3 steps ***\nLeaving inner SCF loop after reaching     8 steps.", None),
-        ("", None),
-    ],
-)
-def test_an_scf_that_did_not_converge_is_noticed(output, steps):
-    assert _scf_steps(output) == steps
-
-
-@pytest.mark.parametrize("atoms", [ase_molecule("H2O"), Atoms("Na", cell=[5] * 3, pbc=True)])
-def test_cp2k_says_what_it_can_compute(atoms):
-    with pytest.raises(ValueError, match="periodic box of H and O"):
-        CP2KCalculator("water").get_potential_energy(atoms)
-
-
-def test_without_cp2k_the_error_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    with pytest.raises(FileNotFoundError, match="apt-get install cp2k"):
-        CP2KCalculator("water").get_potential_energy(water_box(1))
-
-
-def test_a_cp2k_calculator_can_be_sent_to_another_process():
-    assert pickle.loads(pickle.dumps(CP2KCalculator("water", cutoff=600))).level.endswith("600 Ry")

@@ -18,7 +18,7 @@ _HOME = {  # public name: its module
     "water": "classical_water",
     "forcefield_for": "forcefields",
     "PySCFCalculator": "dft",
-    "CP2KCalculator": "dft",
+    "CP2KCalculator": "cp2k",
     "label": "labels",
     "normal_mode_frames": "sampling",
     "thermal_frames": "sampling",

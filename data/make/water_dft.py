@@ -26,8 +26,8 @@ from ase.optimize import FIRE
 from joblib import Parallel, delayed
 
 from tpainn_lite.classical_water import water
+from tpainn_lite.cp2k import CP2KCalculator
 from tpainn_lite.datasets import read_frames, write_frames
-from tpainn_lite.dft import CP2KCalculator
 from tpainn_lite.labels import label
 from tpainn_lite.sampling import thermal_frames, water_box
 

@@ -1,0 +1,70 @@
+"""Liquids with CP2K: exact forces, a dead program noticed, clear refusals."""
+
+import gc
+import pickle
+import shutil
+
+import pytest
+from ase import Atoms
+from ase.build import molecule as ase_molecule
+
+from tpainn_lite.cp2k import CP2KCalculator, _scf_steps
+from tpainn_lite.labels import label
+from tpainn_lite.sampling import water_box
+
+needs_cp2k = pytest.mark.skipif(not shutil.which("cp2k.psmp"), reason="needs CP2K: apt-get install cp2k")
+
+
+@needs_cp2k
+def test_a_water_molecule_in_a_box_has_exact_forces_and_starts_from_the_frame_before():
+    box, step = water_box(1, density=0.06, seed=1), 0.01
+    calculator = CP2KCalculator("water")
+    force, energy = calculator.get_forces(box)[1, 0], []
+    first = calculator.record["scf_steps"]
+    for sign in (1, -1):
+        moved = box.copy()
+        moved.positions[1, 0] += sign * step
+        energy.append(calculator.get_potential_energy(moved))
+    assert (energy[1] - energy[0]) / (2 * step) == pytest.approx(force, abs=0.05)
+    assert calculator.record["scf_steps"] < first
+    calculator.close()
+
+
+@needs_cp2k
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # ASE tidies up after a dead CP2K, loudly
+def test_when_cp2k_dies_the_frame_is_skipped_and_that_is_said():
+    calculator = CP2KCalculator("water", command="cp2k.psmp --nonsense")
+    with pytest.raises(ValueError, match="CP2K stopped"):
+        label([water_box(1, density=0.06)], calculator, progress=False)
+    gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("output", "steps"),
+    [
+        ("*** SCF run converged in     7 steps ***", 7),
+        ("Leaving inner SCF loop after reaching     8 steps.\n*** SCF run converged in     6 steps ***", 14),
+        ("*** SCF run converged in 3 steps ***\nLeaving inner SCF loop after reaching     8 steps.", None),
+        ("", None),
+    ],
+)
+def test_an_scf_that_did_not_converge_is_noticed(output, steps):
+    assert _scf_steps(output) == steps
+
+
+@pytest.mark.parametrize("atoms", [ase_molecule("H2O"), Atoms("Na", cell=[5] * 3, pbc=True)])
+def test_cp2k_says_what_it_can_compute(atoms):
+    with pytest.raises(ValueError, match="periodic box of H and O"):
+        CP2KCalculator("water").get_potential_energy(atoms)
+
+
+def test_without_cp2k_the_error_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(FileNotFoundError, match="apt-get install cp2k"):
+        CP2KCalculator("water").get_potential_energy(water_box(1))
+
+
+def test_a_cp2k_calculator_can_be_sent_to_another_process():
+    assert pickle.loads(pickle.dumps(CP2KCalculator("water", cutoff=600))).level.endswith("600 Ry")
