@@ -28,8 +28,8 @@ N_FRAMES, N_SHIFTS, TIGHT = 2, 2, 700.0  # Ry
 def single_point(atoms, cutoff=None):
     """(energy eV, forces eV/Å, pressure GPa) from scratch."""
     calculator = CP2KCalculator("water", cutoff)
-    energy, forces = calculator.get_potential_energy(atoms), calculator.get_forces(atoms).copy()
-    pressure = -np.trace(calculator.get_stress(atoms)[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]]) / 3 / GPa
+    energy, forces = calculator.get_potential_energy(atoms), calculator.get_forces(atoms)
+    pressure = -calculator.get_stress(atoms)[:3].mean() / GPa
     calculator.close()
     return energy, forces, pressure
 

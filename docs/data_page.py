@@ -60,10 +60,10 @@ def water_figures():
     """[(caption, figure)] of the water set."""
     parts = {part: load_water(part) for part in WATER_PARTS}
     liquid = [a for frames in parts.values() for a in frames if a.info["config_type"] == "liquid"]
-    states = sorted({(a.info["density"], round(a.info["temperature"])) for a in liquid})
-    groups = {f"{rho:.2f} g/cm³, {kelvin} K": [] for rho, kelvin in states}
-    for atoms in liquid:
-        groups[f"{atoms.info['density']:.2f} g/cm³, {round(atoms.info['temperature'])} K"].append(atoms)
+    groups = {}
+    for atoms in sorted(liquid, key=lambda atoms: (atoms.info["density"], atoms.info["temperature"])):
+        state = f"{atoms.info['density']:.2f} g/cm³, {round(atoms.info['temperature'])} K"
+        groups.setdefault(state, []).append(atoms)
     pressure = {name: [-np.trace(a.get_stress(voigt=False)) / 3 / GPa for a in fs] for name, fs in groups.items()}
     shown = {name: frames for name, frames in groups.items() if len(frames) >= 8}
     figures = []

@@ -75,7 +75,6 @@ class WaterForceField(Calculator):
             if not atoms.pbc.all():
                 raise PropertyNotImplementedError("stress needs a box that is periodic in all directions")
             self.results["stress"] = _stress_by_differences(context, atoms)
-            _energy_and_forces(context, atoms.positions, atoms.cell)
 
     def _ready(self, atoms):
         boxed = bool(atoms.pbc.all())

@@ -55,10 +55,7 @@ def load_molecules(part):
     >>> len({atoms.info["smiles"] for atoms in load_molecules("train")}) > 30
     True
     """
-    if part not in PARTS:
-        raise ValueError(f"part {part!r} is not one of {PARTS}")
-    _tell("molecules_b3lyp")
-    return read_frames(_shipped(f"molecules_b3lyp/{part}.extxyz.xz"))
+    return _load_part("molecules_b3lyp", part, PARTS)
 
 
 def load_water(part):
@@ -75,10 +72,7 @@ def load_water(part):
         With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``config_type``, ``density`` (g/cm³),
         ``temperature`` (K), ``time`` (ps), ``trajectory``, ``id``, ``level``.
     """
-    if part not in WATER_PARTS:
-        raise ValueError(f"part {part!r} is not one of {WATER_PARTS}")
-    _tell("water_dft")
-    return read_frames(_shipped(f"water_dft/{part}.extxyz.xz"))
+    return _load_part("water_dft", part, WATER_PARTS)
 
 
 def load_qm9(n=None, root=QM9_ROOT, seed=0):
@@ -253,6 +247,13 @@ def sha256(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
+def _load_part(name, part, parts):
+    if part not in parts:
+        raise ValueError(f"part {part!r} is not one of {parts}")
+    _tell(name)
+    return read_frames(_shipped(f"{name}/{part}.extxyz.xz"))
+
+
 def _tell(name):
     """Print what a shipped set is, the first time it is loaded: the first paragraph of its card."""
     card = data_folder() / name / "README.md"
@@ -299,7 +300,7 @@ def _sdf_blocks(path):
                 number, block = number + 1, []
             else:
                 block.append(line)
-    if block and any(line.strip() for line in block):
+    if any(line.strip() for line in block):
         raise DatasetError(f"{path} ends in the middle of molecule {number}; remove it, to have it fetched again")
 
 

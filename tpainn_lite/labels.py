@@ -181,12 +181,12 @@ def _bar(results, total, level, progress):
 
 
 def _report(failures, done, n_tried, seconds, level):
-    if failures and not done:
-        index, reason = next(iter(failures.items()))
+    if not failures:
+        return
+    index, reason = next(iter(failures.items()))
+    if not done:
         raise ValueError(f"{level} could label none of the {n_tried} frames; the first (frame {index}): {reason}")
-    if failures:
-        index, reason = next(iter(failures.items()))
-        print(
-            f"{level}: {len(failures)} of {n_tried} frames skipped in {seconds:.0f} s; first, frame {index}: {reason}",
-            file=sys.stderr,
-        )
+    print(
+        f"{level}: {len(failures)} of {n_tried} frames skipped in {seconds:.0f} s; first, frame {index}: {reason}",
+        file=sys.stderr,
+    )

@@ -1,4 +1,4 @@
-"""Counts and checksums in the cards of the shipped sets, written from the files themselves.
+"""The files of a DFT set, and the counts and checksums in its card, written from the files themselves.
 
 python data/make/cards.py        # after any file in data/ has changed
 """
@@ -8,19 +8,44 @@ from pathlib import Path
 
 import numpy as np
 
-from tpainn_lite.datasets import read_frames, sha256, write_text
+from tpainn_lite.datasets import read_frames, sha256, write_frames, write_text
 
 DATA = Path(__file__).resolve().parents[1]
-SETS = {
-    "molecules_b3lyp": ("train", "valid", "test", "test_large", "unfinished"),
-    "water_dft": ("train", "valid", "test", "test_large", "unfinished"),
-}
+SETS = ("molecules_b3lyp", "water_dft")
+PARTS = ("train", "valid", "test", "test_large")
+UNFINISHED = "unfinished"  # labels on their way into the parts
 BEGIN, END = "<!-- numbers: begin (data/make/cards.py) -->", "<!-- numbers: end -->"
+
+
+def frames_of(name, part):
+    """Labelled frames of one part of a set, none if it is not there (yet)."""
+    file = _path(name, part)
+    return read_frames(file) if file.exists() else []
+
+
+def labelled(name):
+    """{id: frame} of all that is labelled already, in the parts or on its way into them."""
+    return {frame.info["id"]: frame for part in (*PARTS, UNFINISHED) for frame in frames_of(name, part)}
+
+
+def write_set(name, frames, part_of, finished):
+    """Write the parts if the set is finished; otherwise keep what they do not hold yet.  Then the cards."""
+    kept = {frame.info["id"] for part in PARTS for frame in frames_of(name, part)}
+    files = {part: [frame for frame in frames if part_of(frame) == part] for part in PARTS}
+    if not finished:
+        files = {UNFINISHED: [frame for frame in frames if frame.info["id"] not in kept]}
+    for part, mine in files.items():
+        if mine:
+            write_frames(_path(name, part), mine)
+            print(f"{part}: {len(mine)} frames")
+    if finished:
+        _path(name, UNFINISHED).unlink(missing_ok=True)  # only now: until here it holds labels that nothing else does
+    update()
 
 
 def counts(name):
     """A Markdown table of what is in a set, by part."""
-    parts = {p: read_frames(DATA / name / f"{p}.extxyz.xz") for p in SETS[name] if _path(name, p).exists()}
+    parts = {part: frames for part in (*PARTS, UNFINISHED) if (frames := frames_of(name, part))}
     periodic = any(atoms.pbc.any() for frames in parts.values() for atoms in frames)
     groups = "trajectories" if periodic else "molecules"
     rows = [

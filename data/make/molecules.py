@@ -4,7 +4,7 @@ Molecules grow from single atoms: add an atom with a single bond, close a ring, 
 rules below allow, one entry per canonical SMILES.  Up to 5 heavy atoms: all of them.  With 6 to 9: a random sample,
 each grown from a random molecule of the list with one atom less.  Writes ``data/molecules.csv``.
 
-    python data/make/molecules.py            # about five minutes
+    python data/make/molecules.py            # about a minute
 """
 
 import argparse

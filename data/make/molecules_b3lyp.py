@@ -21,17 +21,14 @@ from pathlib import Path
 import cards
 import numpy as np
 
-from tpainn_lite.datasets import read_frames, write_frames
 from tpainn_lite.dft import PySCFCalculator
 from tpainn_lite.forcefields import ForceFieldError, mmff94, molecule
 from tpainn_lite.labels import label
 from tpainn_lite.sampling import normal_mode_frames, thermal_frames
 
 DATA = Path(__file__).resolve().parents[1]
-SET, JOURNAL = DATA / "molecules_b3lyp", DATA.parent / "build" / "molecules_b3lyp.jsonl"
-UNFINISHED = SET / "unfinished.extxyz.xz"  # labels on their way into the parts
+SET, JOURNAL = "molecules_b3lyp", DATA.parent / "build" / "molecules_b3lyp.jsonl"
 SOURCE = "tpainn_lite data/make/molecules_b3lyp.py"
-PARTS = ("train", "valid", "test", "test_large")
 SEED = 20261
 TEMPERATURE = (300, 1000)  # K
 FIRST = {(1, 4): 60, (5, 5): 40}  # (fewest, most heavy atoms): molecules; five frames each
@@ -55,7 +52,6 @@ def chosen_molecules():
     chosen = [(s, MORE_PARTS[k % len(MORE_PARTS)], SEED + 1000 + 2 * k, 6) for k, s in enumerate(more)]
     chosen += [(s, "test_large", SEED + 5000 + 2 * k, 3) for k, s in enumerate(large)]
     np.random.default_rng(SEED + 3).shuffle(chosen)
-    chosen = [(str(s), str(part), int(seed), int(n)) for s, part, seed, n in chosen]
     return [(s, FIRST_PARTS[k % len(FIRST_PARTS)], SEED + k, 5) for k, s in enumerate(first)] + chosen
 
 
@@ -105,38 +101,10 @@ def all_frames(chosen):
     return frames
 
 
-def shipped():
-    """{id: labelled frame} of what is there already."""
-    files = [*(SET / f"{part}.extxyz.xz" for part in PARTS), UNFINISHED]
-    return {frame.info["id"]: frame for file in files for frame in _frames_of(file)}
-
-
-def _frames_of(file):
-    return read_frames(file) if file.exists() else []
-
-
 def seconds_of(frame):
     """About how long one label takes."""
     n_basis = sum(5 if z == 1 else 28 for z in frame.numbers)
     return SECONDS * n_basis**2.3
-
-
-def keep(new):
-    """New labels, until the parts can be written."""
-    write_frames(UNFINISHED, new)
-    print(f"{len(new)} new frames of {len({f.info['smiles'] for f in new})} molecules in {UNFINISHED.name}")
-    cards.update()
-
-
-def write(labelled, part_of):
-    """One file for each part, and the cards."""
-    UNFINISHED.unlink(missing_ok=True)
-    for part in PARTS:
-        mine = [frame for frame in labelled if part_of[frame.info["smiles"]] == part]
-        if mine:
-            write_frames(SET / f"{part}.extxyz.xz", mine)
-            print(f"{part}: {len(mine)} frames of {len({f.info['smiles'] for f in mine})} molecules")
-    cards.update()
 
 
 def main():
@@ -147,8 +115,7 @@ def main():
     parser.add_argument("--dry-run", action="store_true", help="only say what is to be done")
     arguments = parser.parse_args()
     chosen = chosen_molecules()[: arguments.limit]
-    done, in_parts = shipped(), {f.info["id"] for part in PARTS for f in _frames_of(SET / f"{part}.extxyz.xz")}
-    frames = all_frames(chosen)
+    done, frames = cards.labelled(SET), all_frames(chosen)
     todo = [frame for frame in frames if frame.info["id"] not in done]
     hours = sum(map(seconds_of, todo)) / arguments.jobs / 3600
     size = 0.75e-4 * sum(map(len, todo))
@@ -160,10 +127,10 @@ def main():
     if todo:
         new = label(todo, PySCFCalculator("qm9"), JOURNAL, n_jobs=arguments.jobs, time_limit=limit)
         done |= {frame.info["id"]: frame for frame in new}
-    if limit is not None and any(frame.info["id"] not in done for frame in frames):
-        return keep([done[f.info["id"]] for f in frames if f.info["id"] in done and f.info["id"] not in in_parts])
     part_of = {smiles: part for smiles, part, *_ in chosen}
-    write([done[frame.info["id"]] for frame in frames if frame.info["id"] in done], part_of)
+    finished = limit is None or all(frame.info["id"] in done for frame in frames)
+    ready = [done[frame.info["id"]] for frame in frames if frame.info["id"] in done]
+    cards.write_set(SET, ready, lambda frame: part_of[frame.info["smiles"]], finished)
 
 
 if __name__ == "__main__":

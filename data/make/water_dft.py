@@ -27,14 +27,12 @@ from joblib import Parallel, delayed
 
 from tpainn_lite.classical_water import water
 from tpainn_lite.cp2k import CP2KCalculator
-from tpainn_lite.datasets import read_frames, write_frames
 from tpainn_lite.labels import label
 from tpainn_lite.sampling import thermal_frames, water_box
 
 DATA = Path(__file__).resolve().parents[1]
-SET, BUILD = DATA / "water_dft", DATA.parent / "build" / "water_dft"
+SET, BUILD = "water_dft", DATA.parent / "build" / "water_dft"
 SOURCE = "tpainn_lite data/make/water_dft.py"
-PARTS = ("train", "valid", "test", "test_large")
 SEED = 20263
 STATES = [  # g/cm³, K
     (1.00, 300), (0.85, 400), (1.15, 300), (0.95, 350), (1.05, 280), (1.00, 600), (0.85, 300), (1.15, 600),
@@ -142,8 +140,7 @@ def main():
     parser.add_argument("--hours", type=float, help="begin no label after so many hours; write what there is")
     parser.add_argument("--dry-run", action="store_true", help="only say what is to be done")
     arguments = parser.parse_args()
-    done = {frame.info["id"]: frame for part in (*PARTS, "unfinished") for frame in _shipped(part)}
-    trajectories = all_trajectories()
+    done, trajectories = cards.labelled(SET), all_trajectories()
     frames = [frame for trajectory in trajectories.values() for frame in trajectory]
     todo = {name: [f for f in fs if f.info["id"] not in done] for name, fs in trajectories.items()}
     work = sum(len(f) / 96 for fs in todo.values() for f in fs)
@@ -158,20 +155,8 @@ def main():
         done |= {frame.info["id"]: frame for frame in labelled}
         print(f"{name}: {len(labelled)} of {len(todo[name])} frames labelled", flush=True)
     finished = arguments.hours is None or all(frame.info["id"] in done for frame in frames)
-    for part in PARTS if finished else ("unfinished",):
-        mine = [done[f.info["id"]] for f in frames if f.info["id"] in done]
-        mine = [frame for frame in mine if part in (frame.info["part"], "unfinished")]
-        if mine:
-            write_frames(SET / f"{part}.extxyz.xz", mine)
-            print(f"{part}: {len(mine)} frames")
-    if finished:
-        (SET / "unfinished.extxyz.xz").unlink(missing_ok=True)
-    cards.update()
-
-
-def _shipped(part):
-    file = SET / f"{part}.extxyz.xz"
-    return read_frames(file) if file.exists() else []
+    ready = [done[frame.info["id"]] for frame in frames if frame.info["id"] in done]
+    cards.write_set(SET, ready, lambda frame: frame.info["part"], finished)
 
 
 if __name__ == "__main__":
