@@ -9,24 +9,18 @@ atoms, 30 that contain F (the smallest), and by turns random ones with 5, 6 and 
 
 import argparse
 import importlib.util
-import json
 import os
-import platform
 import time
 import warnings
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from ase.units import Hartree
 from joblib import Parallel, delayed
 
-import tpainn_lite
-from tpainn_lite.datasets import write_text
 from tpainn_lite.dft import LEVELS, mean_field
+from tpainn_lite.results import earlier, save_results
 
-RESULTS = Path(__file__).resolve().parents[1] / "data" / "results" / "qm9_level.json"
 N_MOLECULES, N_FLUORINE, SEED = 210, 30, 0
 
 
@@ -60,31 +54,19 @@ def row(number, atoms, level):
     return {"task": "qm9_level", "level": level, "id": number, "formula": formula, "n_heavy": heavy} | values
 
 
-def save(rows):
-    """Write the rows so far, whole or not at all."""
-    content = {
-        "command": "python benchmarks/qm9_level.py",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"tpainn_lite": tpainn_lite.__version__, "pyscf": version("pyscf")},
-        "machine": f"{platform.machine()}, 1 thread per molecule",
-        "seconds": round(sum(row["seconds"] for row in rows), 1),
-        "rows": rows,
-    }
-    write_text(RESULTS, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--level", default="qm9", choices=LEVELS)
     arguments = parser.parse_args()
-    rows = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
+    rows, _ = earlier("qm9_level")
     done = {(row["level"], row["id"]) for row in rows}
     todo = [(number, atoms) for number, atoms in molecules() if (arguments.level, number) not in done]
     tasks = (delayed(row)(number, atoms, arguments.level) for number, atoms in todo)
     for new in Parallel(n_jobs=arguments.jobs, return_as="generator_unordered")(tasks):
         rows.append(new)
-        save(rows)
+        seconds = sum(row["seconds"] for row in rows)
+        save_results("qm9_level", rows, "python benchmarks/qm9_level.py", seconds, ["pyscf"], threads=1)
     errors = np.array([row["error"] for row in rows if row["level"] == arguments.level])
     print(f"{len(errors)} molecules: mean {errors.mean():.1f}, rms {np.sqrt((errors**2).mean()):.1f}, ", end="")
     print(f"largest {np.abs(errors).max():.1f} µHa ({1e-3 * Hartree * np.sqrt((errors**2).mean()):.2f} meV rms)")

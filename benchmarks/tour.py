@@ -15,27 +15,22 @@ for both methods; so treat differences of a few per cent as chosen, not found.
 
 import argparse
 import itertools
-import json
-import platform
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import torch
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import tpainn_lite as tp
-from tpainn_lite.datasets import write_text
 from tpainn_lite.potential import fit_atomref
+from tpainn_lite.results import earlier, save_results
 from tpainn_lite.transfer import rereference
 
-RESULTS = Path(__file__).resolve().parents[1] / "data" / "results" / "tour.json"
 NETWORK = {"n_features": 48, "n_interactions": 2, "cutoff": 3.5}
 SIZES = (10, 50)
 N_MOLECULES, N_FRAMES = 1000, 6
 TEMPERATURE = 3000  # K: the classical frames are shaken at 300 to so many
+PACKAGES = ("torch", "torch-geometric", "ase", "lightning", "rdkit")
 TEMPERATURES = (1000, 2000, 3000, 5000)
 TUNE = {
     "tpainn": [{"steps": s, "learning_rate": r} for s, r in ((200, 5e-4), (200, 1e-3), (200, 2e-3), (500, 1e-3))],
@@ -114,24 +109,12 @@ def tune(pool, valid):
         row = {"task": "molecule_forces", "subset": "valid", "method": method, "n_train": 50, "seed": seed}
         rows.append(row | settings | tp.errors(model, valid))
         print(rows[-1], flush=True)
-    save(
-        rows, time.perf_counter() - started, "python benchmarks/tour.py --tune", RESULTS.with_name("tour_settings.json")
-    )
+    save("tour_settings", rows, "python benchmarks/tour.py --tune", time.perf_counter() - started)
 
 
-def save(rows, seconds, command, path=RESULTS):
-    """Write the results so far, whole or not at all."""
-    packages = ("torch", "torch-geometric", "ase", "lightning", "rdkit")
-    content = {
-        "command": command,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "versions": {"tpainn_lite": tp.__version__, **{name: version(name) for name in packages}},
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "seconds": round(seconds, 1),
-        "network": NETWORK,
-        "rows": rows,
-    }
-    write_text(path, json.dumps(content, indent=1) + "\n")
+def save(name, rows, command, seconds):
+    """Write the rows so far."""
+    save_results(name, rows, command, seconds, PACKAGES, torch.get_num_threads(), network=NETWORK)
 
 
 def main():
@@ -145,8 +128,7 @@ def main():
     pool, valid, test = (tp.load_molecules(part) for part in ("train", "valid", "test"))
     if arguments.tune:
         return tune(pool, valid)
-    earlier = json.loads(RESULTS.read_text()) if RESULTS.exists() and not arguments.fresh else {}
-    rows, spent = earlier.get("rows", []), earlier.get("seconds", 0.0)
+    rows, spent = earlier("tour") if not arguments.fresh else ([], 0.0)
     rows = rows or [{"task": "molecule_forces", "subset": "test", **row} for row in baselines(pool, test)]
     for seed in range(arguments.seeds):
         if any(row["seed"] == seed and row["method"] == "tpainn" for row in rows):
@@ -154,7 +136,7 @@ def main():
         started = time.perf_counter()
         new = [{"task": "molecule_forces", "subset": "test", **row} for row in one_seed(seed, pool, test)]
         rows, spent = rows + new, spent + time.perf_counter() - started
-        save(rows, spent, f"python benchmarks/tour.py --seeds {arguments.seeds}")
+        save("tour", rows, f"python benchmarks/tour.py --seeds {arguments.seeds}", spent)
         for row in new:
             print(row, flush=True)
 

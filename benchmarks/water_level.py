@@ -8,20 +8,15 @@ per atom, and pressure.
 """
 
 import argparse
-import json
-import platform
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 from ase.units import GPa
 
-import tpainn_lite
 from tpainn_lite.cp2k import CP2KCalculator
-from tpainn_lite.datasets import load_water, write_text
+from tpainn_lite.datasets import load_water
+from tpainn_lite.results import earlier, save_results
 
-RESULTS = Path(__file__).resolve().parents[1] / "data" / "results" / "water_level.json"
 N_FRAMES, N_SHIFTS, TIGHT = 2, 2, 700.0  # Ry
 
 
@@ -57,8 +52,7 @@ def tests_of(atoms):
 
 def main():
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    old = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"rows": [], "seconds": 0.0}
-    rows, spent = old["rows"], old["seconds"]
+    rows, spent = earlier("water_level")
     liquid = [atoms for atoms in load_water("test") if atoms.info["config_type"] == "liquid"]
     for atoms in liquid[:: max(1, len(liquid) // N_FRAMES)][:N_FRAMES]:
         if any(done["id"] == atoms.info["id"] for done in rows):
@@ -66,15 +60,7 @@ def main():
         started = time.perf_counter()
         rows += [print(new, flush=True) or new for new in tests_of(atoms)]
         spent += time.perf_counter() - started
-        content = {
-            "command": "python benchmarks/water_level.py",
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": {"tpainn_lite": tpainn_lite.__version__},
-            "machine": platform.machine(),
-            "seconds": round(spent, 1),
-            "rows": rows,
-        }
-        write_text(RESULTS, json.dumps(content, indent=1) + "\n")
+        save_results("water_level", rows, "python benchmarks/water_level.py", spent)
 
 
 if __name__ == "__main__":

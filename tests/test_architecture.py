@@ -15,7 +15,7 @@ FLOORS = {
     "checks": 0,
     "graph": 1, "observables": 1, "classical_water": 1,
     "painn": 2, "forcefields": 2, "dft": 2, "cp2k": 2, "datasets": 2,
-    "potential": 3, "sampling": 3, "labels": 3,
+    "potential": 3, "sampling": 3, "labels": 3, "results": 3,
     "training": 4, "calculator": 4,
     "transfer": 5, "md": 5,
     "plots": 6, "teach": 6, "scenes": 6,

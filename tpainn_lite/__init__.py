@@ -29,6 +29,7 @@ _HOME = {  # public name: its module
     "load_qm9": "datasets",
     "molecule_list": "datasets",
     "draw": "datasets",
+    "load_results": "results",
     "read_frames": "datasets",
     "write_frames": "datasets",
     "split_by_molecule": "datasets",

@@ -37,6 +37,10 @@ LARGE = {(7, 7): 27, (8, 8): 20, (9, 9): 20}  # three frames each
 AMINO_ACID = ("C(=O)[OH]", "[NX3;!H0;!$(NC=O)]")  # all of these up to six heavy atoms: prone to move a proton
 FIRST_PARTS = ("train", "test", "train", "train", "test", "train", "train", "test", "train", "valid")  # by turns
 MORE_PARTS = ("train", "train", "test", "train", "valid", "train", "test")
+ENVIRONMENT = {  # of the processes: one thread each; memory is kept, not given back and asked for again (up to 1.4x)
+    "OMP_NUM_THREADS": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+}  # fmt: skip
 SECONDS = 5e-5  # one frame takes about this times (number of basis functions)**2.3, on one core of 2024
 
 
@@ -135,5 +139,6 @@ def main():
 
 if __name__ == "__main__":
     warnings.filterwarnings("ignore", message="Since PySCF-2.3")  # about B3LYP's definition: ours is Gaussian's
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     main()
