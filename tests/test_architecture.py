@@ -13,11 +13,11 @@ PACKAGE = Path(__file__).parents[1] / "tpainn_lite"
 # A module imports only from lower floors. A new module gets its floor here.
 FLOORS = {
     "checks": 0,
-    "graph": 1, "observables": 1, "classical_water": 1,
+    "graph": 1, "observables": 1, "classical_water": 1, "assembly": 1, "selection": 1,
     "painn": 2, "forcefields": 2, "dft": 2, "cp2k": 2, "datasets": 2,
-    "potential": 3, "sampling": 3, "labels": 3, "results": 3,
-    "training": 4, "calculator": 4,
-    "transfer": 5, "md": 5,
+    "potential": 3, "sampling": 3, "results": 3, "label_work": 3,
+    "training": 4, "calculator": 4, "labels": 4,
+    "transfer": 5, "md": 5, "label_files": 5,
     "plots": 6, "teach": 6, "scenes": 6,
     "painting": 7,
     "viewer": 8,
@@ -27,7 +27,7 @@ FLOORS = {
 # A heavy package is known to these modules alone, so that exchanging it stays a small change.
 HEAVY = {
     "ipywidgets": {"plots", "viewer", "teach"},
-    "joblib": {"labels"},
+    "joblib": {"label_work"},
     "lightning": {"training"},
     "matplotlib": {"viewer"},
     "nglview": {"viewer"},

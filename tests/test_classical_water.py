@@ -7,9 +7,9 @@ import pytest
 from ase import Atoms
 from ase.units import kcal, mol
 
+from tpainn_lite.assembly import water_box
 from tpainn_lite.classical_water import WATER, water
 from tpainn_lite.forcefields import ForceFieldError
-from tpainn_lite.sampling import water_box
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ import pytest
 from ase import Atoms
 from ase.build import molecule as ase_molecule
 
+from tpainn_lite.assembly import water_box
 from tpainn_lite.cp2k import CP2KCalculator, _scf_steps
 from tpainn_lite.labels import label
-from tpainn_lite.sampling import water_box
 
 needs_cp2k = pytest.mark.skipif(not shutil.which("cp2k.psmp"), reason="needs CP2K: apt-get install cp2k")
 

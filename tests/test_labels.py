@@ -1,5 +1,6 @@
 """`label` loses nothing, repeats nothing, and hides nothing."""
 
+import errno
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -16,9 +18,10 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from conftest import lively_potential, shaken
 
+from tpainn_lite import labels
 from tpainn_lite.calculator import PotentialCalculator
 from tpainn_lite.forcefields import mmff94, molecule
-from tpainn_lite.labels import label
+from tpainn_lite.labels import label, label_stream
 
 
 class Counting(Calculator):
@@ -86,6 +89,67 @@ def test_a_potential_can_label_in_two_processes(frames):
     labelled = label(frames, calculator, n_jobs=2, progress=False)
     energies, _ = calculator.potential.predict(frames)
     np.testing.assert_allclose([atoms.get_potential_energy() for atoms in labelled], energies, atol=1e-9)
+
+
+def test_many_shapes_at_once_get_the_labels_that_each_gets_alone():
+    molecules = [shaken(molecule(s), k, by=0.05) for s in ("CCO", "C", "CCO") for k in range(4)]
+    together = label(molecules, mmff94(), progress=False)
+    for atoms, alone in zip(together, molecules, strict=True):
+        assert atoms.get_potential_energy() == pytest.approx(mmff94().get_potential_energy(alone), abs=1e-10)
+        np.testing.assert_allclose(atoms.get_forces(), mmff94().get_forces(alone), atol=1e-10)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_broken_shape_among_many_is_skipped_with_its_reason(capsys, n_jobs):
+    molecules = [shaken(molecule("CCO"), k) for k in range(6)]
+    molecules[2].positions[0] = np.nan
+    molecules[4].positions[1] = molecules[4].positions[0]
+    labelled = label(molecules, mmff94(), n_jobs=n_jobs, progress=False)
+    assert [np.allclose(a.positions, molecules[k].positions) for a, k in zip(labelled, (0, 1, 3, 5), strict=True)]
+    assert "2 of 6 frames skipped" in (said := capsys.readouterr().err)
+    assert "frame 2: ValueError: structure: the position of atom 0 is not a finite number" in said
+
+
+# --- streams ---
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_stream_gives_what_a_list_gives_and_takes_what_it_needs_when_it_needs_it(monkeypatch, capsys, n_jobs):
+    monkeypatch.setattr(labels, "BLOCK", 4)
+    molecules = [molecule(s) for s in ("O", "C", "[H][H]", "CO", "N", "CF", "CC", "CN", "C=O")]
+    taken = []
+    stream = label_stream((taken.append(m) or m for m in molecules), mmff94(), n_jobs, progress=False)
+    first = next(stream)
+    assert len(taken) == 4
+    streamed = [first, *stream]
+    whole = label(molecules, mmff94(), progress=False)
+    assert [a.info["smiles"] for a in streamed] == [a.info["smiles"] for a in whole]
+    assert [a.get_potential_energy() for a in streamed] == [a.get_potential_energy() for a in whole]
+    assert capsys.readouterr().err.count("MMFF94: 1 of 9 frames skipped") == 2
+
+
+def test_a_stream_of_which_nothing_can_be_labelled_ends_with_the_first_reason():
+    with pytest.raises(ValueError, match=r"could label none of the 2 frames; the first \(frame 0\): ForceFieldError"):
+        list(label_stream([molecule("[H][H]")] * 2, mmff94(), progress=False))
+
+
+# --- a cluster ---
+
+
+def test_the_same_call_runs_on_a_dask_cluster_when_one_is_active(frames):
+    distributed = pytest.importorskip("distributed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with (
+            distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            labelled = label(frames, Counting(), n_jobs=2, progress=False)
+            assert client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_log), "Dask did the work"
+    np.testing.assert_array_equal(labelled[5].get_forces(), -frames[5].positions)
+
+
+# --- errors ---
 
 
 def test_no_frames_is_an_error():
@@ -215,6 +279,30 @@ def test_frames_are_recognised_by_their_id_in_any_order(frames, tmp_path):
     labelled = label(frames[::-1], calculator, path, progress=False)
     assert calculator.n_calls == 6
     assert [atoms.info["id"] for atoms in labelled] == [f"water/{k}" for k in range(5, -1, -1)]
+
+
+def test_a_full_disk_is_an_error_that_names_the_journal_and_nothing_is_lost(frames, tmp_path, monkeypatch):
+    path, calculator = tmp_path / "labels.jsonl", Counting()
+
+    def full_disk(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    label(frames[:2], calculator, path, progress=False)
+    monkeypatch.setattr(labels, "SYNC_SECONDS", -1.0)
+    with monkeypatch.context() as disk, pytest.raises(OSError, match=r"No space left on device; .*call again.*jsonl"):
+        disk.setattr(os, "fsync", full_disk)
+        label(frames, calculator, path, progress=False)
+    assert calculator.n_calls == 3
+    assert len(label(frames, calculator, path, progress=False)) == 6
+    assert calculator.n_calls == 6
+
+
+def test_a_journal_that_cannot_be_written_is_an_error_before_anything_is_asked(frames, tmp_path):
+    (tmp_path / "file").write_text("")
+    calculator = Counting()
+    with pytest.raises(OSError, match="file"):
+        label(frames, calculator, tmp_path / "file" / "labels.jsonl", progress=False)
+    assert calculator.n_calls == 0
 
 
 def test_frames_that_share_an_id_are_still_told_apart(frames, tmp_path):

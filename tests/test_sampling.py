@@ -7,10 +7,9 @@ from ase.build import bulk
 from ase.build import molecule as ase_molecule
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
-from conftest import shaken
 
 from tpainn_lite.forcefields import mmff94, molecule
-from tpainn_lite.sampling import distinct, normal_mode_frames, normal_modes, thermal_frames, water_box
+from tpainn_lite.sampling import normal_mode_frames, normal_modes, rattled_frames, shaken_molecules, thermal_frames
 
 
 class Bond(Calculator):
@@ -102,33 +101,18 @@ def test_a_temperature_that_makes_no_sense_is_an_error(bad):
 # --- boxes, copies ---
 
 
-def test_a_box_of_water_has_the_density_asked_for_and_whole_molecules():
-    box = water_box(32, density=0.9, seed=1)
-    assert box.get_masses().sum() / units.kg / (box.get_volume() * 1e-30) == pytest.approx(900, rel=1e-6)
-    molecules = box.positions.reshape(-1, 3, 3)
-    np.testing.assert_allclose(np.linalg.norm(molecules[:, 1:] - molecules[:, :1], axis=-1), 0.97, atol=0.02)
-    assert box.get_all_distances(mic=True)[np.triu_indices(96, 1)].min() > 0.9
-    np.testing.assert_array_equal(box.positions, water_box(32, density=0.9, seed=1).positions)
+def test_every_atom_is_rattled_by_as_much_as_asked():
+    frames = rattled_frames(ase_molecule("CH3CH2OH"), 0.1, 200, seed=3)
+    pushes = np.array([atoms.positions for atoms in frames]) - ase_molecule("CH3CH2OH").positions
+    assert pushes.std() == pytest.approx(0.1, rel=0.03)
+    assert abs(pushes.mean()) < 0.005
+    again = rattled_frames(ase_molecule("CH3CH2OH"), 0.1, 200, seed=3)
+    np.testing.assert_array_equal(frames[7].positions, again[7].positions)
 
 
-@pytest.mark.parametrize(("n", "density"), [(0, 1.0), (8, 0.0), (8, float("nan"))])
-def test_a_box_that_makes_no_sense_is_an_error(n, density):
-    with pytest.raises(ValueError, match="positive numbers"):
-        water_box(n, density)
-
-
-def test_copies_are_dropped_however_they_are_turned_mirrored_or_numbered():
-    ethanol = ase_molecule("CH3CH2OH")
-    turned, mirrored, other, hydrogen = ethanol.copy(), ethanol.copy(), shaken(ethanol), Atoms("H")
-    turned.rotate(50, (1, 2, 3))
-    turned.translate((1, 2, 3))
-    mirrored.positions[:, 0] *= -1
-    renumbered = ethanol[::-1]
-    frames = [ethanol, turned, other, mirrored, hydrogen, renumbered, other.copy(), Atoms("H")]
-    assert distinct(frames) == [ethanol, other, hydrogen]
-    assert distinct([]) == []
-
-
-def test_of_a_chain_of_nearly_equal_frames_the_first_and_those_unlike_it_stay():
-    frames = [Atoms("H2", [[0, 0, 0], [0, 0, d]]) for d in (0.700, 0.715, 0.730, 0.745)]
-    assert [atoms.get_distance(0, 1) for atoms in distinct(frames, 0.02)] == pytest.approx([0.700, 0.730])
+def test_molecules_from_smiles_come_with_an_id_and_those_that_cannot_be_built_are_named(capsys):
+    frames = list(shaken_molecules(["CO", "not a molecule", "N"], n_frames=2, seed=4))
+    assert [atoms.info["id"] for atoms in frames] == ["CO/0", "CO/1", "N/0", "N/1"]
+    assert "left out: 'not a molecule' is not a SMILES" in capsys.readouterr().err
+    again = list(shaken_molecules(["CO", "not a molecule", "N"], n_frames=2, seed=4))
+    np.testing.assert_array_equal(frames[1].positions, again[1].positions)

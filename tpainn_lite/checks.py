@@ -32,6 +32,23 @@ def check_structure(atoms, name="structure"):
         )
 
 
+def are_sound(positions):
+    """Which of many shapes of one molecule `check_structure` would pass, at a hundredth of its cost.
+
+    Parameters
+    ----------
+    positions : numpy.ndarray (n, N, 3)
+        Å, not periodic.
+
+    Returns
+    -------
+    numpy.ndarray (n,) of bool
+    """
+    i, j = np.triu_indices(positions.shape[1], 1)
+    squares = ((positions[:, i] - positions[:, j]) ** 2).sum(axis=-1)  # (n, pairs) Å²
+    return np.isfinite(positions).all(axis=(1, 2)) & (squares.min(axis=1, initial=np.inf) >= CLOSEST**2)
+
+
 def check_labels(frames, need=("energy", "forces")):
     """Raise `DatasetError` unless every frame carries finite labels, and all or none are periodic."""
     if len(frames) == 0:

@@ -4,21 +4,21 @@
 survives interruptions, skipping and reporting what the calculator cannot do.
 """
 
-import itertools
 import json
 import os
 import sys
 import time
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from ase.calculators.calculator import PropertyNotImplementedError
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from tpainn_lite.checks import check_structure
+from tpainn_lite.label_work import compute, quiet_workers
 
-CHUNK_SECONDS = 60  # work handed to a process at once, in parallel labelling
+SYNC_SECONDS = 1.0  # a journal is pressed onto the disk at least this often
+BLOCK = 4000  # frames of a stream that are in memory at a time
 
 
 def label(frames, calculator, path=None, n_jobs=1, progress=True, time_limit=None):
@@ -61,61 +61,53 @@ def label(frames, calculator, path=None, n_jobs=1, progress=True, time_limit=Non
     frames = list(frames)
     if not frames:
         raise ValueError("no frames to label: a list of at least one ase.Atoms is expected")
-    level = getattr(calculator, "level", type(calculator).__name__)
+    level = _level(calculator)
     done = _read_journal(path, frames, level) if path else {}
     todo = [i for i in range(len(frames)) if i not in done]
     failures, started = {}, time.perf_counter()
     deadline = started + (np.inf if time_limit is None else time_limit)
-    for index, result in _bar(_compute(frames, todo, calculator, n_jobs, deadline), len(todo), level, progress):
-        if "error" in result:
-            failures[index] = result["error"]
-            continue
-        done[index] = result
-        if path:
-            _append_journal(path, frames[index], index, result, level)
-    _report(failures, done, len(todo), time.perf_counter() - started, level)
+    with quiet_workers(), _Journal(path, level) as journal, _bar(len(todo), level, progress) as bar:
+        for index, result in compute(frames, todo, calculator, n_jobs, deadline):
+            bar.update()
+            if "error" in result:
+                failures[index] = result["error"]
+            else:
+                done[index] = result
+                journal.append(frames[index], index, result)
+    _report(failures, len(done), len(todo), time.perf_counter() - started, level)
     return [_labelled(frames[i], done[i], level) for i in sorted(done)]
 
 
-def _compute(frames, todo, calculator, n_jobs, deadline):
-    """Yield (index, result) as they come, until the deadline; in this process, or in ``n_jobs`` others."""
-    if n_jobs == 1 or len(todo) < 2 or time.perf_counter() >= deadline:
-        for i in todo:
-            if time.perf_counter() >= deadline:
-                return
-            yield i, _single_point(frames[i], calculator)
-        return
-    from joblib import Parallel, delayed
+def label_stream(frames, calculator, n_jobs=1, progress=True):
+    """As `label`, for more frames than one wants in memory: takes any iterable, hands back one frame after the other.
 
-    first = _single_point(frames[todo[0]], calculator)  # its time decides how much work to hand out at once
-    yield todo[0], first
-    size = int(np.clip(CHUNK_SECONDS / first.get("seconds", 1.0), 1, 1 + len(todo) // (4 * n_jobs)))
-    chunks = [todo[k : k + size] for k in range(1, len(todo), size)]
-    begun = itertools.takewhile(lambda _: time.perf_counter() < deadline, chunks)
-    tasks = (delayed(_single_points)([frames[i] for i in chunk], chunk, calculator) for chunk in begun)
-    for results in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(tasks):
-        yield from results
+    Yields
+    ------
+    ase.Atoms
+        Labelled copies, in the same order; frames that the calculator cannot do are skipped and reported at the end.
+
+    >>> from tpainn_lite import mmff94, molecule
+    >>> [a.info["level"] for a in label_stream((molecule(s) for s in ("C", "CC")), mmff94(), progress=False)]
+    ['MMFF94', 'MMFF94']
+    """
+    level, failures, n_done, n, started = _level(calculator), {}, 0, 0, time.perf_counter()
+    total, waiting = getattr(frames, "__len__", lambda: None)(), iter(frames)
+    with _bar(total, level, progress) as bar:
+        while block := list(islice(waiting, BLOCK)):
+            with quiet_workers():
+                results = dict(compute(block, range(len(block)), calculator, n_jobs, np.inf))
+            failures |= {n + k: result["error"] for k, result in results.items() if "error" in result}
+            bar.update(len(block))
+            n += len(block)
+            for k, frame in enumerate(block):
+                if "error" not in results[k]:
+                    n_done += 1
+                    yield _labelled(frame, results.pop(k), level)
+    _report(failures, n_done, n, time.perf_counter() - started, level)
 
 
-def _single_points(frames, indices, calculator):
-    return [(i, _single_point(frame, calculator)) for i, frame in zip(indices, frames, strict=True)]
-
-
-def _single_point(atoms, calculator):
-    """Energy, forces, perhaps stress, and the seconds they took; or the error, as text."""
-    started = time.perf_counter()
-    try:
-        check_structure(atoms)
-        energy = float(calculator.get_potential_energy(atoms))
-        result = {"energy": energy, "forces": np.array(calculator.get_forces(atoms))}
-        if atoms.pbc.all():
-            with suppress(PropertyNotImplementedError, NotImplementedError):
-                result["stress"] = np.array(calculator.get_stress(atoms))
-        if not all(np.isfinite(value).all() for value in result.values()):
-            raise ValueError("the calculator returned a number that is not finite")
-    except Exception as error:  # noqa: BLE001  one bad frame must not end a long run; it is reported
-        return {"error": f"{type(error).__name__}: {error}"}
-    return {**result, "seconds": time.perf_counter() - started, "record": getattr(calculator, "record", {})}
+def _level(calculator):
+    return getattr(calculator, "level", type(calculator).__name__)
 
 
 def _labelled(atoms, result, level):
@@ -162,29 +154,52 @@ def _is_about(row, atoms):
     return all(kept.shape == value.shape and np.allclose(kept, value, rtol=0, atol=1e-6) for kept, value in pairs)
 
 
-def _append_journal(path, atoms, index, result, level):
-    row = {"id": _identity(atoms, index), "level": level}
-    arrays = {**_structure(atoms), **{key: value for key, value in result.items() if key != "record"}}
-    row |= {key: np.asarray(value).tolist() for key, value in arrays.items()}
-    row["record"] = result.get("record", {})
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as journal:
-        journal.write(json.dumps(row) + "\n")
-        journal.flush()
-        os.fsync(journal.fileno())
+class _Journal:
+    """Labels on disk as soon as they are made, one line of JSON each; without a path, nothing."""
+
+    def __init__(self, path, level):
+        self.path, self.level, self.synced, self.file = path and Path(path), level, 0.0, None
+
+    def __enter__(self):
+        if self.path:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = open(self.path, "a")
+        return self
+
+    def append(self, atoms, index, result):
+        if not self.file:
+            return
+        row = {"id": _identity(atoms, index), "level": self.level}
+        arrays = {**_structure(atoms), **{key: value for key, value in result.items() if key != "record"}}
+        row |= {key: np.asarray(value).tolist() for key, value in arrays.items()}
+        row["record"] = result.get("record", {})
+        try:
+            self.file.write(json.dumps(row) + "\n")
+            self.file.flush()
+            if time.perf_counter() - self.synced > SYNC_SECONDS:
+                os.fsync(self.file.fileno())
+                self.synced = time.perf_counter()
+        except OSError as error:
+            told = f"{error.strerror}; the labels before this one are in it: make room and call again"
+            raise OSError(error.errno, told, str(self.path)) from error
+
+    def __exit__(self, *_):
+        if self.file:
+            with suppress(OSError):  # a full disk has been reported by `append`
+                self.file.close()
 
 
-def _bar(results, total, level, progress):
+def _bar(total, level, progress):
     from tqdm.auto import tqdm
 
-    return tqdm(results, total=total, desc=f"label with {level}", unit=" frames", disable=not progress)
+    return tqdm(total=total, desc=f"label with {level}", unit=" frames", disable=not progress)
 
 
-def _report(failures, done, n_tried, seconds, level):
+def _report(failures, n_done, n_tried, seconds, level):
     if not failures:
         return
     index, reason = next(iter(failures.items()))
-    if not done:
+    if not n_done:
         raise ValueError(f"{level} could label none of the {n_tried} frames; the first (frame {index}): {reason}")
     print(
         f"{level}: {len(failures)} of {n_tried} frames skipped in {seconds:.0f} s; first, frame {index}: {reason}",

@@ -1,20 +1,20 @@
-"""Structures worth labelling.
+"""Moving atoms to get structures worth labelling.
 
-Where frames come from decides what a potential can learn.  Here: normal modes (instant, harmonic) and
-Langevin MD (slower, anharmonic, visits other conformers), both under any ASE calculator; boxes of water; and
-`distinct`, which drops copies.  `tpainn_lite.labels` then asks a calculator for energies and forces.
+Where frames come from decides what a potential can learn.  Here: random pushes (crude), normal modes (instant,
+harmonic) and Langevin MD (slower, anharmonic, visits other conformers), the last two under any ASE calculator.
+`tpainn_lite.assembly` puts molecules together, `tpainn_lite.selection` chooses among frames, `tpainn_lite.labels` asks
+a calculator for energies and forces.
 """
 
-import itertools
+import sys
 
 import numpy as np
-from ase import Atoms, units
-from ase.build import molecule as ase_molecule
-from ase.data import atomic_masses
+from ase import units
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
-from scipy.spatial import cKDTree
-from scipy.spatial.transform import Rotation
+
+from tpainn_lite.checks import ForceFieldError
+from tpainn_lite.forcefields import best_typed, molecule
 
 SOFT_MODE = 200 * units.invcm  # modes softer than this are sampled as if they were this stiff
 FRICTION = {"friction": 0.02 / units.fs, "fixcm": False}
@@ -116,72 +116,58 @@ def thermal_frames(atoms, calculator, temperature, n_frames, seed=0, spacing=50.
     return frames
 
 
-def distinct(frames, tolerance=0.02):
-    """Drop frames that repeat an earlier one: same atoms, and all distances between them the same.
-
-    Turned, shifted, mirrored and renumbered copies are found too, because sorted distances do not see the difference.
+def shaken_molecules(smiles, n_frames=10, temperature=(300, 1000), seed=0):
+    """Normal-mode frames of one molecule after the other, under MMFF94 (UFF where that has no parameters).
 
     Parameters
     ----------
-    frames : list of ase.Atoms
-        Molecules, or boxes (nearest images).
-    tolerance : float
-        Å; copies differ by less in every one of the sorted distances.
+    smiles : iterable of str
+        What cannot be built is named on stderr and left out.
+    n_frames : int
+        Of each molecule.
+    temperature : float or (low, high)
+        K.
+
+    Yields
+    ------
+    ase.Atoms
+        ``info["id"]`` is ``"<SMILES>/<number>"``.
+
+    >>> [atoms.info["id"] for atoms in shaken_molecules(["CO", "N"], n_frames=2)]
+    ['CO/0', 'CO/1', 'N/0', 'N/1']
+    """
+    for k, name in enumerate(smiles):
+        try:
+            minimum = molecule(name, seed + k)
+            frames = normal_mode_frames(minimum, best_typed(minimum), temperature, n_frames, seed + k)
+        except ForceFieldError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        for i, frame in enumerate(frames):
+            frame.info["id"] = f"{name}/{i}"
+            yield frame
+
+
+def rattled_frames(atoms, amplitude, n_frames, seed=0):
+    """Every atom pushed at random, independently: the crudest way, and the one that needs no calculator.
+
+    Parameters
+    ----------
+    amplitude : float
+        Å, standard deviation of each coordinate.
 
     Returns
     -------
     list of ase.Atoms
-        The frames that stay, in the same order.
-
-    >>> from tpainn_lite import molecule
-    >>> len(distinct([molecule("CCO"), molecule("CCO"), molecule("CO")]))
-    2
+        ``info["config_type"]`` is ``"rattled"``.
     """
-    alike, repeated = {}, set()
-    for k, atoms in enumerate(frames):
-        alike.setdefault((tuple(sorted(atoms.numbers)), bool(atoms.pbc.any())), []).append(k)
-    for members in alike.values():
-        distances = np.array([[0.0, *_sorted_distances(frames[k])] for k in members])  # (members, 1 + pairs) Å
-        for a, b in sorted(cKDTree(distances).query_pairs(tolerance, p=np.inf)):
-            if members[a] not in repeated:
-                repeated.add(members[b])
-    return [atoms for k, atoms in enumerate(frames) if k not in repeated]
-
-
-def _sorted_distances(atoms):
-    """(N (N − 1)/2,) Å, sorted within each pair of elements."""
-    i, j = np.triu_indices(len(atoms), 1)
-    pair = np.sort(np.stack([atoms.numbers[i], atoms.numbers[j]]), axis=0)  # (2, pairs)
-    distances = atoms.get_all_distances(mic=bool(atoms.pbc.any()))[i, j]
-    return distances[np.lexsort((distances, pair[1], pair[0]))]
-
-
-def water_box(n_molecules=32, density=1.0, seed=0):
-    """A cubic box of water molecules on a lattice, turned at random: a start for MD, not yet a liquid.
-
-    Parameters
-    ----------
-    density : float
-        g/cm³.
-
-    Returns
-    -------
-    ase.Atoms
-        Periodic; atoms ordered O, H, H, as `tpainn_lite.classical_water` wants them.
-
-    >>> len(water_box(32))
-    96
-    """
-    if n_molecules < 1 or not density > 0:
-        raise ValueError(f"{n_molecules} molecules at {density} g/cm³ were asked for; positive numbers are expected")
-    mass = n_molecules * atomic_masses[[8, 1, 1]].sum()  # amu
-    edge = (mass / (density * 1e-24 / (units._amu * 1e3))) ** (1 / 3)  # Å
-    per_side = int(np.ceil(n_molecules ** (1 / 3) - 1e-9))
-    sites = np.array(list(itertools.product(range(per_side), repeat=3)))[:n_molecules] * edge / per_side  # (M, 3)
-    one = ase_molecule("H2O").positions  # (3, 3)
-    turns = Rotation.random(n_molecules, np.random.default_rng(seed)).as_matrix()  # (M, 3, 3)
-    positions = sites[:, None] + np.einsum("mxy,ay->max", turns, one - one[0])
-    return Atoms("OHH" * n_molecules, positions.reshape(-1, 3), cell=[edge] * 3, pbc=True)
+    rng, frames = np.random.default_rng(seed), []
+    for _ in range(n_frames):
+        frame = atoms.copy()
+        frame.positions += rng.normal(scale=amplitude, size=frame.positions.shape)
+        frame.info["config_type"] = "rattled"
+        frames.append(frame)
+    return frames
 
 
 def _temperatures(temperature, n, rng):

@@ -1,0 +1,58 @@
+"""Copies go, and what is kept differs most."""
+
+import pytest
+from ase import Atoms
+from ase.build import molecule as ase_molecule
+from conftest import shaken
+
+from tpainn_lite.selection import distinct, diverse
+
+
+def test_copies_are_dropped_however_they_are_turned_mirrored_or_numbered():
+    ethanol = ase_molecule("CH3CH2OH")
+    turned, mirrored, other, hydrogen = ethanol.copy(), ethanol.copy(), shaken(ethanol), Atoms("H")
+    turned.rotate(50, (1, 2, 3))
+    turned.translate((1, 2, 3))
+    mirrored.positions[:, 0] *= -1
+    renumbered = ethanol[::-1]
+    frames = [ethanol, turned, other, mirrored, hydrogen, renumbered, other.copy(), Atoms("H")]
+    assert distinct(frames) == [ethanol, other, hydrogen]
+    assert distinct([]) == []
+
+
+def test_of_a_chain_of_nearly_equal_frames_the_first_and_those_unlike_it_stay():
+    frames = [Atoms("H2", [[0, 0, 0], [0, 0, d]]) for d in (0.700, 0.715, 0.730, 0.745)]
+    assert [atoms.get_distance(0, 1) for atoms in distinct(frames, 0.02)] == pytest.approx([0.700, 0.730])
+
+
+def test_the_frames_chosen_first_are_the_ones_that_differ_most():
+    chain = [Atoms("H2", [[0, 0, 0], [0, 0, d]]) for d in (1.00, 1.01, 1.02, 1.3, 1.31, 1.6)]
+    chosen = diverse(chain, 3, seed=1)
+    groups = {round(atoms.get_distance(0, 1), 1) for atoms in chosen}
+    assert groups == {1.0, 1.3, 1.6}
+
+
+def test_a_choice_of_few_is_the_beginning_of_a_choice_of_more():
+    frames = [shaken(ase_molecule("CH3CH2OH"), seed) for seed in range(12)]
+    assert diverse(frames, 4) == diverse(frames, 9)[:4]
+    assert len({id(atoms) for atoms in diverse(frames, 12)}) == 12
+
+
+def test_a_turned_or_renumbered_copy_is_chosen_last():
+    ethanol = ase_molecule("CH3CH2OH")
+    turned, others = ethanol[::-1], [shaken(ethanol, seed) for seed in range(4)]
+    turned.rotate(50, (1, 2, 3))
+    chosen = diverse([ethanol, turned, *others], 6, seed=3)
+    assert {id(chosen[-1])} <= {id(ethanol), id(turned)}
+
+
+def test_different_molecules_are_told_apart():
+    frames = [ase_molecule(name) for name in ("H2O", "CH4", "NH3")] + [shaken(ase_molecule("H2O"), 1, by=0.01)]
+    formulas = {atoms.get_chemical_formula() for atoms in diverse(frames, 3)}
+    assert formulas == {"H2O", "CH4", "H3N"}
+
+
+@pytest.mark.parametrize("n", [0, 5])
+def test_more_frames_than_there_are_is_an_error(n):
+    with pytest.raises(ValueError, match="1 to 4, the size of the list"):
+        diverse([Atoms("H")] * 4, n)

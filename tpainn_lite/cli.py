@@ -1,0 +1,91 @@
+"""The library from the command line: ``tpainn label --help``.  Thin: each command is one function of the library."""
+
+import itertools
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+class Teacher(StrEnum):
+    """Who labels."""
+
+    auto = "auto"
+    mmff94 = "mmff94"
+    uff = "uff"
+    q_tip4p_f = "q-tip4p-f"
+    spc_fw = "spc-fw"
+    gfn2_xtb = "gfn2-xtb"
+    b3lyp = "b3lyp"
+    revpbe_d3 = "revpbe-d3"
+
+
+@app.callback()
+def main():
+    """Transfer learning for machine-learned interatomic potentials."""
+
+
+@app.command()
+def label(
+    source: Annotated[Path, typer.Argument(help="SMILES (.smi, .csv: first column) or structures (.extxyz, .xyz, …)")],
+    target: Annotated[Path, typer.Argument(help="labelled frames: .extxyz or .extxyz.xz; must not exist yet")],
+    teacher: Annotated[Teacher, typer.Option("--with", help="auto: what suits the first frame")] = Teacher.auto,
+    frames: Annotated[int, typer.Option(help="of each SMILES, shaken along its normal modes")] = 10,
+    hottest: Annotated[float, typer.Option(help="K; they are shaken at 300 K to so many")] = 1000.0,
+    seed: Annotated[int, typer.Option(help="of shapes and shaking")] = 0,
+    jobs: Annotated[int, typer.Option(help="processes")] = 2,
+):
+    """Label structures, or shaken molecules made from SMILES.  Interrupted? The same command goes on."""
+    from tpainn_lite.label_files import label_file
+
+    try:
+        todo = _frames_of(source, frames, hottest, seed)
+        first = next(todo, None)
+        todo = itertools.chain([first] if first else [], todo)
+        n = label_file(todo, calculator(teacher, first), target, n_jobs=jobs)
+    except (ValueError, OSError, ImportError) as error:
+        typer.echo(f"tpainn label: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{n} labelled frames in {target}")
+
+
+def calculator(teacher, first=None):
+    """The calculator of this name; for "auto" the best classical one for the first frame."""
+    from tpainn_lite import classical_water, cp2k, dft, forcefields
+
+    if teacher == Teacher.auto and first is not None:
+        return forcefields.forcefield_for(first)
+    if teacher == Teacher.gfn2_xtb:
+        return forcefields.gfn2_xtb()
+    return {
+        Teacher.auto: forcefields.mmff94,
+        Teacher.mmff94: forcefields.mmff94,
+        Teacher.uff: forcefields.uff,
+        Teacher.q_tip4p_f: classical_water.water,
+        Teacher.spc_fw: lambda: classical_water.water("SPC/Fw"),
+        Teacher.b3lyp: dft.PySCFCalculator,
+        Teacher.revpbe_d3: cp2k.CP2KCalculator,
+    }[teacher]()
+
+
+def _frames_of(source, n_frames, hottest, seed):
+    """Frames of a file, one after the other."""
+    from ase.io import iread
+
+    from tpainn_lite.sampling import shaken_molecules
+
+    if not source.exists():
+        raise FileNotFoundError(f"no file {source}")
+    if source.suffix in (".smi", ".csv", ".txt"):
+        return shaken_molecules(read_smiles(source), n_frames, (300, hottest), seed)
+    return iread(source, index=":")
+
+
+def read_smiles(source):
+    """The first word of every line, up to a comma; empty lines, comments and a head that says "smiles" are left out."""
+    lines = (line.strip() for line in source.read_text(encoding="utf-8").splitlines())
+    words = [line.split(",")[0].split()[0] for line in lines if line and not line.startswith("#")]
+    return list(dict.fromkeys(word for word in words if word.lower() != "smiles"))
