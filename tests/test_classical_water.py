@@ -1,13 +1,15 @@
 """The water teachers: the published formulas, right slopes, clear refusals."""
 
+import itertools
 import pickle
 
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.units import kcal, mol
+from ase.units import Bohr, Hartree, kcal, mol
+from scipy.special import erfc
 
-from tpainn_lite.assembly import water_box
+from tpainn_lite.assembly import water_box, water_clusters
 from tpainn_lite.classical_water import WATER, water
 from tpainn_lite.forcefields import ForceFieldError
 
@@ -72,6 +74,141 @@ def test_a_turned_box_of_water_has_the_same_energy_and_turned_forces(liquid):
     turn = np.linalg.solve(liquid.cell.array, turned.cell.array)
     assert teacher.get_potential_energy(turned) == pytest.approx(energy, abs=1e-4)
     assert teacher.get_forces(turned) == pytest.approx(forces @ turn, abs=5e-3)
+
+
+# --- an independent evaluation ---
+
+
+def sites(positions, p):
+    """(M, 3 or 4, 3) Å and their charges (e): O, H, H and, where the model has it, the site of the negative charge."""
+    molecules = positions.reshape(-1, 3, 3)
+    if p["gamma"] == 1:
+        return molecules, np.array([-2 * p["charge_H"], p["charge_H"], p["charge_H"]])
+    site = p["gamma"] * molecules[:, :1] + (1 - p["gamma"]) / 2 * molecules[:, 1:].sum(axis=1, keepdims=True)
+    return np.concatenate([molecules, site], axis=1), np.array([0, p["charge_H"], p["charge_H"], -2 * p["charge_H"]])
+
+
+def bonded_by_hand(positions, p):
+    energy = 0.0
+    for o, *hydrogens in positions.reshape(-1, 3, 3):
+        arms = [h - o for h in hydrogens]
+        lengths = [np.linalg.norm(arm) for arm in arms]
+        for r in lengths:
+            x = p["alpha"] * (r - p["r0"])
+            energy += p["D"] * (x**2 - p["anharmonic"] * x**3 + p["anharmonic"] * 7 / 12 * x**4)
+        angle = np.arccos(arms[0] @ arms[1] / np.prod(lengths))
+        energy += p["k_theta"] / 2 * (angle - np.radians(p["theta0"])) ** 2
+    return energy * kcal / mol
+
+
+def dimer_by_hand(positions, p, coulomb=lambda r: 1 / r):
+    """Two molecules in empty space; eV."""
+    (one, other), charges = sites(positions, p)
+    r = np.linalg.norm(one[:, None] - other[None], axis=-1)
+    lennard_jones = 4 * p["epsilon"] * ((p["sigma"] / r[0, 0]) ** 12 - (p["sigma"] / r[0, 0]) ** 6) * kcal / mol
+    electric = (charges[:, None] * charges[None] * coulomb(r)).sum() * Hartree * Bohr
+    return bonded_by_hand(positions, p) + lennard_jones + electric
+
+
+@pytest.mark.parametrize("model", WATER)
+def test_a_pair_has_the_energy_and_forces_that_the_formulas_give_by_hand(model):
+    p = WATER[model]
+    (pair,) = water_clusters([water_box(8, 1.0, seed=2)], 2, 1)
+    pair.positions += np.random.default_rng(0).normal(scale=0.05, size=(6, 3))
+    assert water(model).get_potential_energy(pair) == pytest.approx(dimer_by_hand(pair.positions, p), abs=2e-6)
+    slopes, step = np.zeros((6, 3)), 1e-4
+    for k in np.ndindex(6, 3):
+        push = np.zeros((6, 3))
+        push[k] = step
+        slopes[k] = dimer_by_hand(pair.positions + push, p) - dimer_by_hand(pair.positions - push, p)
+    np.testing.assert_allclose(water(model).get_forces(pair), -slopes / (2 * step), atol=1e-4)
+
+
+def ewald_by_hand(positions, edge, p, alpha=0.6):
+    """Coulomb energy of a cubic box and all its images without the pairs inside a molecule; eV.
+
+    Real-space and reciprocal sums run until nothing changes; the answer does not depend on ``alpha``.
+    """
+    molecules, charges = sites(positions, p)
+    r, q = molecules.reshape(-1, 3), np.tile(charges, len(molecules))
+    away, images = r[:, None] - r[None], np.array(list(itertools.product(range(-2, 3), repeat=3))) * edge
+    real = 0.0
+    for image in images:
+        d = np.linalg.norm(away + image, axis=-1)
+        if not image.any():
+            np.fill_diagonal(d, np.inf)
+        real += 0.5 * (q[:, None] * q * erfc(alpha * d) / d).sum()
+    k = np.array([n for n in itertools.product(range(-12, 13), repeat=3) if any(n)]) * 2 * np.pi / edge
+    k2 = (k**2).sum(axis=1)
+    waves = np.abs(np.exp(1j * r @ k.T).T @ q) ** 2
+    reciprocal = (2 * np.pi / edge**3 * np.exp(-k2 / (4 * alpha**2)) / k2 * waves).sum()
+    within = 0.0
+    for sites_of_one in molecules:
+        for i, j in itertools.combinations(range(len(charges)), 2):
+            if charges[i] * charges[j]:
+                within += charges[i] * charges[j] / np.linalg.norm(sites_of_one[i] - sites_of_one[j])
+    return (real + reciprocal - alpha / np.sqrt(np.pi) * (q**2).sum() - within) * Hartree * Bohr
+
+
+@pytest.mark.parametrize("model", WATER)
+def test_the_electrostatics_of_a_box_are_those_of_a_converged_ewald_sum(model, monkeypatch):
+    p = WATER[model] | {"epsilon": 0.0}  # charges alone
+    monkeypatch.setitem(WATER, "charges", p)
+    box = water_box(8, 0.9, seed=1)
+    box.positions += np.random.default_rng(1).normal(scale=0.05, size=box.positions.shape)
+    by_hand = ewald_by_hand(box.positions, box.cell[0, 0], p)
+    assert ewald_by_hand(box.positions, box.cell[0, 0], p, alpha=0.7) == pytest.approx(by_hand, abs=1e-6)
+    total = by_hand + bonded_by_hand(box.positions, p)
+    assert water("charges").get_potential_energy(box) == pytest.approx(total, abs=2e-4)
+
+
+# --- damped and shifted ---
+
+
+@pytest.mark.parametrize("model", WATER)
+def test_damped_shifted_charges_interact_as_their_formula_says(model):
+    p, a, end = WATER[model], 0.2, 9.0
+    (pair,) = water_clusters([water_box(8, 1.0, seed=2)], 2, 1)
+
+    def coulomb(r):
+        slope = erfc(a * end) / end**2 + 2 * a / np.sqrt(np.pi) * np.exp(-((a * end) ** 2)) / end
+        return erfc(a * r) / r - erfc(a * end) / end + slope * (r - end)
+
+    by_hand = dimer_by_hand(pair.positions, p, coulomb)
+    # Lennard-Jones is shifted too, which the sum by hand leaves out: (σ/9 Å)⁶ is small
+    assert water(model, electrostatics="damped-shifted").get_potential_energy(pair) == pytest.approx(by_hand, abs=5e-4)
+
+
+def test_damped_shifted_forces_end_smoothly_at_the_cutoff():
+    one, teacher = water_box(1).positions, water(electrostatics="damped-shifted", cutoff=6.0)
+    alone, distances = 2 * teacher.get_potential_energy(Atoms("OHH", one)), np.linspace(5, 8, 1501)
+    pairs = [Atoms("OHHOHH", np.concatenate([one, one + [d, 0, 0]])) for d in distances]
+    energies = [teacher.get_potential_energy(pair) - alone for pair in pairs]
+    force = np.diff(energies) / np.diff(distances)
+    assert np.abs(np.diff(force)).max() < 5e-4, "no jump, eV/Å"
+    assert np.abs(energies)[distances > 7.6].max() < 1e-6, "nothing is left farther out"
+    assert np.abs(energies)[0] > 5e-3
+
+
+def test_damped_shifted_charges_that_reach_beyond_half_the_box_are_an_error():
+    with pytest.raises(ForceFieldError, match=r"9.86 Å wide; damped-shifted charges that reach 9 Å need twice that"):
+        water(electrostatics="damped-shifted").get_potential_energy(water_box(32))
+
+
+def test_damped_shifted_forces_and_stress_are_slopes(liquid):
+    teacher, moved, step = water(electrostatics="damped-shifted", cutoff=3.0), liquid.copy(), 2e-3
+    forces, energy = teacher.get_forces(liquid), []
+    for sign in (1, -1):
+        moved.positions = liquid.positions
+        moved.positions[4, 1] += sign * step
+        energy.append(teacher.get_potential_energy(moved))
+    assert (energy[1] - energy[0]) / (2 * step) == pytest.approx(forces[4, 1], abs=0.01)
+    assert "damped-shifted at 3 Å" in teacher.level
+
+
+def test_unknown_electrostatics_are_an_error():
+    with pytest.raises(ValueError, match=r"electrostatics 'cutoff' is not one of \('ewald', 'damped-shifted'\)"):
+        water(electrostatics="cutoff")
 
 
 def test_two_far_water_molecules_attract_as_two_dipoles_do():

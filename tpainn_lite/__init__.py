@@ -16,6 +16,7 @@ _HOME = {  # public name: its module
     "mmff94": "forcefields",
     "uff": "forcefields",
     "water": "classical_water",
+    "water_run": "water_md",
     "forcefield_for": "forcefields",
     "gfn2_xtb": "forcefields",
     "PySCFCalculator": "dft",

@@ -31,6 +31,9 @@ WATER = {
         "alpha": 1.0, "anharmonic": 0.0, "theta0": 113.24, "k_theta": 75.90,
     },
 }  # fmt: skip
+ELECTROSTATICS = ("ewald", "damped-shifted")
+DAMPING = 2.0  # 1/nm, of the damped-shifted sum
+COULOMB = 138.935458  # kJ/mol nm, of two elementary charges 1 nm apart
 STRAIN = 1e-3  # for the stress, by differences: OpenMM computes in single precision
 
 
@@ -42,8 +45,12 @@ class WaterForceField(Calculator):
     model : "q-TIP4P/F" or "SPC/Fw"
         q-TIP4P/F's anharmonic O-H bonds suit DFT geometries; SPC/Fw's bonds are too long for any functional.
     cutoff : float
-        Å, of the Lennard-Jones part and of the real-space part of the Ewald sum; shortened in boxes narrower
-        than twice that.
+        Å, of the Lennard-Jones part and of the real-space part of the Ewald sum, which is shortened in boxes narrower
+        than twice that; of damped-shifted charges too, which is not, because it would make another model.
+    electrostatics : "ewald" or "damped-shifted"
+        All charges and their images, as the models were made; or only those within ``cutoff``, damped and shifted so
+        that energy and force end there smoothly (Fennell, Gezelter 2006, doi:10.1063/1.2206581).  A potential with a
+        cutoff of its own can learn all of the second and not quite all of the first.
 
     Gives ``energy`` in eV (0 for molecules at rest, far apart), ``forces`` (N, 3) in eV/Å and, for boxes, ``stress``
     (6,) in eV/Å³, ASE's sign, by central differences of the energy.  Atoms must come as O, H, H, molecule by molecule.
@@ -51,11 +58,13 @@ class WaterForceField(Calculator):
 
     implemented_properties = ("energy", "forces", "stress")
 
-    def __init__(self, model="q-TIP4P/F", cutoff=9.0):
+    def __init__(self, model="q-TIP4P/F", cutoff=9.0, electrostatics="ewald"):
         super().__init__()
         if model not in WATER:
             raise ValueError(f"model {model!r} is not one of {tuple(WATER)}")
-        self.model, self.cutoff = model, cutoff
+        if electrostatics not in ELECTROSTATICS:
+            raise ValueError(f"electrostatics {electrostatics!r} is not one of {ELECTROSTATICS}")
+        self.model, self.cutoff, self.electrostatics = model, cutoff, electrostatics
         self._context = None  # ((number of atoms, boxed, cutoff), OpenMM context): kept from frame to frame
 
     def __getstate__(self):
@@ -64,7 +73,7 @@ class WaterForceField(Calculator):
     @property
     def level(self):
         """Name of the level of theory, as stored with each label."""
-        return self.model
+        return self.model + ("" if self.electrostatics == "ewald" else f", damped-shifted at {self.cutoff:g} Å")
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
@@ -79,16 +88,31 @@ class WaterForceField(Calculator):
     def _ready(self, atoms):
         boxed = bool(atoms.pbc.all())
         widths = 1 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1) if boxed else [np.inf]  # between faces
-        cutoff = min(self.cutoff, 0.49 * min(widths))
+        cutoff = allowed_cutoff(self.cutoff, min(widths), self.electrostatics)
         key = (len(atoms), boxed, round(cutoff, 3))
         if self._context is None or self._context[0] != key:
-            self._context = (key, _openmm_context(WATER[self.model], len(atoms) // 3, cutoff if boxed else None))
+            import openmm
+
+            system = openmm_system(self.model, len(atoms) // 3, cutoff, boxed, self.electrostatics)
+            platform = openmm.Platform.getPlatformByName("CPU")
+            context = openmm.Context(system, openmm.VerletIntegrator(1e-3), platform, {"Threads": "1"})
+            self._context = (key, context)
         return self._context[1]
 
 
-def water(model="q-TIP4P/F"):
+def water(model="q-TIP4P/F", **settings):
     """The water teacher: a `WaterForceField`."""
-    return WaterForceField(model)
+    return WaterForceField(model, **settings)
+
+
+def allowed_cutoff(cutoff, width, electrostatics):
+    """The cutoff, or what a box of this width (Å) has room for."""
+    if electrostatics != "ewald" and cutoff > width / 2:
+        raise ForceFieldError(
+            f"the box is {width:.2f} Å wide; damped-shifted charges that reach {cutoff:g} Å need twice that: take a "
+            "larger box, or a smaller cutoff"
+        )
+    return min(cutoff, 0.49 * width)
 
 
 def is_water(atoms):
@@ -115,51 +139,96 @@ def _check_water(atoms):
         )
 
 
-def _openmm_context(p, n_molecules, cutoff):
-    """OpenMM's energy function of ``n_molecules`` waters; ``cutoff`` in Å, or None for a cluster."""
+def openmm_system(model, n_molecules, cutoff, boxed=True, electrostatics="ewald"):
+    """OpenMM's description of ``n_molecules`` waters.
+
+    Forces between molecules are in force group 0, those within in group 1.
+
+    Parameters
+    ----------
+    cutoff : float
+        Å.
+    boxed : bool
+        Periodic, in a box that is set later; otherwise a cluster.
+
+    Returns
+    -------
+    openmm.System
+        Particles molecule by molecule as O, H, H and, for models that have it, the site M.
+    """
     import openmm
 
-    system, nonbonded, bond, angle = openmm.System(), openmm.NonbondedForce(), _bond(p), openmm.HarmonicAngleForce()
+    p, system = WATER[model], openmm.System()
+    between = _ewald(cutoff, boxed) if electrostatics == "ewald" else _damped_shifted(cutoff, boxed)
+    bond, angle = _bond(), openmm.HarmonicAngleForce()
     for _ in range(n_molecules):
-        _add_molecule(p, system, nonbonded, bond, angle)
-    nonbonded.setNonbondedMethod(nonbonded.NoCutoff if cutoff is None else nonbonded.PME)
-    if cutoff is not None:
-        nonbonded.setCutoffDistance(cutoff / 10)
-        nonbonded.setEwaldErrorTolerance(1e-5)
+        _add_molecule(p, system, between, bond, angle)
+    if boxed:
         system.setDefaultPeriodicBoxVectors(*(np.eye(3) * 0.21 * cutoff))
-    for force in (nonbonded, bond, angle):
+    for group, force in ((0, between), (1, bond), (1, angle)):
+        force.setForceGroup(group)
         system.addForce(force)
-    platform = openmm.Platform.getPlatformByName("CPU")
-    return openmm.Context(system, openmm.VerletIntegrator(1e-3), platform, {"Threads": "1"})
+    return system
 
 
-def _bond(p):
+def _ewald(cutoff, boxed):
+    import openmm
+
+    force = openmm.NonbondedForce()
+    force.setNonbondedMethod(force.PME if boxed else force.NoCutoff)
+    if boxed:
+        force.setCutoffDistance(cutoff / 10)
+        force.setEwaldErrorTolerance(1e-5)
+    return force
+
+
+def _damped_shifted(cutoff, boxed):
+    """q q' [f(r) − f(R) − (r − R) f'(R)], f(r) = erfc(α r)/r, R the cutoff; Lennard-Jones is shifted likewise."""
+    import openmm
+    from scipy.special import erfc
+
+    a, end = DAMPING, float(cutoff) / 10  # 1/nm, nm
+    slope = erfc(a * end) / end**2 + 2 / np.sqrt(np.pi) * a * np.exp(-((a * end) ** 2)) / end  # −f'(R)
+    coulomb = f"{COULOMB}*q1*q2*(erfc({a}*r)/r - {erfc(a * end) / end} + (r-{end})*{slope})"
+    dispersion = f"(s/r)^12 - (s/r)^6 - (s/{end})^12 + (s/{end})^6 + (r-{end})*(12*(s/{end})^12 - 6*(s/{end})^6)/{end}"
+    force = openmm.CustomNonbondedForce(f"{coulomb} + 4*sqrt(e1*e2)*({dispersion}); s = (s1+s2)/2")
+    for name in "qse":
+        force.addPerParticleParameter(name)
+    force.setNonbondedMethod(force.CutoffPeriodic if boxed else force.CutoffNonPeriodic)
+    force.setCutoffDistance(cutoff / 10)
+    return force
+
+
+def _bond():
     import openmm
 
     bond = openmm.CustomBondForce("D*(a^2*x^2 - c*a^3*x^3 + c*7/12*a^4*x^4); x = r - r0")
-    for name, value in (("D", p["D"] * 4.184), ("a", p["alpha"] * 10), ("c", p["anharmonic"]), ("r0", p["r0"] / 10)):
-        bond.addGlobalParameter(name, value)  # kJ/mol, 1/nm, nm
+    for name in ("D", "a", "c", "r0"):
+        bond.addPerBondParameter(name)
     return bond
 
 
-def _add_molecule(p, system, nonbonded, bond, angle):
+def _add_molecule(p, system, between, bond, angle):
     """O, H, H and, where the model has one, the site M; kJ/mol and nm."""
     import openmm
 
     o, on_site = system.getNumParticles(), p["gamma"] < 1
-    charges = [0.0 if on_site else -2 * p["charge_H"], p["charge_H"], p["charge_H"]]
-    for mass, charge, epsilon in zip((15.999, 1.008, 1.008), charges, (p["epsilon"], 0, 0), strict=True):
+    atoms = [(15.999, 0.0 if on_site else -2 * p["charge_H"], p["epsilon"] * 4.184)]
+    atoms += [(1.008, p["charge_H"], 0.0)] * 2 + [(0.0, -2 * p["charge_H"], 0.0)] * on_site
+    for mass, charge, epsilon in atoms:
         system.addParticle(mass)
-        nonbonded.addParticle(charge, p["sigma"] / 10, epsilon * 4.184)
+        one = (charge, p["sigma"] / 10, epsilon)
+        between.addParticle(*one) if isinstance(between, openmm.NonbondedForce) else between.addParticle(one)
     if on_site:
-        system.addParticle(0.0)
-        nonbonded.addParticle(-2 * p["charge_H"], 0.1, 0.0)
         rest = (1 - p["gamma"]) / 2
         system.setVirtualSite(o + 3, openmm.ThreeParticleAverageSite(o, o + 1, o + 2, p["gamma"], rest, rest))
     for i, j in itertools.combinations(range(o, system.getNumParticles()), 2):
-        nonbonded.addException(i, j, 0.0, 0.1, 0.0)
-    bond.addBond(o, o + 1, [])
-    bond.addBond(o, o + 2, [])
+        if isinstance(between, openmm.NonbondedForce):
+            between.addException(i, j, 0.0, 0.1, 0.0)
+        else:
+            between.addExclusion(i, j)
+    for hydrogen in (o + 1, o + 2):
+        bond.addBond(o, hydrogen, [p["D"] * 4.184, p["alpha"] * 10, p["anharmonic"], p["r0"] / 10])
     angle.addAngle(o + 1, o, o + 2, np.radians(p["theta0"]), p["k_theta"] * 4.184)
 
 

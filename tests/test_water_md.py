@@ -1,0 +1,52 @@
+"""The fast road through classical water gives the frames and labels that the slow one would."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from tpainn_lite.classical_water import WATER, is_water, water
+from tpainn_lite.water_md import density_of, water_run
+
+SHORT = {"n_molecules": 16, "n_frames": 4, "spacing": 20, "warm_up": 100}
+
+
+@pytest.mark.parametrize("model", WATER)
+def test_the_labels_are_those_of_the_calculator(model):
+    frames = list(water_run(**SHORT, model=model, stress=True, seed=3))
+    assert len(frames) == 4
+    for atoms in frames:
+        assert is_water(atoms) and atoms.pbc.all()
+        assert atoms.info["level"] == model and atoms.info["density"] == pytest.approx(1.0)
+        teacher, copy = water(model), atoms.copy()
+        assert atoms.get_potential_energy() == pytest.approx(teacher.get_potential_energy(copy), abs=2e-3)
+        np.testing.assert_allclose(atoms.get_forces(), teacher.get_forces(copy), atol=5e-3)
+        np.testing.assert_allclose(atoms.get_stress(), teacher.get_stress(copy), atol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_frames_and_another_seed_others():
+    one, same, other = (list(water_run(**SHORT, seed=seed))[-1].positions for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one - other).max() > 0.01
+
+
+def test_molecules_have_the_temperature_asked_for():
+    frames = water_run(32, temperature=400, n_frames=40, spacing=25, warm_up=1000, friction=10, seed=1)
+    kelvin = [atoms.info["kinetic_temperature"] for atoms in frames]
+    assert np.mean(kelvin) == pytest.approx(400, rel=0.08)
+
+
+def test_damped_shifted_frames_carry_damped_shifted_labels():
+    damped = {"electrostatics": "damped-shifted", "cutoff": 3.5}
+    (atoms,) = itertools.islice(water_run(**SHORT, **damped), 1)
+    teacher = water(**damped)
+    assert atoms.info["level"] == teacher.level
+    assert atoms.get_potential_energy() == pytest.approx(teacher.get_potential_energy(atoms.copy()), abs=1e-3)
+
+
+def test_a_box_under_pressure_breathes_and_a_harder_pressed_one_is_denser():
+    short = {"n_frames": 6, "spacing": 100, "warm_up": 800}
+    runs = {bar: list(water_run(32, 1.0, pressure=bar, seed=2, **short)) for bar in (1, 8000)}
+    dense = {bar: np.mean([density_of(atoms) for atoms in frames]) for bar, frames in runs.items()}
+    assert len({atoms.get_volume() for atoms in runs[1]}) > 1
+    assert 1.4 > dense[8000] > dense[1] + 0.03 > 0.8

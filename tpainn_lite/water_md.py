@@ -1,0 +1,130 @@
+"""MD of the classical water models inside OpenMM: thousands of labelled frames in minutes, and a model's properties.
+
+Several times as fast as the same run through ASE: forces between molecules are computed every 1 fs, those within every
+0.5 fs (multiple time steps, Tuckerman, Berne, Martyna 1992, doi:10.1063/1.463137).  With 2 fs the liquid heats up.
+"""
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.optimize import FIRE
+from ase.units import _amu, kB
+
+from tpainn_lite.assembly import water_box
+from tpainn_lite.classical_water import KJ, WaterForceField, allowed_cutoff, openmm_system
+
+TIMESTEP, SUBSTEPS = 1.0, 2  # fs; forces within molecules are computed so many times per step
+FRICTION = 1.0  # 1/ps; 0.1 for a run whose diffusion is wanted
+REDRAWS = 10  # times during the warm-up
+CUTOFF = 9.0  # Å
+SHRINKS = 0.85  # a box under pressure may become so much narrower
+
+
+def water_run(
+    n_molecules=64,
+    density=1.0,
+    temperature=300.0,
+    n_frames=100,
+    *,
+    spacing=100.0,
+    warm_up=5000.0,
+    model="q-TIP4P/F",
+    electrostatics="ewald",
+    cutoff=CUTOFF,
+    pressure=None,
+    friction=FRICTION,
+    seed=0,
+    threads=1,
+    stress=False,
+):
+    """Labelled snapshots of liquid water, one after the other.
+
+    Parameters
+    ----------
+    density : float
+        g/cm³; with ``pressure`` only the start.
+    temperature : float
+        K (Langevin).
+    spacing, warm_up : float
+        fs, between frames and before the first.
+    model, electrostatics, cutoff
+        As in `tpainn_lite.classical_water.WaterForceField`.
+    pressure : float, optional
+        bar; then the box breathes (Monte Carlo barostat).
+    friction : float
+        1/ps.
+    seed : int
+        Of the start and of the run. The same seed gives the same frames on the same machine with the same threads.
+    stress : bool
+        Label the stress too: as dear as twelve energies.
+
+    Yields
+    ------
+    ase.Atoms
+        Molecules are never cut by the box: positions are those of the run, so that displacements are too.  ``info``
+        has ``time`` in ps, ``density`` in g/cm³, ``temperature`` and ``kinetic_temperature`` in K.
+    """
+    import openmm
+
+    labeller = WaterForceField(model, cutoff, electrostatics)
+    start = _relaxed(n_molecules, density, labeller, seed)
+    narrowest = start.cell[0, 0] * (SHRINKS if pressure is not None else 1.0)
+    system = openmm_system(model, n_molecules, allowed_cutoff(cutoff, narrowest, electrostatics), True, electrostatics)
+    if pressure is not None:
+        barostat = openmm.MonteCarloBarostat(pressure, temperature, 25)
+        barostat.setRandomNumberSeed(seed + 1)
+        system.addForce(barostat)
+    integrator = openmm.MTSLangevinIntegrator(temperature, friction, TIMESTEP / 1000, [(0, 1), (1, SUBSTEPS)])
+    integrator.setRandomNumberSeed(seed + 1)
+    platform = openmm.Platform.getPlatformByName("CPU")
+    properties = {"Threads": str(threads), "DeterministicForces": "true"}
+    context = openmm.Context(system, integrator, platform, properties)
+    _place(context, start)
+    for k in range(REDRAWS):  # fresh velocities carry off the heat that a lattice sets free when it melts
+        context.setVelocitiesToTemperature(temperature, seed + k)
+        integrator.step(round(warm_up / TIMESTEP / REDRAWS))
+    for k in range(n_frames):
+        integrator.step(round(spacing / TIMESTEP))
+        frame = _snapshot(context, n_molecules, labeller.level, labeller if stress else None)
+        frame.info.update(time=(k + 1) * spacing / 1000, temperature=float(temperature))
+        yield frame
+
+
+def _relaxed(n_molecules, density, calculator, seed):
+    box = water_box(n_molecules, density, seed)
+    box.calc = calculator
+    FIRE(box, logfile=None).run(fmax=2.0, steps=100)
+    return box
+
+
+def _place(context, atoms):
+    n, sites = len(atoms) // 3, context.getSystem().getNumParticles() // (len(atoms) // 3)
+    particles = np.zeros((n, sites, 3))
+    particles[:, :3] = atoms.positions.reshape(n, 3, 3) / 10  # nm
+    context.setPeriodicBoxVectors(*(atoms.cell.array / 10))
+    context.setPositions(particles.reshape(-1, 3))
+    context.computeVirtualSites()
+
+
+def _snapshot(context, n, level, labeller):
+    state = context.getState(getPositions=True, getEnergy=True, getForces=True, getParameters=False)
+    sites = context.getSystem().getNumParticles() // n
+    positions, forces = (
+        values._value.reshape(n, sites, 3)[:, :3].reshape(-1, 3)
+        for values in (state.getPositions(asNumpy=True), state.getForces(asNumpy=True))
+    )
+    cell = np.array([vector._value for vector in state.getPeriodicBoxVectors()]) * 10
+    frame = Atoms("OHH" * n, positions * 10, cell=cell, pbc=True)
+    labels = {"energy": state.getPotentialEnergy()._value * KJ, "forces": forces * KJ / 10}
+    if labeller is not None:
+        labels["stress"] = labeller.get_stress(frame)
+    frame.calc = SinglePointCalculator(frame, **labels)
+    kinetic = state.getKineticEnergy()._value * KJ
+    frame.info.update(config_type="liquid", level=level, density=density_of(frame))
+    frame.info["kinetic_temperature"] = 2 * kinetic / (9 * n - 3) / kB
+    return frame
+
+
+def density_of(atoms):
+    """g/cm³ of a periodic box."""
+    return float(atoms.get_masses().sum() * _amu * 1e3 / (atoms.get_volume() * 1e-24))
