@@ -8,7 +8,16 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from tpainn_lite import observables
 from tpainn_lite.forcefields import mmff94
-from tpainn_lite.observables import block_average, energy_drift, energy_mae, errors, force_mae
+from tpainn_lite.observables import (
+    block_average,
+    diffusion,
+    energy_drift,
+    energy_mae,
+    errors,
+    force_mae,
+    mean_square_displacement,
+    yeh_hummer,
+)
 
 
 def test_energy_mae_is_in_mev_and_per_atom_on_request():
@@ -106,3 +115,40 @@ def test_g_of_r_needs_a_box_that_is_wide_enough():
     box.pbc = False
     with pytest.raises(ValueError, match="periodic in all directions"):
         observables.rdf([box])
+
+
+# --- diffusion ---
+
+
+@pytest.fixture
+def walk():
+    """400 random walkers, 4,000 steps of 0.1 ps, D = 2.5e-9 m²/s: variance 2 D t per direction."""
+    steps = np.random.default_rng(0).normal(scale=np.sqrt(2 * 0.25 * 0.1), size=(4000, 400, 3))  # Å
+    return np.cumsum(steps, axis=0)
+
+
+def test_the_mean_square_displacement_is_what_counting_gives(walk):
+    short = walk[:50, :7] - walk[:50, :7].mean(axis=1, keepdims=True)
+    by_hand = [np.mean([((short[t + k] - short[t]) ** 2).sum(-1).mean() for t in range(50 - k)]) for k in range(50)]
+    np.testing.assert_allclose(mean_square_displacement(walk[:50, :7]), by_hand, atol=1e-9)
+
+
+def test_a_random_walk_has_the_diffusion_coefficient_it_was_made_with(walk):
+    value, error = diffusion(walk, spacing=0.1)
+    assert value == pytest.approx(2.5, abs=3 * error)
+    assert 0.005 < error < 0.05
+
+
+def test_a_common_drift_is_not_diffusion(walk):
+    drifting = walk + np.linspace(0, 500, len(walk))[:, None, None]
+    assert diffusion(drifting, spacing=0.1) == pytest.approx(diffusion(walk, spacing=0.1))
+
+
+def test_too_short_a_run_for_a_diffusion_coefficient_is_an_error(walk):
+    with pytest.raises(ValueError, match=r"300 frames 0.1 ps apart, in 5 blocks, are too short"):
+        diffusion(walk[:300], spacing=0.1)
+
+
+def test_the_missing_diffusion_of_a_small_box_is_that_of_the_literature():
+    assert yeh_hummer(298.15, 12.42) == pytest.approx(0.56, abs=0.01)
+    assert yeh_hummer(298.15, 24.84) == pytest.approx(0.28, abs=0.01)

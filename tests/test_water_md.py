@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tpainn_lite.classical_water import WATER, is_water, water
-from tpainn_lite.water_md import density_of, water_run
+from tpainn_lite.water_md import density_of, water_run, water_runs
 
 SHORT = {"n_molecules": 16, "n_frames": 4, "spacing": 20, "warm_up": 100}
 
@@ -50,3 +50,12 @@ def test_a_box_under_pressure_breathes_and_a_harder_pressed_one_is_denser():
     dense = {bar: np.mean([density_of(atoms) for atoms in frames]) for bar, frames in runs.items()}
     assert len({atoms.get_volume() for atoms in runs[1]}) > 1
     assert 1.4 > dense[8000] > dense[1] + 0.03 > 0.8
+
+
+def test_several_states_run_side_by_side_and_come_back_in_order():
+    states, short = [(0.9, 300), (1.1, 350)], {"n_molecules": 8, "spacing": 10, "warm_up": 20}
+    two = water_runs(states, 3, n_jobs=2, seed=5, **short)
+    assert [atoms.info["temperature"] for atoms in two] == [300] * 3 + [350] * 3
+    np.testing.assert_allclose([atoms.info["density"] for atoms in two], [0.9] * 3 + [1.1] * 3)
+    one = water_runs(states, 3, n_jobs=1, seed=5, **short)
+    np.testing.assert_array_equal(one[4].positions, two[4].positions)

@@ -17,6 +17,7 @@ _HOME = {  # public name: its module
     "uff": "forcefields",
     "water": "classical_water",
     "water_run": "water_md",
+    "water_runs": "water_md",
     "forcefield_for": "forcefields",
     "gfn2_xtb": "forcefields",
     "PySCFCalculator": "dft",

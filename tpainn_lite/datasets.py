@@ -18,6 +18,7 @@ import numpy as np
 from tpainn_lite.checks import DatasetError, check_labels
 
 PARTS = ("train", "valid", "test")
+SCANS = ("bond", "angle", "torsion", "dimer")
 WATER_PARTS = ("train", "valid", "test", "test_large")
 QM9_ROOT = Path("~/.cache/tpainn_lite/qm9")
 _told = set()  # sets whose card was printed
@@ -73,6 +74,27 @@ def load_water(part):
         ``temperature`` (K), ``time`` (ps), ``trajectory``, ``id``, ``level``.
     """
     return _load_part("water_dft", part, WATER_PARTS)
+
+
+def load_scan(name):
+    """DFT along one simple motion, B3LYP/6-31G(2df,p): what the terms of a force field can be compared with.
+
+    Parameters
+    ----------
+    name : "bond" (O-H of water), "angle" (of water), "torsion" (of butane) or "dimer" (two waters pulled apart)
+
+    Returns
+    -------
+    list of ase.Atoms
+        With energy and forces, in order; ``info["coordinate"]`` is the length in Å or the angle in degrees.
+
+    >>> [atoms.info["coordinate"] for atoms in load_scan("bond")][:2]
+    [0.75, 0.8]
+    """
+    if name not in SCANS:
+        raise ValueError(f"scan {name!r} is not one of {SCANS}")
+    _tell("scans_b3lyp")
+    return read_frames(_shipped(f"scans_b3lyp/{name}.extxyz.xz"))
 
 
 def load_qm9(n=None, root=QM9_ROOT, seed=0):

@@ -94,6 +94,48 @@ def conformers(smiles, n=10, seed=0, apart=0.3):
     return found
 
 
+def torsion_frames(smiles, quadruple, degrees, seed=0):
+    """One torsion turned step by step, everything else relaxed with MMFF94 at each step.
+
+    Parameters
+    ----------
+    quadruple : 4 ints
+        The atoms of the torsion, as `molecule` numbers them.
+    degrees : iterable of float
+
+    Returns
+    -------
+    list of ase.Atoms
+        ``info["coordinate"]`` is the angle in degrees.
+
+    >>> [atoms.info["coordinate"] for atoms in torsion_frames("CCCC", (0, 1, 2, 3), (60, 180))]
+    [60.0, 180.0]
+    """
+    from rdkit.Chem import AllChem
+    from rdkit.Chem import rdForceFieldHelpers as helpers
+
+    rdmol = _rdkit_molecule(smiles)
+    AllChem.EmbedMolecule(rdmol, randomSeed=seed)
+    numbers, properties, frames = [a.GetAtomicNum() for a in rdmol.GetAtoms()], _mmff(rdmol, smiles), []
+    for angle in degrees:
+        AllChem.SetDihedralDeg(rdmol.GetConformer(), *quadruple, float(angle))
+        force_field = helpers.MMFFGetMoleculeForceField(rdmol, properties)
+        force_field.MMFFAddTorsionConstraint(*quadruple, False, float(angle), float(angle), 1000.0)
+        force_field.Minimize(maxIts=2000)
+        info = {"smiles": smiles, "coordinate": float(angle)}
+        frames.append(Atoms(numbers, rdmol.GetConformer().GetPositions(), info=info))
+    return frames
+
+
+def _mmff(rdmol, smiles):
+    from rdkit.Chem import rdForceFieldHelpers as helpers
+
+    properties = helpers.MMFFGetMoleculeProperties(rdmol)
+    if properties is None:
+        raise ForceFieldError(_why_untyped(rdmol, smiles, "MMFF94"))
+    return properties
+
+
 class RDKitForceField(Calculator):
     """MMFF94 or UFF through RDKit, as an ASE calculator.
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from ase.data import atomic_numbers
+from scipy.constants import Boltzmann
 
 
 def energy_mae(predicted, reference, n_atoms=None):
@@ -96,6 +97,81 @@ def rdf(frames, pair="OO", r_max=None, n_bins=100):
     elements = [int(atomic_numbers[symbol]) for symbol in pair]
     curves = [get_rdf(atoms, r_max, n_bins, elements=elements) for atoms in frames]
     return curves[0][1], np.mean([g for g, _ in curves], axis=0)
+
+
+def mean_square_displacement(positions):
+    """How far particles have come after so many frames: mean over particles and over all starting frames.
+
+    Parameters
+    ----------
+    positions : array (T, M, 3)
+        Å, never wrapped back into the box; the drift of the centre is taken out.
+
+    Returns
+    -------
+    numpy.ndarray (T,)
+        Å², by number of frames between.  The last values come from few starting frames.
+    """
+    r = np.asarray(positions, float)
+    r = r - r.mean(axis=1, keepdims=True)
+    n_frames = len(r)
+    power = np.abs(np.fft.rfft(r, n=2 * n_frames, axis=0)) ** 2  # autocorrelation by FFT
+    correlation = np.fft.irfft(power, axis=0)[:n_frames].sum(axis=2)  # (T, M): Σ_t r(t)·r(t + k)
+    squares = (r**2).sum(axis=2)  # (T, M)
+    before, after = np.cumsum(squares, axis=0)[::-1], np.cumsum(squares[::-1], axis=0)[::-1]
+    pairs = np.arange(n_frames, 0, -1)[:, None]
+    return ((before + after - 2 * correlation) / pairs).mean(axis=1)
+
+
+def diffusion(positions, spacing, window=(2.0, 10.0), n_blocks=5):
+    """Self-diffusion coefficient from the Einstein relation: the slope of the mean square displacement, over six.
+
+    Parameters
+    ----------
+    positions : array (T, M, 3)
+        Å, of one atom per molecule (or of the centres), never wrapped.
+    spacing : float
+        ps between frames.
+    window : (float, float)
+        ps; the slope is fitted between these, after molecules have left their cages.
+
+    Returns
+    -------
+    (float, float)
+        D in 10⁻⁹ m²/s and its standard error from blocks.  In a box of width L it is too small: add `yeh_hummer`.
+    """
+    positions = np.asarray(positions, float)
+    first, last = (round(t / spacing) for t in window)
+    blocks = np.array_split(positions, n_blocks)
+    if not 0 < first < last < len(blocks[-1]):
+        raise ValueError(
+            f"{len(positions)} frames {spacing} ps apart, in {n_blocks} blocks, are too short for a slope between "
+            f"{window[0]} and {window[1]} ps"
+        )
+    times = np.arange(first, last + 1) * spacing
+    slopes = [np.polyfit(times, mean_square_displacement(block)[first : last + 1], 1)[0] / 6 for block in blocks]
+    return 10 * float(np.mean(slopes)), 10 * float(np.std(slopes, ddof=1) / np.sqrt(n_blocks))  # Å²/ps is 10⁻⁸ m²/s
+
+
+def yeh_hummer(temperature, width, viscosity=0.89):
+    """What a periodic box takes away from D: 2.837297 k T / (6 π η L) (Yeh, Hummer 2004, doi:10.1021/jp0477147).
+
+    Parameters
+    ----------
+    temperature, width : float
+        K, and Å of the cubic box.
+    viscosity : float
+        mPa s; that of real water at 298 K unless given.
+
+    Returns
+    -------
+    float
+        10⁻⁹ m²/s.
+
+    >>> round(yeh_hummer(298.15, 12.42), 2)
+    0.56
+    """
+    return float(2.837297 * Boltzmann * temperature / (6 * np.pi * viscosity * 1e-3 * width * 1e-10) * 1e9)
 
 
 def block_average(values, n_blocks=5):

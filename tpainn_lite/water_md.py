@@ -90,6 +90,36 @@ def water_run(
         yield frame
 
 
+def water_runs(states, n_frames=100, n_jobs=1, seed=0, **settings):
+    """`water_run` at several densities and temperatures, side by side in ``n_jobs`` processes.
+
+    Parameters
+    ----------
+    states : list of (density in g/cm³, temperature in K)
+        The k-th runs with seed ``seed + k``.
+    n_frames : int
+        Of each.
+    **settings
+        Of `water_run`.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Of the first state, then of the second, ...
+    """
+    runs = [{"density": d, "temperature": t, "seed": seed + k} for k, (d, t) in enumerate(states)]
+    calls = [(_listed, (n_frames,), {**run, **settings}) for run in runs]
+    if n_jobs == 1:
+        return [frame for work, args, kwargs in calls for frame in work(*args, **kwargs)]
+    from joblib import Parallel
+
+    return [frame for frames in Parallel(n_jobs)(calls) for frame in frames]
+
+
+def _listed(n_frames, **settings):
+    return list(water_run(n_frames=n_frames, **settings))
+
+
 def _relaxed(n_molecules, density, calculator, seed):
     box = water_box(n_molecules, density, seed)
     box.calc = calculator

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tpainn_lite.datasets import read_frames, sha256, write_frames, write_text
+from tpainn_lite.datasets import SCANS, read_frames, sha256, write_frames, write_text
 
 DATA = Path(__file__).resolve().parents[1]
-SETS = ("molecules_b3lyp", "water_dft")
 PARTS = ("train", "valid", "test", "test_large")
+SETS = {"molecules_b3lyp": PARTS, "water_dft": PARTS, "scans_b3lyp": SCANS}
 UNFINISHED = "unfinished"  # labels on their way into the parts
 BEGIN, END = "<!-- numbers: begin (data/make/cards.py) -->", "<!-- numbers: end -->"
 
@@ -45,7 +45,7 @@ def write_set(name, frames, part_of, finished):
 
 def counts(name):
     """A Markdown table of what is in a set, by part."""
-    parts = {part: frames for part in (*PARTS, UNFINISHED) if (frames := frames_of(name, part))}
+    parts = {part: frames for part in (*SETS[name], UNFINISHED) if (frames := frames_of(name, part))}
     periodic = any(atoms.pbc.any() for frames in parts.values() for atoms in frames)
     groups = "trajectories" if periodic else "molecules"
     rows = [
@@ -56,7 +56,7 @@ def counts(name):
         sizes = [len(atoms) for atoms in frames]
         kinds = [atoms.info["config_type"] for atoms in frames]
         named = ", ".join(f"{kinds.count(kind)} {kind}" for kind in sorted(set(kinds)))
-        many = len({atoms.info["trajectory" if periodic else "smiles"] for atoms in frames})
+        many = len({atoms.info.get("trajectory" if periodic else "smiles", "O") for atoms in frames})
         force = np.abs(np.concatenate([atoms.get_forces() for atoms in frames])).mean()
         rows.append(f"| `{part}` | {len(frames)} | {many} | {min(sizes)}–{max(sizes)} | {named} | {force:.2f} |")
     return "\n".join(rows)
