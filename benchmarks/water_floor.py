@@ -1,10 +1,10 @@
-"""How much of a liquid's forces can a potential that sees 5 Å learn at all?  Its error floor, for three kinds of charges.
+"""How much of a liquid's forces can a potential that sees 5 Å learn at all?  Its error floor, for three sorts of charge.
 
     python benchmarks/water_floor.py        # about an hour on one core; resumes run by run
 
 q-TIP4P/F frames of 64 H2O (three densities), labelled with the full Ewald sum and with damped-shifted charges that end
-at 6 and at 5 Å; PaiNN of 5 Å trained on growing numbers of them.  Where the error no longer falls with more frames, what
-is left is what the network cannot see (and what it is too small for, which is the same for all three).  Writes
+at 6 and at 5 Å; PaiNN of 5 Å trained on growing numbers of them.  Where the error no longer falls with more frames,
+what is left is what the network cannot see (and what it is too small for, which is the same for all three).  Writes
 ``data/results/water_floor.json``: force MAE in meV/Å, and that of the net force on each molecule.
 """
 
@@ -12,10 +12,10 @@ import argparse
 import itertools
 import time
 
-import numpy as np
 import torch
 
 import tpainn_lite as tp
+from tpainn_lite.observables import force_mae
 from tpainn_lite.results import earlier, save_results
 
 CHARGES = {"ewald": {}, "damped 6 Å": {"cutoff": 6.0}, "damped 5 Å": {"cutoff": 5.0}}
@@ -45,13 +45,14 @@ def row(charges, n, seed, train, test):
     potential = tp.pretrain(train[:n], seed=seed, progress=False, **NETWORK, **TRAINING)
     _, predicted = potential.predict(test)
     true = [atoms.get_forces() for atoms in test]
-    pairs = list(zip(predicted, true, strict=True))
-    return {
-        "task": "water", "method": charges, "n_train": n, "seed": seed,
-        "force_mae": round(float(1e3 * np.mean([np.abs(p - t).mean() for p, t in pairs])), 2),
-        "net_force_mae": round(float(1e3 * np.mean([np.abs(net_forces(p) - net_forces(t)).mean() for p, t in pairs])), 2),
-        "mean_force": round(float(1e3 * np.mean([np.abs(t).mean() for t in true])), 1),
-    }  # fmt: skip
+    net, net_true = ([net_forces(f) for f in forces] for forces in (predicted, true))
+    errors = {
+        "force_mae": force_mae(predicted, true),
+        "net_force_mae": force_mae(net, net_true),
+        "mean_force": force_mae(true, [0 * f for f in true]),
+    }
+    rounded = {name: round(value, 2) for name, value in errors.items()}
+    return {"task": "water", "method": charges, "n_train": n, "seed": seed, **rounded}
 
 
 def main():
