@@ -1,4 +1,4 @@
-"""How much of a liquid's forces can a potential that sees 5 Å learn at all?  Its error floor, for three sorts of charge.
+"""How much of a liquid's forces can a potential that sees 5 Å learn?  Its error floor, for three sorts of charge.
 
     python benchmarks/water_floor.py        # about an hour on one core; resumes run by run
 

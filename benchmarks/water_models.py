@@ -7,7 +7,8 @@ friction of 0.05/ps), corrected for the box with Yeh and Hummer's term and the e
 standard errors of five blocks.  Writes ``data/results/water_models.json``.
 
 To compare with: Habershon, Markland, Manolopoulos 2009 (doi:10.1063/1.3167790; D of q-TIP4P/F with classical nuclei
-about 1.9); Wu, Tepper, Voth 2006 (doi:10.1063/1.2136877; SPC/Fw about 1.01 g/cm³ and 2.3); experiment 0.997 g/cm³ and 2.4.
+about 1.9); Wu, Tepper, Voth 2006 (doi:10.1063/1.2136877; SPC/Fw about 1.01 g/cm³ and 2.3);
+experiment 0.997 g/cm³ and 2.4.
 """
 
 import argparse
