@@ -13,11 +13,14 @@ from tpainn_lite.forcefields import (
     RDKitForceField,
     conformers,
     forcefield_for,
+    gfn2_xtb,
     mmff94,
     molecule,
+    torsion_frames,
     type_molecule,
     uff,
 )
+from tpainn_lite.labels import label
 
 TEACHERS = {"MMFF94": mmff94, "UFF": uff}
 
@@ -185,3 +188,25 @@ def test_a_teacher_is_chosen_and_the_reason_is_said(atoms, level, why, capsys):
 def test_where_no_teacher_fits_the_error_says_what_is_missing():
     with pytest.raises(ForceFieldError, match=r'set atoms.info\["smiles"\]'):
         forcefield_for(Atoms("CO", [[0, 0, 0], [0, 0, 1.1]]))
+
+
+def test_gfn2_xtb_is_a_teacher_whose_forces_are_slopes():
+    pytest.importorskip("tblite")
+    teacher, water, step = gfn2_xtb(), molecule("O"), 1e-3
+    (frame,) = label([water], teacher, progress=False)
+    assert frame.info["level"] == "GFN2-xTB"
+    energies = []
+    for sign in (1, -1):
+        moved = water.copy()
+        moved.positions[1, 0] += sign * step
+        energies.append(teacher.get_potential_energy(moved))
+    assert (energies[1] - energies[0]) / (2 * step) == pytest.approx(frame.get_forces()[1, 0], abs=1e-3)
+
+
+def test_a_torsion_is_turned_to_the_angles_asked_for_and_the_rest_relaxes():
+    frames = torsion_frames("CCCC", (0, 1, 2, 3), (60, 120, 180))
+    for atoms in frames:
+        turned = atoms.get_dihedral(0, 1, 2, 3)
+        assert min(turned, 360 - turned) == pytest.approx(atoms.info["coordinate"], abs=0.5)
+    energy = [mmff94().get_potential_energy(atoms) for atoms in frames]
+    assert energy[2] < energy[0] < energy[1], "anti is lowest, eclipsed highest"

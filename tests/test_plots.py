@@ -81,3 +81,38 @@ for n in (1, 2, 3):
 def test_outside_a_notebook_a_live_plot_is_silent(capsys):
     plots.live_history("run")([{"step": 1, "train_loss": 1.0}])
     assert capsys.readouterr().out == ""
+
+
+def test_panels_name_every_curve_once_and_every_axis():
+    curves = {"r / Å": {"DFT": ([1, 2], [3, 4]), "MMFF94": ([1, 2], [3, 5])}, "θ / degrees": {"DFT": ([90], [0.1])}}
+    figure = plots.panels(curves, "energy / eV")
+    assert [trace.name for trace in figure.data if trace.showlegend] == ["DFT", "MMFF94"]
+    assert [figure.layout.xaxis.title.text, figure.layout.xaxis2.title.text] == ["r / Å", "θ / degrees"]
+    assert figure.layout.yaxis.title.text == "energy / eV"
+    assert {trace.mode for trace in figure.data if trace.name == "DFT"} == {"markers"}
+    assert figure.data[0].marker.color == figure.data[2].marker.color
+
+
+def test_a_slider_redraws_the_figure_in_place():
+    def draw(k, kind):
+        return plots.lines({kind: ([0, 1], [0, k])}, "r / Å", "energy / eV", title=f"k = {k:g}")
+
+    box = plots.interactive(draw, k=(1, 9, 0.5, 5), kind=["spring", "Morse"])
+    (k, kind), figure = box.children[0].children, box.children[1]
+    assert (list(figure.data[0].y), figure.data[0].name) == ([0, 5], "spring")
+    k.value, kind.value = 7.5, "Morse"
+    assert (list(figure.data[0].y), figure.data[0].name) == ([0, 7.5], "Morse")
+    assert figure.layout.title.text == "k = 7.5"
+    assert k.readout_format == ".1f"
+
+
+def test_arrows_start_at_their_atoms_and_point_where_they_should():
+    positions, vectors = np.array([[0.0, 0, 0], [1, 2, 3]]), np.array([[0, 0, 2.0], [1, 0, 0]])
+    figure = plots.arrows(["O", "H"], positions, vectors, title="two")
+    bonds, shafts, heads, atoms = figure.data
+    assert bonds.x.size == 0, "two atoms 3.7 Å apart are not bonded"
+    assert list(shafts.z[:2]) == [0.0, 1.2] and list(shafts.x[3:5]) == [1.0, 1.6]
+    assert list(heads.u) == pytest.approx([0, 0.6]) and list(atoms.y) == [0, 2]
+    box = plots.interactive(lambda up: plots.arrows(["O", "H"], positions, vectors + [0, 0, up]), up=[0, 2])
+    box.children[0].children[0].value = 2
+    assert box.children[1].data[1].z[1] == pytest.approx(1.2)

@@ -42,8 +42,9 @@ class WaterForceField(Calculator):
 
     Parameters
     ----------
-    model : "q-TIP4P/F" or "SPC/Fw"
-        q-TIP4P/F's anharmonic O-H bonds suit DFT geometries; SPC/Fw's bonds are too long for any functional.
+    model : "q-TIP4P/F", "SPC/Fw" or dict
+        q-TIP4P/F's anharmonic O-H bonds suit DFT geometries; SPC/Fw's bonds are too long for any functional.  A dict
+        has constants of your own: ``{**WATER["SPC/Fw"], "r0": 1.0}``.
     cutoff : float
         Å, of the Lennard-Jones part and of the real-space part of the Ewald sum, which is shortened in boxes narrower
         than twice that; of damped-shifted charges too, which is not, because it would make another model.
@@ -60,8 +61,8 @@ class WaterForceField(Calculator):
 
     def __init__(self, model="q-TIP4P/F", cutoff=9.0, electrostatics="ewald"):
         super().__init__()
-        if model not in WATER:
-            raise ValueError(f"model {model!r} is not one of {tuple(WATER)}")
+        if not isinstance(model, dict) and model not in WATER:
+            raise ValueError(f"model {model!r} is not one of {tuple(WATER)}, nor a dict of constants like theirs")
         if electrostatics not in ELECTROSTATICS:
             raise ValueError(f"electrostatics {electrostatics!r} is not one of {ELECTROSTATICS}")
         self.model, self.cutoff, self.electrostatics = model, cutoff, electrostatics
@@ -73,7 +74,8 @@ class WaterForceField(Calculator):
     @property
     def level(self):
         """Name of the level of theory, as stored with each label."""
-        return self.model + ("" if self.electrostatics == "ewald" else f", damped-shifted at {self.cutoff:g} Å")
+        name = "water with constants of one's own" if isinstance(self.model, dict) else self.model
+        return name + ("" if self.electrostatics == "ewald" else f", damped-shifted at {self.cutoff:g} Å")
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
@@ -158,7 +160,7 @@ def openmm_system(model, n_molecules, cutoff, boxed=True, electrostatics="ewald"
     """
     import openmm
 
-    p, system = WATER[model], openmm.System()
+    p, system = model if isinstance(model, dict) else WATER[model], openmm.System()
     between = _ewald(cutoff, boxed) if electrostatics == "ewald" else _damped_shifted(cutoff, boxed)
     bond, angle = _bond(), openmm.HarmonicAngleForce()
     for _ in range(n_molecules):

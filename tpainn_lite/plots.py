@@ -169,6 +169,121 @@ def lines(curves, x, y, title=None):
     return figure
 
 
+def panels(curves, y, points="DFT", title=None):
+    """Small plots side by side, each with its own x axis and all with the same y quantity.
+
+    Parameters
+    ----------
+    curves : dict {quantity / unit of the x axis: {name: (x values, y values)}}
+        The same name has the same colour everywhere, and one entry in the legend.
+    points : str
+        This name is drawn as points, the others as lines.
+    """
+    from plotly.subplots import make_subplots
+
+    n, per_row = len(curves), 2 if len(curves) > 1 else 1
+    rows = -(-n // per_row)
+    figure = make_subplots(rows, per_row, vertical_spacing=0.2 / rows, horizontal_spacing=0.12)
+    names = list(dict.fromkeys(name for group in curves.values() for name in group))
+    for k, (x, group) in enumerate(curves.items()):
+        place = {"row": k // per_row + 1, "col": k % per_row + 1}
+        for name, (xs, ys) in group.items():
+            i, first = names.index(name), all(name not in earlier for earlier in list(curves.values())[:k])
+            style = {**_style(i), "mode": "markers" if name == points else "lines"}
+            figure.add_scatter(x=xs, y=ys, name=name, legendgroup=name, showlegend=first, **style, **place)
+        figure.update_xaxes(title=x, **place)
+        figure.update_yaxes(title=y if k % per_row == 0 else None, **place)
+    layout = _figure(None, None, title).layout
+    return figure.update_layout(
+        template=layout.template, title=title, height=300 * rows + 60, margin=layout.margin, legend=layout.legend,
+        font=layout.font,
+    )  # fmt: skip
+
+
+def arrows(symbols, positions, vectors, title=None):
+    """Atoms in space, each with an arrow.
+
+    Parameters
+    ----------
+    symbols : sequence of str
+    positions, vectors : array (N, 3)
+        Å; and anything, drawn so that the longest arrow is 1.2 Å.
+    """
+    positions, vectors = np.asarray(positions, float), np.asarray(vectors, float)
+    tips = positions + 1.2 * vectors / max(np.linalg.norm(vectors, axis=1).max(), 1e-12)
+    figure = _figure(None, None, title)
+    near = np.linalg.norm(positions[:, None] - positions, axis=-1) < 1.7
+    bonds = [(i, j) for i, j in np.argwhere(np.triu(near, 1)) if symbols[i] != "H" or symbols[j] != "H"]
+    for name, pairs, colour, width in (
+        ("bonds", [(positions[i], positions[j]) for i, j in bonds], "lightgrey", 10),
+        ("arrows", list(zip(positions, tips, strict=True)), COLOURS[4], 6),
+    ):
+        gaps = np.array([[start, end, [np.nan] * 3] for start, end in pairs]).reshape(-1, 3)
+        x, y, z = gaps.T
+        figure.add_scatter3d(x=x, y=y, z=z, mode="lines", line={"color": colour, "width": width}, name=name)
+    (x, y, z), (u, v, w) = tips.T, (tips - positions).T
+    size = {"sizemode": "raw", "sizeref": 0.35, "anchor": "tip", "showscale": False, "hoverinfo": "skip"}
+    figure.add_cone(x=x, y=y, z=z, u=u, v=v, w=w, colorscale=[[0, COLOURS[4]], [1, COLOURS[4]]], **size)
+    x, y, z = positions.T
+    colours = [COLOURS[{"H": 5, "C": 6, "N": 0, "O": 1, "F": 2}.get(symbol, 3)] for symbol in symbols]
+    marker = {"color": colours, "size": [8 if symbol == "H" else 16 for symbol in symbols]}
+    figure.add_scatter3d(
+        x=x, y=y, z=z, mode="markers+text", text=list(symbols), textposition="top center", marker=marker, name="atoms"
+    )
+    reach = float(np.abs(np.concatenate([positions, tips])).max()) + 0.3
+    axis = {"range": [-reach, reach], "visible": False}
+    scene = {"xaxis": axis, "yaxis": axis, "zaxis": axis, "aspectmode": "cube"}
+    scene["camera"] = {"eye": {"x": 0.9, "y": 0.9, "z": 0.6}}
+    return figure.update_layout(scene=scene, height=460, showlegend=False)
+
+
+def interactive(draw, **controls):
+    """A figure with a slider for each of its numbers; moving one redraws the figure where it stands.
+
+    Parameters
+    ----------
+    draw : callable
+        Takes the controls by name, gives a figure; always the same traces in the same order.
+    **controls : (low, high, step, start) for a number, or a list to choose from
+
+    Returns
+    -------
+    ipywidgets.VBox
+        Without a kernel it shows the figure for the first values.
+
+    >>> box = interactive(lambda k: lines({"spring": ([0, 1], [0, k])}, "r / Å", "energy / eV"), k=(1, 9, 1, 5))
+    >>> box.children[0].children[0].value
+    5.0
+    """
+    import ipywidgets as widgets
+
+    sliders = {name: _slider(name, control) for name, control in controls.items()}
+    figure = go.FigureWidget(draw(**{name: slider.value for name, slider in sliders.items()}))
+
+    def redraw(_):
+        fresh = draw(**{name: slider.value for name, slider in sliders.items()})
+        with figure.batch_update():
+            for old, new in zip(figure.data, fresh.data, strict=True):
+                old.update({key: value for key, value in new.to_plotly_json().items() if key != "type"})
+            figure.layout.title = fresh.layout.title
+
+    for slider in sliders.values():
+        slider.observe(redraw, "value")
+    return widgets.VBox([widgets.HBox(list(sliders.values())), figure])
+
+
+def _slider(name, control):
+    import ipywidgets as widgets
+
+    if isinstance(control, list):
+        return widgets.SelectionSlider(options=control, description=name, continuous_update=False)
+    low, high, step, start = control
+    digits = f".{max(0, -int(np.floor(np.log10(step))))}f"
+    return widgets.FloatSlider(
+        start, min=low, max=high, step=step, description=name, readout_format=digits, continuous_update=False
+    )
+
+
 def _statistics(rows, value):
     """Sizes, mean and standard deviation over seeds."""
     sizes = sorted({row["n_train"] for row in rows})
