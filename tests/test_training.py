@@ -1,7 +1,12 @@
 """Training: it fits, it keeps the best, it goes on after an interruption as if nothing had happened."""
 
+import os
 import signal
+import subprocess
+import sys
+import time
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +16,12 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import SMALL, lively_potential, small_water_box
 
 from tpainn_lite import training
+from tpainn_lite.calculator import PotentialCalculator
 from tpainn_lite.checks import DatasetError
+from tpainn_lite.datasets import write_frames
+from tpainn_lite.labels import label
 from tpainn_lite.observables import errors
+from tpainn_lite.potential import Potential
 from tpainn_lite.training import TrainingDiverged, _batches, _trainer, fit
 from tpainn_lite.transfer import new_potential
 
@@ -136,11 +145,129 @@ def test_boxes_slabs_and_lone_atoms_can_be_trained_on_whatever_else_their_labels
 
 
 def test_every_frame_is_used_equally_often():
-    used = np.concatenate([_batches(10, 4, epoch, 5, seed=0).ravel() for epoch in range(1)])
-    assert len(used) == 20
+    used = np.concatenate(_batches([5] * 10, 4, None, epoch=0, n_steps=5, seed=0))
     assert (np.bincount(used, minlength=10) == 2).all()
-    assert _batches(3, 32, 0, 2, seed=0).shape == (2, 3)
-    assert (_batches(10, 4, 0, 5, seed=0) != _batches(10, 4, 1, 5, seed=0)).any()
+    assert [len(batch) for batch in _batches([5] * 3, 32, None, 0, 2, seed=0)] == [3, 3]
+    assert _batches([5] * 10, 4, None, 0, 5, seed=0) != _batches([5] * 10, 4, None, 1, 5, seed=0)
+
+
+def test_batches_can_be_filled_up_to_a_number_of_atoms():
+    sizes = [3, 30, 5, 12, 3, 8, 21, 9]
+    batches = _batches(sizes, 4, 40, epoch=0, n_steps=50, seed=0)
+    atoms = [sum(sizes[i] for i in batch) for batch in batches]
+    assert all(40 <= n < 40 + 30 for n in atoms)
+    counts = np.bincount(np.concatenate(batches), minlength=8)
+    assert counts.max() - counts.min() <= 1
+
+
+def test_batches_by_atoms_train_too(fresh, methane_frames):
+    history = fit(fresh(), methane_frames, batch_atoms=12, **QUICK)
+    assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+def test_without_averaging_the_last_weights_are_kept_as_they_are(fresh, methane_frames):
+    plain, averaged = fresh(), fresh()
+    last = fit(plain, methane_frames, methane_frames, ema_decay=0.0, **QUICK)
+    fit(averaged, methane_frames, methane_frames, ema_decay=0.99, **QUICK)
+    assert not torch.equal(weights(plain), weights(averaged))
+    assert last[-1]["train_loss"] < last[0]["train_loss"]
+
+
+def test_the_slope_of_the_loss_is_right(methane_frames):
+    """Against a finite difference in one weight; forces are in the loss, so this is a second derivative."""
+    potential = lively_potential()
+    graphs = training._training_graphs(potential, methane_frames[:3])
+    module = training._Module(potential, graphs, None, 1, 3, None, 1e-3, (0.3, 1.0, 0.0), 0, 1, None, 0, None, None)
+    module.trainer = SimpleNamespace(world_size=1)
+    graph, potential = training._Batches(graphs, [[0, 1, 2]])[0], potential.train()
+    for name, parameter in potential.named_parameters():
+        module.zero_grad()
+        module._loss(graph, potential(graph)).backward()
+        if name == "painn.readout.2.bias":
+            continue  # a constant per atom; checked by the energy errors
+        place = int(parameter.grad.abs().argmax())
+        slope, losses = parameter.grad.flatten()[place].item(), []
+        for push in (1e-6, -2e-6):
+            parameter.data.view(-1)[place] += push
+            losses.append(module._loss(graph, potential(graph)).item())
+        parameter.data.view(-1)[place] += 1e-6
+        assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(slope, rel=1e-4, abs=1e-6), name
+
+
+# --- stress ---
+
+
+def boxes(n=6, seed=0):
+    """Small boxes of water with labels of a lively potential, stress included."""
+    teacher, frames = PotentialCalculator(lively_potential(seed=5)), []
+    for k in range(n):
+        box = small_water_box()
+        box.set_cell(box.cell.array * (1 + 0.02 * k), scale_atoms=True)
+        box.positions += np.random.default_rng(seed + k).normal(scale=0.03, size=box.positions.shape)
+        frames.append(box)
+    return label(frames, teacher, progress=False)
+
+
+def test_stress_is_learnt_where_every_frame_has_one():
+    train = boxes()
+    potential = new_potential(train, **SMALL)
+    settings = QUICK | {"steps": 200, "check_every": 100}
+    with_stress = fit(potential, train, train, learning_rate=5e-3, stress_weight=1.0, **settings)
+    without = fit(new_potential(train, **SMALL), train, train, learning_rate=5e-3, stress_weight=0.0, **settings)
+    assert "stress_mae" in with_stress[-1] and "stress_mae" not in without[-1]
+    assert with_stress[-1]["stress_mae"] < 0.7 * with_stress[0]["stress_mae"]
+    assert "stress_mae" in fit(new_potential(train, **SMALL), train, train, **QUICK)[-1], "by default, too"
+
+
+def test_stress_that_is_asked_for_and_missing_is_an_error(methane_frames, fresh):
+    with pytest.raises(DatasetError, match=r"frame 0 \(CH4\) has no stress"):
+        fit(fresh(), methane_frames, stress_weight=0.1, **QUICK)
+    with pytest.raises(DatasetError, match=r"frame 0 \(CH4\) has no stress"):
+        fit(new_potential(boxes(), **SMALL), boxes(), methane_frames, **QUICK)
+
+
+# --- stopping early, and the log ---
+
+
+def test_patience_ends_a_run_that_no_longer_improves(fresh, methane_frames):
+    settings = QUICK | {"steps": 400, "check_every": 5, "learning_rate": 0.3}  # far too high: errors jump about
+    history = fit(fresh(), methane_frames[:3], methane_frames[6:], patience=3, **settings)
+    best = min(range(len(history)), key=lambda k: history[k]["force_mae"])
+    assert len(history) < 80
+    assert len(history) - 1 - best == 3
+
+
+def test_the_history_is_kept_as_a_table_beside_the_checkpoint(fresh, methane_frames, tmp_path):
+    history = fit(fresh(), methane_frames, methane_frames, checkpoint=tmp_path, **QUICK)
+    head, *rows = (tmp_path / "history.csv").read_text().splitlines()
+    assert head.split(",") == ["step", "seconds", "train_loss", "energy_mae", "force_mae"]
+    assert [float(row.split(",")[4]) for row in rows] == pytest.approx([row["force_mae"] for row in history])
+
+
+# --- several processes ---
+
+
+def test_two_processes_learn_what_one_does(methane_frames, tmp_path):
+    write_frames(tmp_path / "train.extxyz", methane_frames)
+    losses = {}
+    for devices in (1, 2):
+        folder = tmp_path / str(devices)
+        command = f"-m tpainn_lite.cli pretrain {tmp_path}/train.extxyz {folder}/weights.safetensors --steps 20 "
+        command += f"--batch-size 4 --check-every 5 --features 16 --interactions 2 --checkpoint {folder} "
+        command += f"--accelerator cpu --devices {devices}"
+        done = subprocess.run([sys.executable, *command.split()], capture_output=True, text=True, timeout=280)
+        assert done.returncode == 0, done.stderr[-2000:]
+        rows = (folder / "history.csv").read_text().splitlines()[1:]
+        losses[devices] = [float(row.split(",")[2]) for row in rows]
+    assert len(losses[1]) == 4
+    np.testing.assert_allclose(losses[2], losses[1], rtol=1e-4)
+    one, two = (Potential.load(tmp_path / str(n) / "weights.safetensors") for n in (1, 2))
+    np.testing.assert_allclose(one.predict(methane_frames)[0], two.predict(methane_frames)[0], atol=1e-3)
+
+
+def test_more_processes_than_frames_in_a_batch_are_an_error(fresh, methane_frames):
+    with pytest.raises(ValueError, match="2 devices share a batch of 1"):
+        fit(fresh(), methane_frames, **(QUICK | {"batch_size": 1}), devices=2)
 
 
 def test_watch_sees_the_history_grow_and_is_never_copied(fresh, methane_frames):
@@ -186,6 +313,33 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(fresh, methane_frames, tmp
     assert torch.equal(weights(resumed), weights(uninterrupted))
 
 
+def test_a_run_killed_at_any_moment_ends_with_the_same_bits(methane_frames, tmp_path):
+    write_frames(tmp_path / "train.extxyz", methane_frames)
+    command = f"-m tpainn_lite.cli pretrain {tmp_path}/train.extxyz {{out}}/weights.safetensors --steps 120 "
+    command += "--batch-size 4 --check-every 5 --features 16 --interactions 2 --checkpoint {out} --accelerator cpu"
+
+    def run(name):
+        words = [sys.executable, *command.format(out=tmp_path / name).split()]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    whole, killed = run("whole"), run("killed")
+    table = tmp_path / "killed" / "history.csv"
+    deadline = time.time() + 120
+    while time.time() < deadline and not (table.exists() and len(table.read_text().splitlines()) > 3):
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    assert len(table.read_text().splitlines()) < 25, "it was killed before its end"
+    assert not (tmp_path / "killed" / "weights.safetensors").exists()
+    again = run("killed")
+    for process in (whole, again):
+        out, _ = process.communicate(timeout=200)
+        assert process.returncode == 0, out.decode()[-2000:]
+    one, two = (Potential.load(tmp_path / name / "weights.safetensors") for name in ("whole", "killed"))
+    assert torch.equal(weights(one), weights(two))
+
+
 @pytest.mark.parametrize("with_valid", [False, True])
 def test_a_finished_run_called_again_gives_the_same_weights(fresh, methane_frames, tmp_path, with_valid):
     valid = methane_frames[6:] if with_valid else None
@@ -215,7 +369,7 @@ def test_a_loss_that_is_no_number_raises_and_leaves_finite_weights(methane_frame
     bad = [atoms.copy() for atoms in methane_frames]
     for atoms, good in zip(bad, methane_frames, strict=True):
         atoms.calc = SinglePointCalculator(atoms, energy=good.get_potential_energy(), forces=good.get_forces() * 1e38)
-    with pytest.raises(TrainingDiverged, match=r"the loss is (inf|nan) at step \d+; lower learning_rate, or"):
+    with pytest.raises(TrainingDiverged, match=r"the loss is (inf|nan) at step \d+, in a batch of the frames \[\d+, "):
         fit(potential, bad, **QUICK)
     assert torch.isfinite(weights(potential)).all()
     assert np.isfinite(potential.predict(methane_frames)[0]).all()

@@ -52,6 +52,41 @@ def label(
     typer.echo(f"{n} labelled frames in {target}")
 
 
+@app.command()
+def pretrain(
+    source: Annotated[Path, typer.Argument(help="labelled frames: .extxyz or .extxyz.xz")],
+    target: Annotated[Path, typer.Argument(help="weights: .safetensors")],
+    valid: Annotated[Path | None, typer.Option(help="labelled frames that decide which weights are best")] = None,
+    steps: int = 3000,
+    batch_size: Annotated[int, typer.Option(help="frames per step, on all devices together")] = 32,
+    learning_rate: float = 2e-3,
+    features: Annotated[int, typer.Option(help="width of the network")] = 64,
+    interactions: int = 3,
+    cutoff: Annotated[float, typer.Option(help="Å")] = 5.0,
+    check_every: Annotated[int, typer.Option(help="steps between two lines of the history")] = 100,
+    seed: int = 0,
+    checkpoint: Annotated[Path | None, typer.Option(help="folder; the same command goes on from there")] = None,
+    accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu")] = "auto",
+    devices: Annotated[int, typer.Option(help="GPUs, or processes on CPUs, of each machine")] = 1,
+    nodes: Annotated[int, typer.Option(help="machines")] = 1,
+):
+    """Train PaiNN on labelled frames: on a CPU, a GPU, or several of them on several machines."""
+    from tpainn_lite import datasets, training, transfer
+
+    settings = {"n_features": features, "n_interactions": interactions, "cutoff": cutoff, "steps": steps}
+    settings |= {"batch_size": batch_size, "learning_rate": learning_rate, "check_every": check_every}
+    settings |= {"checkpoint": checkpoint, "accelerator": accelerator, "devices": devices, "nodes": nodes}
+    try:
+        frames, held_out = datasets.read_frames(source), datasets.read_frames(valid) if valid else None
+        potential = transfer.pretrain(frames, held_out, seed=seed, **settings)
+    except (ValueError, OSError) as error:
+        typer.echo(f"tpainn pretrain: {error}", err=True)
+        raise typer.Exit(1) from None
+    if training.is_first_process():
+        potential.save(target)
+        typer.echo(f"weights in {target}")
+
+
 def calculator(teacher, first=None):
     """The calculator of this name; for "auto" the best classical one for the first frame."""
     from tpainn_lite import classical_water, cp2k, dft, forcefields
@@ -89,3 +124,7 @@ def read_smiles(source):
     lines = (line.strip() for line in source.read_text(encoding="utf-8").splitlines())
     words = [line.split(",")[0].split()[0] for line in lines if line and not line.startswith("#")]
     return list(dict.fromkeys(word for word in words if word.lower() != "smiles"))
+
+
+if __name__ == "__main__":
+    app()

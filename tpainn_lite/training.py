@@ -1,13 +1,14 @@
 """Fitting a `Potential` to labelled frames, with Lightning.
 
-loss = energy_weight · ⟨|ΔE| / √n⟩ + force_weight · ⟨‖ΔF_i‖⟩ (+ stress_weight · ⟨‖ΔΣ‖⟩)
+loss = energy_weight · ⟨|ΔE| / √n⟩ + force_weight · ⟨‖ΔF_i‖⟩ + stress_weight · ⟨V ‖Δσ‖ / √n⟩
 
-⟨‖ΔF_i‖⟩ is the mean length of the force error over all atoms of the batch, |ΔE|/√n the energy error of a structure
-of n atoms over √n (errors of independent atoms add like a random walk).  Lengths, not squares: a few hot frames then
-do not drown the rest.  AdamW with a short warm-up and a cosine decay to zero; the weights that are kept are an
-exponential moving average (EMA).
+⟨‖ΔF_i‖⟩ is the mean length of the force error over all atoms of the batch; |ΔE|/√n the energy error of a structure
+of n atoms over √n (errors of independent atoms add like a random walk), and so for the stress times the volume.
+Lengths, not squares: a few hot frames then do not drown the rest.  AdamW with a short warm-up and a cosine decay to
+zero; the weights that are kept are an exponential moving average (EMA).
 """
 
+import itertools
 import math
 import signal
 import time
@@ -18,14 +19,18 @@ from pathlib import Path
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from ase.units import GPa
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.utilities import rank_zero_only
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 
 from tpainn_lite.checks import check_labels
+from tpainn_lite.datasets import write_text
 from tpainn_lite.graph import collate, to_graphs
 
 WARMUP = 0.05  # of all steps
+STRESS_WEIGHT = 0.1  # where every frame has a stress and nothing else is said
 
 
 class TrainingDiverged(RuntimeError):
@@ -39,17 +44,22 @@ def fit(
     *,
     steps,
     batch_size=32,
+    batch_atoms=None,
     learning_rate=1e-3,
     energy_weight=0.3,
     force_weight=1.0,
+    stress_weight=None,
     weight_decay=1e-4,
     ema_decay=0.99,
     check_every=100,
+    patience=None,
     seed=0,
     watch=None,
     progress=True,
     checkpoint=None,
     accelerator="auto",
+    devices=1,
+    nodes=1,
 ):
     """Train a potential in place.
 
@@ -59,41 +69,60 @@ def fit(
     train, valid : list of ase.Atoms
         Labelled with energy and forces.  With ``valid``, the best checked weights are kept, otherwise the last.
     steps : int
-        Optimiser steps, of ``batch_size`` structures each.
+        Optimiser steps, of ``batch_size`` structures each, on all devices together.
+    batch_atoms : int, optional
+        Fill each batch up to so many atoms instead, where sizes differ much: equal work and memory at each step.
     learning_rate : float
         The highest one, after the warm-up.
+    stress_weight : float, optional
+        0.1 where all frames are boxes with a stress, and 0 otherwise, unless given; with a number all must have one.
+    ema_decay : float
+        0 keeps the weights as they are.
     check_every : int
         Steps between two looks at ``valid`` and two rows of the history.
+    patience : int, optional
+        Stop early after so many looks at ``valid`` without a better force error.
     watch : callable, optional
         Called with the history (list of dict) whenever it grows, for a live plot.
     checkpoint : path, optional
-        Folder.  The state of the run is kept there after every check; call again after an interruption and it goes on.
+        Folder.  The state of the run is kept there after every check, and its history as ``history.csv`` (and for
+        TensorBoard, if that is installed); call again after an interruption and it goes on.
     accelerator : str
         Lightning's: "auto" takes a GPU when there is one, "cpu" never does.
+    devices, nodes : int
+        GPUs (or processes on CPUs) per machine, and machines: Lightning's data parallelism, for scripts only (the
+        command ``tpainn pretrain`` is one).  Each takes its share of every batch; the losses are those of one device.
 
     Returns
     -------
     list of dict
-        ``step``, ``seconds``, ``train_loss``, and on ``valid`` ``energy_mae`` (meV/atom) and ``force_mae`` (meV/Å).
+        ``step``, ``seconds``, ``train_loss``, and on ``valid`` ``energy_mae`` (meV/atom), ``force_mae`` (meV/Å) and,
+        if it is trained on, ``stress_mae`` (GPa).
 
     Raises
     ------
     DatasetError, ValueError
         Frames without labels, or with elements the potential does not know.
     TrainingDiverged
-        The loss is no longer finite.
+        The loss is no longer finite; the message names the frames of the batch.
     """
-    check_labels(train)
+    need = _needed_labels(train, stress_weight)
+    check_labels(train, need)
     if valid:
-        check_labels(valid)
+        check_labels(valid, need)
     if min(steps, batch_size, check_every) < 1:
         sizes = f"steps is {steps}, batch_size {batch_size}, check_every {check_every}"
         raise ValueError(f"{sizes}; at least 1 of each is expected")
-    graphs = _training_graphs(potential, train)
-    valid_graphs = _training_graphs(potential, valid) if valid else None
+    if batch_size < devices * nodes or len(train) < devices * nodes:
+        raise ValueError(
+            f"{devices * nodes} devices share a batch of {batch_size}; at least one frame each is expected"
+        )
+    loss_weights = (energy_weight, force_weight, 0.0 if "stress" not in need else stress_weight or STRESS_WEIGHT)
+    graphs = _training_graphs(potential, train, need)
+    valid_graphs = _training_graphs(potential, valid, need) if valid else None
     module = _Module(
-        potential, graphs, valid_graphs, steps, batch_size, learning_rate, energy_weight, force_weight,
-        weight_decay, check_every, seed, watch,
+        potential, graphs, valid_graphs, steps, batch_size, batch_atoms, learning_rate, loss_weights,
+        weight_decay, check_every, patience, seed, watch, checkpoint,
     )  # fmt: skip
     callbacks = [WeightAveraging(use_buffers=False, multi_avg_fn=get_ema_multi_avg_fn(ema_decay)), _Keeper()]
     if progress:
@@ -105,61 +134,79 @@ def fit(
     module.train()
     with warnings.catch_warnings():
         _ignore_lightning_advice()
-        trainer = _trainer(callbacks, math.ceil(steps / check_every), accelerator)
+        trainer = _trainer(callbacks, math.ceil(steps / check_every), accelerator, devices, nodes)
         _fit_until_interrupted(trainer, module, resume_from)
     module.keep_best()
     potential.cpu().eval()
     return module.history
 
 
+def is_first_process():
+    """Whether this is the process that writes files: of several that train together, the first."""
+    return getattr(rank_zero_only, "rank", None) in (None, 0)
+
+
 class _Module(pl.LightningModule):
     """One potential, its data and its loss, as Lightning wants them.  An "epoch" is the steps between two checks."""
 
     def __init__(
-        self, potential, graphs, valid_graphs, steps, batch_size, learning_rate, energy_weight, force_weight,
-        weight_decay, check_every, seed, watch,
+        self, potential, graphs, valid_graphs, steps, batch_size, batch_atoms, learning_rate, loss_weights,
+        weight_decay, check_every, patience, seed, watch, folder,
     ):  # fmt: skip
         super().__init__()
         self.potential, self.graphs, self.valid_graphs = potential, graphs, valid_graphs
-        self.steps, self.batch_size = steps, batch_size
+        self.steps, self.batch_size, self.batch_atoms = steps, batch_size, batch_atoms
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
-        self.energy_weight, self.force_weight = energy_weight, force_weight
-        self.check_every, self.seed, self.watch = check_every, seed, watch
+        self.loss_weights, self.check_every, self.patience = loss_weights, check_every, patience
+        self.seed, self.watch, self.folder = seed, watch, folder
         self.history, self.best, self.losses, self.started = [], None, [], time.perf_counter()
 
     def training_step(self, graph, _):
         loss = self._loss(graph, self.potential(graph))
         self.losses.append(loss.detach())
+        self.frames_of_batch = graph.number
         return loss
 
     def _loss(self, graph, output):
-        n_atoms = torch.bincount(graph.batch, minlength=graph.num_graphs)  # (B,)
+        """The loss of the whole batch, of which other devices may hold parts; they average what each of them says."""
+        on_energy, on_forces, on_stress = self.loss_weights
+        n_atoms, share = torch.bincount(graph.batch, minlength=graph.num_graphs), self.trainer.world_size
         energy_error = (output["interaction_energy"] - graph.target).abs() / n_atoms.sqrt()  # (B,)
         force_error = torch.linalg.vector_norm(output["forces"] - graph.forces, dim=-1)  # (N,)
-        return self.energy_weight * energy_error.mean() + self.force_weight * force_error.mean()
+        loss = on_energy * energy_error.sum() / graph.all_graphs + on_forces * force_error.sum() / graph.all_atoms
+        if on_stress:
+            error = torch.linalg.matrix_norm(output["stress"] - graph.stress)  # (B,) eV/Å³
+            loss = loss + on_stress * (error * graph.volume / n_atoms.sqrt()).sum() / graph.all_graphs
+        return share * loss
 
     def on_before_optimizer_step(self, _):
         if not torch.isfinite(self.losses[-1]):
             raise TrainingDiverged(
-                f"the loss is {self.losses[-1].item()} at step {self.global_step}; "
-                "lower learning_rate, or look for frames with huge forces"
+                f"the loss is {self.losses[-1].item()} at step {self.global_step}, in a batch of the frames "
+                f"{sorted(self.frames_of_batch.tolist())}; lower learning_rate, or look for huge forces among them"
             )
 
     def check(self):
         """One row of the history; remembers the weights if they are the best so far."""
         row = {"step": self.global_step, "seconds": time.perf_counter() - self.started}
-        row["train_loss"] = torch.stack(self.losses).mean().item()
+        loss = torch.stack(self.losses).mean()
+        row["train_loss"] = self.trainer.strategy.reduce(loss, reduce_op="mean").item()
         self.losses.clear()
         if self.valid_graphs:
             row |= self._errors()
         if not self.valid_graphs or self.best is None or row["force_mae"] < self.best[0]:
-            self.best = (row.get("force_mae"), deepcopy(self.potential.state_dict()))
+            self.best = (row.get("force_mae"), deepcopy(self.potential.state_dict()), len(self.history))
         self.history.append(row)
-        if self.watch:
-            self.watch(self.history)
+        if self.patience and self.valid_graphs and len(self.history) - 1 - self.best[2] >= self.patience:
+            self.trainer.should_stop = True
+        if self.trainer.is_global_zero:
+            if self.folder:
+                _log(Path(self.folder), self.history)
+            if self.watch:
+                self.watch(self.history)
 
     def _errors(self):
-        energy, force, n_components = [], 0.0, 0
+        energy, force, n_components, stress = [], 0.0, 0, []
         self.potential.eval()
         for k in range(0, len(self.valid_graphs), self.batch_size):
             graph = collate(self.valid_graphs[k : k + self.batch_size]).to(self.device)
@@ -168,8 +215,11 @@ class _Module(pl.LightningModule):
             energy.append((output["interaction_energy"].detach() - graph.target).abs() / n_atoms)
             force += (output["forces"].detach() - graph.forces).abs().sum().item()
             n_components += graph.forces.numel()
+            if "stress" in graph:
+                stress.append((output["stress"].detach() - graph.stress).abs().mean(dim=(1, 2)) / GPa)
         self.potential.train()
-        return {"energy_mae": 1e3 * torch.cat(energy).mean().item(), "force_mae": 1e3 * force / n_components}
+        errors = {"energy_mae": 1e3 * torch.cat(energy).mean().item(), "force_mae": 1e3 * force / n_components}
+        return errors | ({"stress_mae": torch.cat(stress).mean().item()} if stress else {})
 
     def keep_best(self):
         """Give the potential its best weights back (without a ``valid``: those of the last check)."""
@@ -177,8 +227,10 @@ class _Module(pl.LightningModule):
             self.potential.load_state_dict(self.best[1])
 
     def train_dataloader(self):
-        batches = _batches(len(self.graphs), self.batch_size, self.current_epoch, self._epoch_steps(), self.seed)
-        return DataLoader(_Batches(self.graphs, batches), batch_size=None, generator=torch.Generator())
+        sizes, steps = [graph.num_nodes for graph in self.graphs], self._epoch_steps()
+        batches = _batches(sizes, self.batch_size, self.batch_atoms, self.current_epoch, steps, self.seed)
+        mine = _Batches(self.graphs, batches, self.trainer.global_rank, self.trainer.world_size)
+        return DataLoader(mine, batch_size=None, generator=torch.Generator())
 
     def _epoch_steps(self):
         return min(self.check_every, self.steps - self.current_epoch * self.check_every)
@@ -206,16 +258,19 @@ class _Module(pl.LightningModule):
 
 
 class _Batches(Dataset):
-    """Ready-made batches, by index."""
+    """Ready-made batches, by index; of each, the part of one of several devices, and the size of the whole."""
 
-    def __init__(self, graphs, batches):
-        self.graphs, self.batches = graphs, batches
+    def __init__(self, graphs, batches, rank=0, world_size=1):
+        self.graphs, self.batches, self.rank, self.world_size = graphs, batches, rank, world_size
 
     def __len__(self):
         return len(self.batches)
 
     def __getitem__(self, k):
-        return collate([self.graphs[i] for i in self.batches[k]])
+        whole = self.batches[k]
+        graph = collate([self.graphs[i] for i in whole[self.rank :: self.world_size]])
+        graph.all_graphs, graph.all_atoms = len(whole), sum(self.graphs[i].num_nodes for i in whole)
+        return graph
 
 
 class _Keeper(Callback):
@@ -247,37 +302,76 @@ class _Bar(Callback):
         self.bar.close()
 
 
-def _training_graphs(potential, frames):
-    """Graphs with ``target`` (1,): the energy minus the reference energies, subtracted in float64."""
+def _needed_labels(frames, stress_weight):
+    """Stress is trained on where it is asked for, or where every frame has it."""
+    labels = [set(atoms.calc.results) if getattr(atoms, "calc", None) is not None else set() for atoms in frames]
+    everywhere = bool(labels) and all("stress" in have for have in labels)
+    boxes = everywhere and all(atoms.pbc.all() for atoms in frames)
+    wanted = boxes if stress_weight is None else stress_weight > 0
+    return ("energy", "forces", "stress") if wanted else ("energy", "forces")
+
+
+def _log(folder, history):
+    """``history.csv``, written whole each time; and for TensorBoard, where that is installed, the newest row."""
+    columns = list(history[-1])
+    lines = [",".join(columns), *(",".join(f"{row[name]:.8g}" for name in columns) for row in history)]
+    write_text(folder / "history.csv", "\n".join(lines) + "\n")
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return
+    with SummaryWriter(folder) as writer:
+        for name, value in history[-1].items():
+            if name != "step":
+                writer.add_scalar(name, value, history[-1]["step"])
+
+
+def _training_graphs(potential, frames, need=("energy", "forces")):
+    """Graphs with ``target`` (1,): the energy minus the reference energies, subtracted in float64; and ``number``."""
     graphs = to_graphs(frames, potential.cutoff, potential.dtype)
-    for graph in graphs:
+    for number, graph in enumerate(graphs):
+        graph.number = torch.tensor([number])
         potential._check_elements(graph.atomic_numbers)
         reference = potential.atomref[graph.atomic_numbers].sum()
         graph.target = (graph.energy - reference).to(potential.dtype)
         graph.forces = graph.forces.to(potential.dtype)
-        for key in ("energy", "stress"):  # some frames may have a stress and some not; a batch wants all alike
-            if key in graph:
-                del graph[key]
+        del graph["energy"]
+        if "stress" in need:
+            graph.stress = graph.stress.to(potential.dtype)
+        elif "stress" in graph:  # some frames may have a stress and some not; a batch wants all alike
+            del graph["stress"]
     return graphs
 
 
-def _batches(n, batch_size, epoch, n_steps, seed):
-    """Index lists for the steps of one epoch; every structure is used equally often, give or take one."""
-    rng, order = np.random.default_rng([seed, epoch]), np.empty(0, dtype=int)
-    size = min(batch_size, n)
-    while len(order) < n_steps * size:
-        order = np.concatenate([order, rng.permutation(n)])
-    return order[: n_steps * size].reshape(n_steps, size)
+def _batches(sizes, batch_size, batch_atoms, epoch, n_steps, seed):
+    """Index lists for the steps of one epoch; every structure is used equally often, give or take one.
+
+    Each batch has ``batch_size`` structures, or as many as it takes to reach ``batch_atoms`` atoms.
+    """
+    rng, n = np.random.default_rng([seed, epoch]), len(sizes)
+    order = itertools.chain.from_iterable(rng.permutation(n).tolist() for _ in itertools.count())
+    if batch_atoms is None:
+        return [list(itertools.islice(order, min(batch_size, n))) for _ in range(n_steps)]
+    return [_filled(order, sizes, batch_atoms) for _ in range(n_steps)]
 
 
-def _trainer(callbacks, epochs, accelerator):
+def _filled(order, sizes, batch_atoms):
+    batch, atoms = [], 0
+    while atoms < batch_atoms:
+        batch.append(next(order))
+        atoms += sizes[batch[-1]]
+    return batch
+
+
+def _trainer(callbacks, epochs, accelerator, devices=1, nodes=1):
     import logging
 
     if accelerator == "auto" and not torch.cuda.is_available():
         accelerator = "cpu"  # Apple's GPU knows no float64, which the energies need
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     return pl.Trainer(
-        accelerator=accelerator, devices=1, max_epochs=epochs, callbacks=callbacks, gradient_clip_val=10.0,
+        accelerator=accelerator, devices=devices, num_nodes=nodes, strategy="ddp" if devices * nodes > 1 else "auto",
+        use_distributed_sampler=False, max_epochs=epochs, callbacks=callbacks, gradient_clip_val=10.0,
         reload_dataloaders_every_n_epochs=1, logger=False, enable_progress_bar=False, enable_model_summary=False,
         enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks), barebones=False,
     )  # fmt: skip
