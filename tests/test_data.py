@@ -9,12 +9,25 @@ import numpy as np
 import pytest
 
 from tpainn_lite.cp2k import CP2KCalculator
-from tpainn_lite.datasets import PARTS, WATER_PARTS, data_folder, load_molecules, load_water, molecule_list
+from tpainn_lite.datasets import (
+    PARTS,
+    SCANS,
+    WATER_PARTS,
+    data_folder,
+    load_molecules,
+    load_scan,
+    load_water,
+    molecule_list,
+)
 from tpainn_lite.dft import PySCFCalculator
 
 DATA = data_folder()
-FOLDERS = {"molecules_b3lyp": (load_molecules, PARTS), "water_dft": (load_water, WATER_PARTS)}
-SETS = {name: value for name, value in FOLDERS.items() if (DATA / name / "train.extxyz.xz").exists()}
+FOLDERS = {
+    "molecules_b3lyp": (load_molecules, PARTS),
+    "water_dft": (load_water, WATER_PARTS),
+    "scans_b3lyp": (load_scan, SCANS),
+}
+SETS = {name: value for name, value in FOLDERS.items() if (DATA / name / f"{value[1][0]}.extxyz.xz").exists()}
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +106,17 @@ def test_molecules_to_pretrain_on_are_many_and_none_is_held_out():
     offered = molecule_list(max_heavy=9)
     assert len(offered) > 5000
     assert held_out.isdisjoint(map(CanonSmiles, offered))
+
+
+def test_scans_run_in_order_and_each_has_its_minimum_where_it_should(cards):
+    lowest = {"bond": (0.95, 1.0), "angle": (100, 105), "torsion": (-180, 180), "dimer": (2.8, 3.0)}
+    for name, (low, high) in lowest.items():
+        frames = load_scan(name)
+        x, energy = [a.info["coordinate"] for a in frames], [a.get_potential_energy() for a in frames]
+        assert x == sorted(x)
+        assert low <= x[int(np.argmin(energy))] <= high
+    with pytest.raises(ValueError, match=r"scan 'bonds' is not one of \('bond', "):
+        load_scan("bonds")
 
 
 @pytest.mark.slow

@@ -37,6 +37,7 @@ _HOME = {  # public name: its module
     "load_molecules": "datasets",
     "load_water": "datasets",
     "load_qm9": "datasets",
+    "load_scan": "datasets",
     "molecule_list": "datasets",
     "draw": "datasets",
     "load_results": "results",
