@@ -34,6 +34,7 @@ WATER = {
 ELECTROSTATICS = ("ewald", "damped-shifted")
 DAMPING = 2.0  # 1/nm, of the damped-shifted sum
 COULOMB = 138.935458  # kJ/mol nm, of two elementary charges 1 nm apart
+LONGEST_BOND = 2.5  # Å; longer ones are molecules cut by the box, or atoms in another order
 STRAIN = 1e-3  # for the stress, by differences: OpenMM computes in single precision
 
 
@@ -134,7 +135,7 @@ def _check_water(atoms):
     arms = atoms.positions.reshape(-1, 3, 3)
     arms = arms[:, 1:] - arms[:, :1]  # (M, 2, 3)
     longest = np.linalg.norm(arms, axis=-1).max()
-    if longest > 2.0:
+    if longest > LONGEST_BOND:
         raise ForceFieldError(
             f"an O-H bond is {longest:.2f} Å long: each O and the two H after it must be one molecule, not wrapped "
             "across the box"

@@ -107,16 +107,7 @@ def fit(
         The loss is no longer finite; the message names the frames of the batch.
     """
     need = _needed_labels(train, stress_weight)
-    check_labels(train, need)
-    if valid:
-        check_labels(valid, need)
-    if min(steps, batch_size, check_every) < 1:
-        sizes = f"steps is {steps}, batch_size {batch_size}, check_every {check_every}"
-        raise ValueError(f"{sizes}; at least 1 of each is expected")
-    if batch_size < devices * nodes or len(train) < devices * nodes:
-        raise ValueError(
-            f"{devices * nodes} devices share a batch of {batch_size}; at least one frame each is expected"
-        )
+    _check(train, valid, need, steps, batch_size, check_every, devices * nodes)
     loss_weights = (energy_weight, force_weight, 0.0 if "stress" not in need else stress_weight or STRESS_WEIGHT)
     graphs = _training_graphs(potential, train, need)
     valid_graphs = _training_graphs(potential, valid, need) if valid else None
@@ -139,6 +130,17 @@ def fit(
     module.keep_best()
     potential.cpu().eval()
     return module.history
+
+
+def _check(train, valid, need, steps, batch_size, check_every, n_devices):
+    check_labels(train, need)
+    if valid:
+        check_labels(valid, need)
+    if min(steps, batch_size, check_every) < 1:
+        sizes = f"steps is {steps}, batch_size {batch_size}, check_every {check_every}"
+        raise ValueError(f"{sizes}; at least 1 of each is expected")
+    if min(batch_size, len(train)) < n_devices:
+        raise ValueError(f"{n_devices} devices share a batch of {batch_size}; at least one frame each is needed")
 
 
 def is_first_process():
