@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.build import molecule as ase_molecule
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
 from conftest import lively_potential, shaken
 
 from tpainn_lite import labels
@@ -56,6 +57,38 @@ def test_label_attaches_what_the_calculator_says_and_leaves_the_frames_alone(fra
         np.testing.assert_array_equal(after.get_forces(), -before.positions)
         assert after.info["level"] == "toy"
         assert type(after.calc).__name__ == "SinglePointCalculator"
+
+
+def test_labelled_frames_share_nothing_with_each_other_or_with_what_was_given():
+    box = ase_molecule("H2O", cell=[5, 5, 5], pbc=True)
+    box.info["mine"] = [1, 2]
+    frames = [box, box.copy()]
+    one, two = label(frames, Counting(), progress=False)
+    one.positions += 1
+    one.set_cell([9, 9, 9])
+    one.pbc = False
+    one.info["mine"].append(3)
+    one.numbers[0] = 7
+    one.set_celldisp([1, 1, 1])
+    for atoms in (*frames, two):
+        assert np.array_equal(atoms.positions, ase_molecule("H2O").positions) and atoms.numbers[0] == 8
+        assert atoms.cell[0, 0] == 5 and atoms.pbc.all() and atoms.info["mine"] == [1, 2]
+        assert not np.any(atoms.get_celldisp())
+    assert two.get_potential_energy() == Counting().get_potential_energy(box.copy())
+
+
+def test_a_label_does_not_outlive_its_geometry(frames):
+    (atoms,) = label(frames[:1], Counting(), progress=False)
+    assert atoms.copy().calc is None
+    atoms.positions[0, 0] += 0.1
+    with pytest.raises(PropertyNotImplementedError):
+        atoms.get_potential_energy()
+
+
+def test_constraints_stay_with_the_frame(frames):
+    frames[0].set_constraint(FixAtoms([0]))
+    (atoms,) = label(frames[:1], Counting(), progress=False)
+    assert len(atoms.constraints) == 1 and atoms.constraints[0] is not frames[0].constraints[0]
 
 
 def test_label_asks_once_per_frame(frames):
