@@ -32,6 +32,7 @@ WATER = {
     },
 }  # fmt: skip
 ELECTROSTATICS = ("ewald", "damped-shifted")
+EWALD_TOLERANCE = 1e-5
 DAMPING = 2.0  # 1/nm, of the damped-shifted sum
 COULOMB = 138.935458  # kJ/mol nm, of two elementary charges 1 nm apart
 LONGEST_BOND = 2.5  # Å; longer ones are molecules cut by the box, or atoms in another order
@@ -142,10 +143,8 @@ def _check_water(atoms):
         )
 
 
-def openmm_system(model, n_molecules, cutoff, boxed=True, electrostatics="ewald"):
+def openmm_system(model, n_molecules, cutoff, boxed=True, electrostatics="ewald", tolerance=EWALD_TOLERANCE):
     """OpenMM's description of ``n_molecules`` waters.
-
-    Forces between molecules are in force group 0, those within in group 1.
 
     Parameters
     ----------
@@ -153,6 +152,8 @@ def openmm_system(model, n_molecules, cutoff, boxed=True, electrostatics="ewald"
         Å.
     boxed : bool
         Periodic, in a box that is set later; otherwise a cluster.
+    tolerance : float
+        Relative error of the Ewald sum's forces.
 
     Returns
     -------
@@ -162,26 +163,25 @@ def openmm_system(model, n_molecules, cutoff, boxed=True, electrostatics="ewald"
     import openmm
 
     p, system = model if isinstance(model, dict) else WATER[model], openmm.System()
-    between = _ewald(cutoff, boxed) if electrostatics == "ewald" else _damped_shifted(cutoff, boxed)
+    between = _ewald(cutoff, boxed, tolerance) if electrostatics == "ewald" else _damped_shifted(cutoff, boxed)
     bond, angle = _bond(), openmm.HarmonicAngleForce()
     for _ in range(n_molecules):
         _add_molecule(p, system, between, bond, angle)
     if boxed:
         system.setDefaultPeriodicBoxVectors(*(np.eye(3) * 0.21 * cutoff))
-    for group, force in ((0, between), (1, bond), (1, angle)):
-        force.setForceGroup(group)
+    for force in (between, bond, angle):
         system.addForce(force)
     return system
 
 
-def _ewald(cutoff, boxed):
+def _ewald(cutoff, boxed, tolerance):
     import openmm
 
     force = openmm.NonbondedForce()
     force.setNonbondedMethod(force.PME if boxed else force.NoCutoff)
     if boxed:
         force.setCutoffDistance(cutoff / 10)
-        force.setEwaldErrorTolerance(1e-5)
+        force.setEwaldErrorTolerance(tolerance)
     return force
 
 
