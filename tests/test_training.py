@@ -177,7 +177,7 @@ def test_the_slope_of_the_loss_is_right(methane_frames):
     """Against a finite difference in one weight; forces are in the loss, so this is a second derivative."""
     potential = lively_potential()
     graphs = training._training_graphs(potential, methane_frames[:3])
-    module = training._Module(potential, graphs, None, 1, 3, None, 1e-3, (0.3, 1.0, 0.0), 0, 1, None, 0, None, None)
+    module = training._Module(potential, graphs, None, 1, 3, None, 1e-3, (0.3, 1.0, 0.0), 0, 1, None, {}, 0, None, None)
     module.trainer = SimpleNamespace(world_size=1)
     graph, potential = training._Batches(graphs, [[0, 1, 2]])[0], potential.train()
     for name, parameter in potential.named_parameters():
@@ -224,6 +224,49 @@ def test_stress_that_is_asked_for_and_missing_is_an_error(methane_frames, fresh)
         fit(fresh(), methane_frames, stress_weight=0.1, **QUICK)
     with pytest.raises(DatasetError, match=r"frame 0 \(CH4\) has no stress"):
         fit(new_potential(boxes(), **SMALL), boxes(), methane_frames, **QUICK)
+
+
+# --- energies alone, and parts of the network ---
+
+
+def test_energies_alone_can_be_learnt_from_frames_without_forces(methane_frames):
+    bare = []
+    for atoms in methane_frames:
+        bare.append(atoms.copy())
+        bare[-1].calc = SinglePointCalculator(bare[-1], energy=atoms.get_potential_energy())
+    potential = new_potential(methane_frames, **SMALL)
+    history = fit(potential, bare, bare, force_weight=0.0, energy_weight=1.0, **QUICK | {"steps": 100})
+    assert set(history[-1]) == {"step", "seconds", "train_loss", "energy_mae"}
+    assert history[-1]["energy_mae"] < 0.7 * history[0]["energy_mae"]
+    with pytest.raises(DatasetError, match="has no forces"):
+        fit(potential, bare, **QUICK)
+
+
+def test_parts_with_a_rate_of_zero_stay_and_slow_parts_move_less(fresh, methane_frames):
+    potential, start = fresh(), fresh()
+    fit(potential, methane_frames, rates={"embedding": 0, "interactions": 0.01}, weight_decay=0.0, **QUICK)
+    moved = {
+        name: (new - old).abs().max().item()
+        for (name, new), old in zip(potential.painn.named_parameters(), start.painn.parameters(), strict=True)
+    }
+    assert moved["embedding.weight"] == 0
+    assert 0 < moved["interactions.0.phi.0.weight"] < 0.1 * moved["mixings.0.a.0.weight"]
+    assert all(p.requires_grad for p in potential.parameters())
+
+
+def test_the_parts_of_the_network_are_all_of_it(fresh):
+    potential = fresh()
+    parts = training.parts_of(potential)
+    assert list(parts) == ["embedding", "interactions.0", "mixings.0", "interactions.1", "mixings.1", "readout"]
+    assert sum(parts.values()) == sum(p.numel() for p in potential.parameters())
+
+
+def test_a_part_that_is_not_there_or_nothing_left_to_train_is_an_error(fresh, methane_frames):
+    with pytest.raises(ValueError, match=r"'embeding' in rates is no part of the network; there are \['embedding', "):
+        fit(fresh(), methane_frames, rates={"embeding": 0}, **QUICK)
+    everything = dict.fromkeys(("embedding", "interactions", "mixings", "readout"), 0)
+    with pytest.raises(ValueError, match="nothing is left to train"):
+        fit(fresh(), methane_frames, rates=everything, **QUICK)
 
 
 # --- stopping early, and the log ---

@@ -99,7 +99,11 @@ def _evaluate_pack(indices, atoms, positions, calculator):
     for k in np.flatnonzero(~(np.isfinite(energies) & np.isfinite(forces).all(axis=(1, 2)))):
         one = atoms.copy()
         one.positions = positions[k]
-        errors[indices[k]] = _single_point(one, calculator)["error"]
+        result = _single_point(one, calculator)  # it says what is wrong
+        if "error" in result:
+            errors[indices[k]] = result["error"]
+        else:
+            energies[k], forces[k] = result["energy"], result["forces"]
     return energies, forces, errors
 
 

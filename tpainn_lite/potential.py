@@ -67,8 +67,13 @@ class Potential(nn.Module):
         for z, energy in atomref.items():
             self.atomref[z] = energy
 
-    def forward(self, graph):
+    def forward(self, graph, forces=True):
         """Energy, forces and stress of a graph or of a batch of B graphs.
+
+        Parameters
+        ----------
+        forces : bool
+            False: energies alone, at a third of the cost.
 
         Returns
         -------
@@ -79,19 +84,19 @@ class Potential(nn.Module):
         idx_i, idx_j, batch, n_graphs = unpack(graph)
         self._check_elements(graph.atomic_numbers)
         with torch.enable_grad():
-            r_ij = graph.r_ij.detach().requires_grad_()  # (E, 3)
+            r_ij = graph.r_ij.detach().requires_grad_(forces)  # (E, 3)
             local = self.scale.to(r_ij.dtype) * self.painn(graph.atomic_numbers, r_ij, idx_i, idx_j)  # (N,) eV
-            (slope,) = torch.autograd.grad(local.sum(), r_ij, create_graph=self.training)  # (E, 3) ∂E/∂r_ij
-        forces = slope.new_zeros(len(local), 3)  # (N, 3)
-        forces = forces.index_add(0, idx_i, slope).index_add(0, idx_j, -slope)  # r_ij = R_j − R_i
-        interaction = local.new_zeros(n_graphs).index_add(0, batch, local)  # (B,)
+            interaction = local.new_zeros(n_graphs).index_add(0, batch, local)  # (B,)
         reference = self.atomref.new_zeros(n_graphs).index_add(0, batch, self.atomref[graph.atomic_numbers])
-        return {
-            "energy": reference + interaction.double(),  # (B,)
-            "forces": forces,
-            "stress": _stress(r_ij.detach(), slope, batch[idx_i], graph.volume),  # (B, 3, 3)
-            "interaction_energy": interaction,
-        }
+        energies = {"energy": reference + interaction.double(), "interaction_energy": interaction}  # (B,) each
+        if not forces:
+            return energies
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(local.sum(), r_ij, create_graph=self.training)  # (E, 3) ∂E/∂r_ij
+        on_atoms = slope.new_zeros(len(local), 3)  # (N, 3)
+        on_atoms = on_atoms.index_add(0, idx_i, slope).index_add(0, idx_j, -slope)  # r_ij = R_j − R_i
+        stress = _stress(r_ij.detach(), slope, batch[idx_i], graph.volume)  # (B, 3, 3)
+        return {**energies, "forces": on_atoms, "stress": stress}
 
     def predict(self, frames, batch_size=64):
         """Energies and forces of a list of structures.

@@ -13,6 +13,7 @@ import math
 import signal
 import time
 import warnings
+from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 
@@ -53,6 +54,7 @@ def fit(
     ema_decay=0.99,
     check_every=100,
     patience=None,
+    rates=None,
     seed=0,
     watch=None,
     progress=True,
@@ -74,6 +76,11 @@ def fit(
         Fill each batch up to so many atoms instead, where sizes differ much: equal work and memory at each step.
     learning_rate : float
         The highest one, after the warm-up.
+    energy_weight, force_weight : float
+        With a force weight of 0 the frames need no forces (QM9 has none).
+    rates : dict {str: float}, optional
+        Factors of the learning rate for parts of the network, by the beginning of their names: ``{"embedding": 0}``
+        leaves the embedding as it is.  See `parts_of`.
     stress_weight : float, optional
         0.1 where all frames are boxes with a stress, and 0 otherwise, unless given; with a number all must have one.
     ema_decay : float
@@ -106,14 +113,14 @@ def fit(
     TrainingDiverged
         The loss is no longer finite; the message names the frames of the batch.
     """
-    need = _needed_labels(train, stress_weight)
+    need = _needed_labels(train, force_weight, stress_weight)
     _check(train, valid, need, steps, batch_size, check_every, devices * nodes)
     loss_weights = (energy_weight, force_weight, 0.0 if "stress" not in need else stress_weight or STRESS_WEIGHT)
     graphs = _training_graphs(potential, train, need)
     valid_graphs = _training_graphs(potential, valid, need) if valid else None
     module = _Module(
         potential, graphs, valid_graphs, steps, batch_size, batch_atoms, learning_rate, loss_weights,
-        weight_decay, check_every, patience, seed, watch, checkpoint,
+        weight_decay, check_every, patience, rates or {}, seed, watch, checkpoint,
     )  # fmt: skip
     callbacks = [WeightAveraging(use_buffers=False, multi_avg_fn=get_ema_multi_avg_fn(ema_decay)), _Keeper()]
     if progress:
@@ -123,7 +130,7 @@ def fit(
         callbacks.append(ModelCheckpoint(checkpoint, filename="last", enable_version_counter=False))
         resume_from = _existing(Path(checkpoint) / "last.ckpt")
     module.train()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _frozen(potential, rates or {}):
         _ignore_lightning_advice()
         trainer = _trainer(callbacks, math.ceil(steps / check_every), accelerator, devices, nodes)
         _fit_until_interrupted(trainer, module, resume_from)
@@ -153,18 +160,18 @@ class _Module(pl.LightningModule):
 
     def __init__(
         self, potential, graphs, valid_graphs, steps, batch_size, batch_atoms, learning_rate, loss_weights,
-        weight_decay, check_every, patience, seed, watch, folder,
+        weight_decay, check_every, patience, rates, seed, watch, folder,
     ):  # fmt: skip
         super().__init__()
         self.potential, self.graphs, self.valid_graphs = potential, graphs, valid_graphs
         self.steps, self.batch_size, self.batch_atoms = steps, batch_size, batch_atoms
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.loss_weights, self.check_every, self.patience = loss_weights, check_every, patience
-        self.seed, self.watch, self.folder = seed, watch, folder
+        self.rates, self.seed, self.watch, self.folder = rates, seed, watch, folder
         self.history, self.best, self.losses, self.started = [], None, [], time.perf_counter()
 
     def training_step(self, graph, _):
-        loss = self._loss(graph, self.potential(graph))
+        loss = self._loss(graph, self.potential(graph, forces=self.loss_weights[1] + self.loss_weights[2] > 0))
         self.losses.append(loss.detach())
         self.frames_of_batch = graph.number
         return loss
@@ -174,8 +181,10 @@ class _Module(pl.LightningModule):
         on_energy, on_forces, on_stress = self.loss_weights
         n_atoms, share = torch.bincount(graph.batch, minlength=graph.num_graphs), self.trainer.world_size
         energy_error = (output["interaction_energy"] - graph.target).abs() / n_atoms.sqrt()  # (B,)
-        force_error = torch.linalg.vector_norm(output["forces"] - graph.forces, dim=-1)  # (N,)
-        loss = on_energy * energy_error.sum() / graph.all_graphs + on_forces * force_error.sum() / graph.all_atoms
+        loss = on_energy * energy_error.sum() / graph.all_graphs
+        if on_forces:
+            error = torch.linalg.vector_norm(output["forces"] - graph.forces, dim=-1)  # (N,)
+            loss = loss + on_forces * error.sum() / graph.all_atoms
         if on_stress:
             error = torch.linalg.matrix_norm(output["stress"] - graph.stress)  # (B,) eV/Å³
             loss = loss + on_stress * (error * graph.volume / n_atoms.sqrt()).sum() / graph.all_graphs
@@ -196,8 +205,9 @@ class _Module(pl.LightningModule):
         self.losses.clear()
         if self.valid_graphs:
             row |= self._errors()
-        if not self.valid_graphs or self.best is None or row["force_mae"] < self.best[0]:
-            self.best = (row.get("force_mae"), deepcopy(self.potential.state_dict()), len(self.history))
+        error = row.get("force_mae", row.get("energy_mae"))
+        if not self.valid_graphs or self.best is None or error < self.best[0]:
+            self.best = (error, deepcopy(self.potential.state_dict()), len(self.history))
         self.history.append(row)
         if self.patience and self.valid_graphs and len(self.history) - 1 - self.best[2] >= self.patience:
             self.trainer.should_stop = True
@@ -208,20 +218,20 @@ class _Module(pl.LightningModule):
                 self.watch(self.history)
 
     def _errors(self):
-        energy, force, n_components, stress = [], 0.0, 0, []
+        energy, force, stress = [], [], []
         self.potential.eval()
         for k in range(0, len(self.valid_graphs), self.batch_size):
             graph = collate(self.valid_graphs[k : k + self.batch_size]).to(self.device)
-            output = self.potential(graph)
+            output = self.potential(graph, forces="forces" in graph)
             n_atoms = torch.bincount(graph.batch, minlength=graph.num_graphs)
             energy.append((output["interaction_energy"].detach() - graph.target).abs() / n_atoms)
-            force += (output["forces"].detach() - graph.forces).abs().sum().item()
-            n_components += graph.forces.numel()
+            if "forces" in graph:
+                force.append((output["forces"].detach() - graph.forces).abs().flatten())
             if "stress" in graph:
-                stress.append((output["stress"].detach() - graph.stress).abs().mean(dim=(1, 2)) / GPa)
+                stress.append((output["stress"].detach() - graph.stress).abs().flatten() / GPa)
         self.potential.train()
-        errors = {"energy_mae": 1e3 * torch.cat(energy).mean().item(), "force_mae": 1e3 * force / n_components}
-        return errors | ({"stress_mae": torch.cat(stress).mean().item()} if stress else {})
+        found = (("energy_mae", 1e3, energy), ("force_mae", 1e3, force), ("stress_mae", 1.0, stress))
+        return {name: unit * torch.cat(parts).mean().item() for name, unit, parts in found if parts}
 
     def keep_best(self):
         """Give the potential its best weights back (without a ``valid``: those of the last check)."""
@@ -238,9 +248,13 @@ class _Module(pl.LightningModule):
         return min(self.check_every, self.steps - self.current_epoch * self.check_every)
 
     def configure_optimizers(self):
-        optimiser = torch.optim.AdamW(
-            self.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay, fused=True
-        )
+        rate = {name: _rate(name, self.rates) for name, _ in self.potential.painn.named_parameters()}
+        parameters = dict(self.potential.painn.named_parameters())
+        groups = [
+            {"params": [parameters[n] for n in rate if rate[n] == factor], "lr": factor * self.learning_rate}
+            for factor in sorted({*rate.values()} - {0.0})
+        ]
+        optimiser = torch.optim.AdamW(groups, weight_decay=self.weight_decay, fused=True)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, self._learning_rate_factor)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -304,8 +318,42 @@ class _Bar(Callback):
         self.bar.close()
 
 
-def _needed_labels(frames, stress_weight):
-    """Stress is trained on where it is asked for, or where every frame has it."""
+def parts_of(potential):
+    """{part of the network: number of its weights}, in the order in which a graph passes through them."""
+    rounds = range(len(potential.painn.interactions))
+    order = ["embedding", *(f"{block}.{k}" for k in rounds for block in ("interactions", "mixings")), "readout"]
+    return {part: sum(p.numel() for p in potential.painn.get_submodule(part).parameters()) for part in order}
+
+
+@contextmanager
+def _frozen(potential, rates):
+    """Parts with a rate of 0 need no slope while this lasts."""
+    names = [name for name, _ in potential.painn.named_parameters()]
+    for part in rates:
+        if not any(name.startswith(f"{part}.") or name == part for name in names):
+            raise ValueError(f"{part!r} in rates is no part of the network; there are {list(parts_of(potential))}")
+    frozen = [p for name, p in potential.painn.named_parameters() if _rate(name, rates) == 0]
+    if len(frozen) == len(names):
+        raise ValueError("every part of the network has the rate 0: nothing is left to train")
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+
+
+def _rate(name, rates):
+    """The factor of the longest beginning of a name that is listed; 1 if none is."""
+    fitting = [part for part in rates if name == part or name.startswith(f"{part}.")]
+    return float(rates[max(fitting, key=len)]) if fitting else 1.0
+
+
+def _needed_labels(frames, force_weight, stress_weight):
+    """Forces if they have a weight; stress where it is asked for, or where every frame has it."""
+    if not force_weight and not stress_weight:
+        return ("energy",)
     labels = [set(atoms.calc.results) if getattr(atoms, "calc", None) is not None else set() for atoms in frames]
     everywhere = bool(labels) and all("stress" in have for have in labels)
     boxes = everywhere and all(atoms.pbc.all() for atoms in frames)
@@ -336,12 +384,12 @@ def _training_graphs(potential, frames, need=("energy", "forces")):
         potential._check_elements(graph.atomic_numbers)
         reference = potential.atomref[graph.atomic_numbers].sum()
         graph.target = (graph.energy - reference).to(potential.dtype)
-        graph.forces = graph.forces.to(potential.dtype)
         del graph["energy"]
-        if "stress" in need:
-            graph.stress = graph.stress.to(potential.dtype)
-        elif "stress" in graph:  # some frames may have a stress and some not; a batch wants all alike
-            del graph["stress"]
+        for key in ("forces", "stress"):  # some frames may have them and some not; a batch wants all alike
+            if key in need:
+                graph[key] = graph[key].to(potential.dtype)
+            elif key in graph:
+                del graph[key]
     return graphs
 
 
