@@ -10,8 +10,17 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import SMALL
 
 from tpainn_lite.checks import DatasetError
+from tpainn_lite.forcefields import mmff94
 from tpainn_lite.observables import errors
-from tpainn_lite.transfer import autotune, new_potential, pretrain, rereference, train_from_scratch
+from tpainn_lite.transfer import (
+    autotune,
+    delta_learn,
+    layer_rates,
+    new_potential,
+    pretrain,
+    rereference,
+    train_from_scratch,
+)
 
 QUICK = {"steps": 10, "check_every": 10, "batch_size": 5, "progress": False}
 
@@ -171,3 +180,89 @@ def _weights(potential):
 
 def _methane_only(labelled):
     return new_potential(labelled[10:20], **SMALL)
+
+
+# --- which weights learn, and how fast ---
+
+
+def test_frozen_parts_stay_and_the_table_says_so(pretrained, labelled, capsys):
+    tuned = autotune(pretrained, labelled[:10], freeze=("embedding", "interactions"), **QUICK)
+    before, after = dict(pretrained.painn.named_parameters()), dict(tuned.painn.named_parameters())
+    for name in before:
+        frozen = name.startswith(("embedding", "interactions"))
+        assert torch.equal(before[name], after[name]) == frozen, name
+    said = capsys.readouterr().out
+    assert "embedding" in said and "× 0" in said and "readout" in said
+
+
+def test_layers_far_from_the_readout_learn_more_slowly(pretrained):
+    rates = layer_rates(pretrained, 0.5)
+    assert rates == {
+        "embedding": 0.125, "interactions.0": 0.25, "mixings.0": 0.25, "interactions.1": 0.5, "mixings.1": 0.5,
+        "readout": 1.0,
+    }  # fmt: skip
+    assert layer_rates(pretrained, 1.0) == {}
+    with pytest.raises(ValueError, match="layer_decay is 0"):
+        layer_rates(pretrained, 0)
+
+
+# --- energies alone, and references ---
+
+
+def without_forces(frames):
+    bare = [atoms.copy() for atoms in frames]
+    for copy, atoms in zip(bare, frames, strict=True):
+        copy.calc = SinglePointCalculator(copy, energy=atoms.get_potential_energy())
+    return bare
+
+
+def test_energies_alone_can_tune_and_train(pretrained, labelled):
+    bare = without_forces(labelled[:20])
+    tuned = autotune(pretrained, bare, force_weight=0, **QUICK)
+    scratch = train_from_scratch(bare, force_weight=0, **SMALL, **QUICK)
+    assert np.isfinite(tuned.predict(bare)[0]).all()
+    assert 0.01 < scratch.scale.item() < 100
+
+
+def test_naive_references_are_as_naive_as_they_should_be(labelled):
+    shifted = relabelled(labelled, DFT_LIKE)
+    mean = new_potential(shifted, **SMALL, references="mean").atomref
+    nothing = new_potential(shifted, **SMALL, references="none").atomref
+    per_atom = sum(a.get_potential_energy() for a in shifted) / sum(map(len, shifted))
+    assert mean[[1, 6, 8]].tolist() == pytest.approx([per_atom] * 3)
+    assert nothing[[1, 6, 8]].tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="references 'naive' is not one of"):
+        new_potential(labelled, references="naive")
+
+
+def test_where_the_composition_never_changes_one_energy_is_fitted_and_said(pretrained, labelled, capsys):
+    water = [atoms for atoms in labelled if atoms.info["smiles"] == "O"]
+    rereference(deepcopy(pretrained), water)
+    assert "all frames have H and O in the same proportion: one energy per molecule" in capsys.readouterr().out
+
+
+# --- Δ-learning ---
+
+
+def test_delta_learning_is_the_force_field_plus_what_was_learnt(labelled):
+    teacher, frames = mmff94(), relabelled(labelled, DFT_LIKE, stretch=1.2)
+    model, others = delta_learn(frames[::2], teacher, **SMALL, **QUICK), frames[1::2]
+    energies, forces = model.predict(others[:4])
+    atoms = others[0].copy()
+    atoms.calc = model.calculator()
+    assert atoms.get_potential_energy() == pytest.approx(energies[0], abs=1e-3)
+    np.testing.assert_allclose(atoms.get_forces(), forces[0], atol=1e-4)
+    difference = model.difference.predict(others[:1])[1][0]
+    np.testing.assert_allclose(forces[0] - difference, teacher.get_forces(others[0].copy()), atol=1e-6)
+    assert errors(model, others)["force_mae"] < 1.5 * errors(teacher, others)["force_mae"]
+
+
+def test_delta_learning_leaves_out_what_the_force_field_cannot_label_and_says_so(labelled, capsys):
+    frames = [atoms.copy() for atoms in labelled[:12]]
+    for copy, atoms in zip(frames, labelled, strict=False):
+        copy.calc = atoms.calc
+    frames[3].info["smiles"] = "[H][H]"
+    model = delta_learn(frames, mmff94(), **SMALL, **QUICK)
+    assert "1 of 12 frames skipped" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="could label only 1 of 2 frames"):
+        model.predict(frames[2:4])

@@ -50,6 +50,7 @@ _HOME = {  # public name: its module
     "pretrain": "transfer",
     "autotune": "transfer",
     "train_from_scratch": "transfer",
+    "delta_learn": "transfer",
     "PotentialCalculator": "calculator",
     "run_md": "md",
     "errors": "observables",

@@ -196,9 +196,20 @@ def _calculate(calculator, frames):
     return energy, [calculator.get_forces(atoms).copy() for atoms in copies]
 
 
-def _composition_fit(frames, residual):
+def composition(frames):
+    """What the frames are made of.
+
+    Returns
+    -------
+    (list of int, numpy.ndarray (n, elements))
+        Atomic numbers, sorted, and how many of each are in each frame.
+    """
     elements = sorted({z for atoms in frames for z in atoms.numbers.tolist()})
-    counts = np.array([[(atoms.numbers == z).sum() for z in elements] for atoms in frames], dtype=float)
+    return elements, np.array([[(atoms.numbers == z).sum() for z in elements] for atoms in frames], dtype=float)
+
+
+def _composition_fit(frames, residual):
+    _, counts = composition(frames)
     return counts @ np.linalg.lstsq(counts, residual, rcond=1e-8)[0]
 
 

@@ -18,6 +18,7 @@ from torch import nn
 from tpainn_lite.checks import check_labels
 from tpainn_lite.datasets import write_bytes
 from tpainn_lite.graph import collate, to_graphs, unpack
+from tpainn_lite.observables import composition
 from tpainn_lite.painn import MAX_ATOMIC_NUMBER, PaiNN
 
 FORMAT = 1  # of the weights file; raised when old readers would misread a new file
@@ -194,10 +195,21 @@ def fit_atomref(frames, predicted=0.0):
     """
     check_labels(frames, need=("energy",))
     target = np.array([atoms.get_potential_energy() for atoms in frames]) - predicted  # (n,)
-    elements = sorted({int(z) for atoms in frames for z in atoms.numbers})
-    counts = np.array([[(atoms.numbers == z).sum() for z in elements] for atoms in frames], dtype=float)
+    elements, counts = composition(frames)
     solution, *_ = np.linalg.lstsq(counts, target, rcond=1e-8)
     return dict(zip(elements, solution.tolist(), strict=True))
+
+
+def composition_residual(frames, predicted=0.0):
+    """What `fit_atomref` leaves of the energies of these frames, (n,) in eV."""
+    target = np.array([atoms.get_potential_energy() for atoms in frames]) - predicted  # (n,)
+    _, counts = composition(frames)
+    return target - counts @ np.linalg.lstsq(counts, target, rcond=1e-8)[0]
+
+
+def composition_rank(frames):
+    """How many reference energies these frames can tell apart: 1 for pure water, whatever the number of elements."""
+    return int(np.linalg.matrix_rank(composition(frames)[1]))
 
 
 def element_numbers(symbols):

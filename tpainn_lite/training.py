@@ -248,7 +248,7 @@ class _Module(pl.LightningModule):
         return min(self.check_every, self.steps - self.current_epoch * self.check_every)
 
     def configure_optimizers(self):
-        rate = {name: _rate(name, self.rates) for name, _ in self.potential.painn.named_parameters()}
+        rate = {name: rate_of(name, self.rates) for name, _ in self.potential.painn.named_parameters()}
         parameters = dict(self.potential.painn.named_parameters())
         groups = [
             {"params": [parameters[n] for n in rate if rate[n] == factor], "lr": factor * self.learning_rate}
@@ -332,7 +332,7 @@ def _frozen(potential, rates):
     for part in rates:
         if not any(name.startswith(f"{part}.") or name == part for name in names):
             raise ValueError(f"{part!r} in rates is no part of the network; there are {list(parts_of(potential))}")
-    frozen = [p for name, p in potential.painn.named_parameters() if _rate(name, rates) == 0]
+    frozen = [p for name, p in potential.painn.named_parameters() if rate_of(name, rates) == 0]
     if len(frozen) == len(names):
         raise ValueError("every part of the network has the rate 0: nothing is left to train")
     for parameter in frozen:
@@ -344,8 +344,8 @@ def _frozen(potential, rates):
             parameter.requires_grad_(True)
 
 
-def _rate(name, rates):
-    """The factor of the longest beginning of a name that is listed; 1 if none is."""
+def rate_of(name, rates):
+    """The learning rate's factor for a weight or part: of the longest beginning of its name that is listed, else 1."""
     fitting = [part for part in rates if name == part or name.startswith(f"{part}.")]
     return float(rates[max(fitting, key=len)]) if fitting else 1.0
 

@@ -8,33 +8,66 @@ from copy import deepcopy
 
 import numpy as np
 import torch
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import chemical_symbols
 
+from tpainn_lite.calculator import PotentialCalculator
 from tpainn_lite.checks import check_labels
+from tpainn_lite.labels import label
 from tpainn_lite.painn import PaiNN
-from tpainn_lite.potential import Potential, fit_atomref
-from tpainn_lite.training import fit
+from tpainn_lite.potential import Potential, composition_rank, composition_residual, fit_atomref
+from tpainn_lite.training import fit, parts_of, rate_of
 
 PRETRAIN = {"steps": 3000, "batch_size": 16, "learning_rate": 5e-3}
 AUTOTUNE = {"steps": 200, "batch_size": 10, "learning_rate": 1e-3}
 SCRATCH = {"steps": 500, "batch_size": 10, "learning_rate": 3e-3}
 
 
-def new_potential(frames, *, n_features=64, n_interactions=3, n_rbf=20, cutoff=5.0, seed=0):
+REFERENCES = ("atomref", "mean", "none")
+
+
+def new_potential(
+    frames, *, n_features=64, n_interactions=3, n_rbf=20, cutoff=5.0, seed=0, references="atomref", scale=None
+):
     """An untrained potential, with the reference energies and the energy scale of these frames.
 
-    ``atomref`` is fitted to the energies in closed form (`fit_atomref`); ``scale`` is the rms force times 1 Å.
+    Parameters
+    ----------
+    references : "atomref", "mean" or "none"
+        One energy per element, fitted in closed form (`fit_atomref`); the same for every atom, the mean energy per
+        atom; or zero.  Worse choices are there to be compared with: any gain can be had against them.
+    scale : float, optional
+        eV; the rms force times 1 Å unless given.  Frames without forces: the spread of the energies that is left.
 
     Returns
     -------
     Potential
     """
-    check_labels(frames)
+    if references not in REFERENCES:
+        raise ValueError(f"references {references!r} is not one of {REFERENCES}")
+    check_labels(frames, need=("energy",))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         painn = PaiNN(n_features, n_interactions, n_rbf, cutoff)
-    forces = np.concatenate([atoms.get_forces() for atoms in frames])  # (ΣN, 3)
-    scale = float(np.sqrt(np.mean(forces**2))) or 1.0
-    return Potential(painn, fit_atomref(frames), scale)
+    return Potential(painn, _references(frames, references), scale or _scale(frames))
+
+
+def _references(frames, kind):
+    """{atomic number: eV}"""
+    fitted = fit_atomref(frames)
+    if kind == "atomref":
+        return fitted
+    mean = sum(atoms.get_potential_energy() for atoms in frames) / sum(map(len, frames))  # eV per atom
+    return dict.fromkeys(fitted, float(mean) if kind == "mean" else 0.0)
+
+
+def _scale(frames):
+    """eV: how large interaction energies are, to within a factor of a few."""
+    if all("forces" in atoms.calc.results for atoms in frames):
+        forces = np.concatenate([atoms.get_forces() for atoms in frames])  # (ΣN, 3)
+        return float(np.sqrt(np.mean(forces**2))) or 1.0
+    left = composition_residual(frames) / np.sqrt([len(atoms) for atoms in frames])  # (n,)
+    return float(np.sqrt(np.mean(left**2))) or 1.0
 
 
 def pretrain(frames, valid=None, *, seed=0, **settings):
@@ -62,7 +95,7 @@ def train_from_scratch(frames, valid=None, *, seed=0, **settings):
     return _train(frames, valid, seed, {**SCRATCH, **settings}, stage="scratch")
 
 
-def autotune(potential, frames, valid=None, *, seed=0, **settings):
+def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.0, **settings):
     """Stage 2: go on with few DFT labels, from the pretrained weights.
 
     First the reference energies are refitted in closed form to what the pretrained potential leaves unexplained
@@ -74,19 +107,103 @@ def autotune(potential, frames, valid=None, *, seed=0, **settings):
     potential : Potential
         From `pretrain`; left as it is.
     frames, valid : list of ase.Atoms
-        Labelled by DFT.
+        Labelled by DFT; energies alone will do with ``force_weight=0``.
+    freeze : sequence of str
+        Parts of the network that stay as they are: "embedding", "interactions", "mixings.0", "readout", ...
+    layer_decay : float
+        Each round farther from the readout learns so much more slowly (0.5: half as fast).
+
+    With either of the two a table of what is trained, and how fast, is printed.
 
     Returns
     -------
     Potential
         A new one.
     """
-    check_labels(frames)
+    check_labels(frames, need=("energy",))
     tuned = deepcopy(potential)
     rereference(tuned, frames)
     tuned.metadata |= _describe("autotune", frames, seed)
-    fit(tuned, frames, valid, seed=seed, **{**AUTOTUNE, **settings})
+    rates = layer_rates(tuned, layer_decay) | dict.fromkeys(freeze, 0.0)
+    if freeze or layer_decay != 1:
+        print(rates_table(tuned, rates))
+    fit(tuned, frames, valid, seed=seed, rates=rates, **{**AUTOTUNE, **settings})
     return tuned
+
+
+def layer_rates(potential, decay):
+    """{part of the network: factor of the learning rate}: 1 at the readout, ``decay`` once more for each round back."""
+    if not 0 < decay <= 1:
+        raise ValueError(f"layer_decay is {decay}; a number above 0 and up to 1 is expected")
+    last = len(potential.painn.interactions)
+    rounds = {f"{block}.{k}": decay ** (last - k) for k in range(last) for block in ("interactions", "mixings")}
+    return {"embedding": decay ** (last + 1), **rounds, "readout": 1.0} if decay < 1 else {}
+
+
+def rates_table(potential, rates):
+    """Which part learns how fast, as text."""
+    rows = [f"{part:15s} {n:8,d} weights   × {rate_of(part, rates):g}" for part, n in parts_of(potential).items()]
+    trained = sum(n for part, n in parts_of(potential).items() if rate_of(part, rates) > 0)
+    return "\n".join([*rows, f"{'trained':15s} {trained:8,d} weights   × learning rate"])
+
+
+class DeltaPotential:
+    """Δ-learning: what a network says of DFT minus a force field, plus the force field; asked like a `Potential`.
+
+    Unlike T-PaiNN it needs the force field for every prediction, and the bonds that go with it.
+    """
+
+    def __init__(self, difference, teacher):
+        self.difference, self.teacher = difference, teacher
+
+    def predict(self, frames, batch_size=64):
+        """Energies (n,) in eV and a list of forces (N, 3) in eV/Å, as `Potential.predict`."""
+        energies, forces = self.difference.predict(frames, batch_size)
+        taught = label(frames, self.teacher, progress=False)
+        if len(taught) < len(frames):
+            raise ValueError(f"the force field could label only {len(taught)} of {len(frames)} frames; see above")
+        base = np.array([atoms.get_potential_energy() for atoms in taught])  # (n,)
+        return energies + base, [f + atoms.get_forces() for f, atoms in zip(forces, taught, strict=True)]
+
+    def calculator(self):
+        """For MD: the sum of both, as an ASE calculator."""
+        from ase.calculators.mixing import SumCalculator
+
+        return SumCalculator([PotentialCalculator(self.difference), self.teacher])
+
+
+def delta_learn(frames, teacher, valid=None, *, seed=0, **settings):
+    """Another rival: train from scratch on the difference of DFT and a force field (Ramakrishnan et al. 2015,
+    doi:10.1021/acs.jctc.5b00099).
+
+    Parameters
+    ----------
+    frames, valid : list of ase.Atoms
+        Labelled by DFT.
+    teacher : ase Calculator
+        The force field; what it cannot label is left out.
+
+    Returns
+    -------
+    DeltaPotential
+    """
+    check_labels(frames)
+    train, checked = _minus(frames, teacher), _minus(valid, teacher) if valid else None
+    return DeltaPotential(_train(train, checked, seed, {**SCRATCH, **settings}, stage="delta"), teacher)
+
+
+def _minus(frames, teacher):
+    """The same frames, labelled with DFT minus the teacher; those that the teacher cannot label are left out."""
+    numbered, differences = [atoms.copy() for atoms in frames], []
+    for k, atoms in enumerate(numbered):
+        atoms.info["place"] = k
+    for taught in label(numbered, teacher, progress=False):
+        atoms = frames[taught.info["place"]]
+        copy = atoms.copy()
+        energy = atoms.get_potential_energy() - taught.get_potential_energy()
+        copy.calc = SinglePointCalculator(copy, energy=energy, forces=atoms.get_forces() - taught.get_forces())
+        differences.append(copy)
+    return differences
 
 
 def rereference(potential, frames):
@@ -102,10 +219,14 @@ def rereference(potential, frames):
     potential.set_atomref(dict.fromkeys(old, 0.0))
     interaction, _ = potential.predict(frames)
     potential.set_atomref({**old, **fit_atomref(frames, interaction)})
+    if len(elements) > 1 and composition_rank(frames) == 1:
+        told = " and ".join(chemical_symbols[z] for z in sorted(elements))
+        print(f"all frames have {told} in the same proportion: one energy per molecule was fitted, not one per element")
 
 
 def _train(frames, valid, seed, settings, stage):
-    network = {k: settings.pop(k) for k in ("n_features", "n_interactions", "n_rbf", "cutoff") if k in settings}
+    names = ("n_features", "n_interactions", "n_rbf", "cutoff", "references", "scale")
+    network = {k: settings.pop(k) for k in names if k in settings}
     potential = new_potential(frames, seed=seed, **network)
     potential.metadata |= _describe(stage, frames, seed)
     fit(potential, frames, valid, seed=seed, **settings)
