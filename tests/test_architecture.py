@@ -18,7 +18,7 @@ FLOORS = {
     "potential": 3, "sampling": 3, "results": 3, "label_work": 3, "water_md": 3,
     "training": 4, "calculator": 4, "labels": 4,
     "transfer": 5, "md": 5, "label_files": 5,
-    "plots": 6, "teach": 6, "scenes": 6,
+    "plots": 6, "teach": 6, "scenes": 6, "learning": 6,
     "painting": 7,
     "viewer": 8,
     "cli": 9,
@@ -27,7 +27,7 @@ FLOORS = {
 # A heavy package is known to these modules alone, so that exchanging it stays a small change.
 HEAVY = {
     "ipywidgets": {"plots", "viewer", "teach"},
-    "joblib": {"label_work", "water_md"},
+    "joblib": {"label_work", "learning", "water_md"},
     "lightning": {"training"},
     "matplotlib": {"viewer"},
     "nglview": {"viewer"},

@@ -51,6 +51,7 @@ _HOME = {  # public name: its module
     "autotune": "transfer",
     "train_from_scratch": "transfer",
     "delta_learn": "transfer",
+    "learning_curve": "learning",
     "PotentialCalculator": "calculator",
     "run_md": "md",
     "errors": "observables",
