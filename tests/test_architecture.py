@@ -19,7 +19,7 @@ FLOORS = {
     "training": 4, "calculator": 4, "labels": 4,
     "transfer": 5, "md": 5, "label_files": 5,
     "plots": 6, "teach": 6, "scenes": 6, "learning": 6,
-    "painting": 7,
+    "painting": 7, "reports": 7,
     "viewer": 8,
     "cli": 9,
 }  # fmt: skip

@@ -1,12 +1,18 @@
 """The command line does what the library does, and says what went wrong in one line."""
 
+import json
+
 import pytest
+import torch
+from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner
 
 from tpainn_lite.cli import Teacher, app, calculator, read_smiles
 from tpainn_lite.datasets import read_frames, write_frames
 from tpainn_lite.forcefields import molecule
 from tpainn_lite.labels import label
+from tpainn_lite.observables import errors
+from tpainn_lite.potential import Potential
 
 
 def run(*arguments):
@@ -62,3 +68,58 @@ def test_every_teacher_can_be_made(name):
 def test_smiles_are_read_from_lists_and_tables(tmp_path):
     (tmp_path / "a.csv").write_text("smiles,n_heavy\nCCO,3\nC,1\n")
     assert read_smiles(tmp_path / "a.csv") == ["CCO", "C"]
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, labelled):
+    """A file of labelled frames, and weights pretrained on them."""
+    folder = tmp_path_factory.mktemp("cli")
+    write_frames(folder / "labelled.extxyz", labelled)
+    result = run(
+        "pretrain", folder / "labelled.extxyz", folder / "weights.safetensors", "--steps", 10, "--features", 16,
+        "--interactions", 2, "--check-every", 10, "--accelerator", "cpu",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+def test_pretraining_writes_weights_that_can_be_loaded(files):
+    assert Potential.load(files / "weights.safetensors").metadata["n_train"] == 60
+
+
+def test_autotuning_goes_on_from_weights_and_leaves_parts_alone(files):
+    tuned = files / "tuned.safetensors"
+    options = ["--steps", 10, "--freeze", "embedding", "--freeze", "readout"]
+    result = run("autotune", files / "weights.safetensors", files / "labelled.extxyz", tuned, *options)
+    assert result.exit_code == 0, result.output
+    before, after = (Potential.load(path) for path in (files / "weights.safetensors", tuned))
+    assert torch.equal(before.painn.readout[0].weight, after.painn.readout[0].weight)
+    assert not torch.equal(before.painn.mixings[0].VU.weight, after.painn.mixings[0].VU.weight)
+
+
+def test_an_evaluation_is_a_table_a_page_and_a_file_of_numbers(files, labelled):
+    report = files / "report.html"
+    result = run("evaluate", files / "weights.safetensors", files / "labelled.extxyz", "--report", report)
+    assert result.exit_code == 0, result.output
+    rows = json.loads(report.with_suffix(".json").read_text())["rows"]
+    expected = errors(Potential.load(files / "weights.safetensors"), labelled)
+    assert rows[0]["frames"] == "all" and rows[0]["n"] == 60
+    assert rows[0]["force_mae"] == pytest.approx(expected["force_mae"], abs=0.01)
+    assert rows[0]["energy_mae"] == pytest.approx(expected["energy_mae"], abs=0.01)
+    assert f"{rows[0]['force_mae']:.1f}" in result.output
+    assert "plotly" in report.read_text() and "force component / eV/Å" in report.read_text()
+
+
+def test_frames_without_forces_are_an_error_unless_energies_are_enough(files, labelled):
+    bare = [atoms.copy() for atoms in labelled]
+    for copy, atoms in zip(bare, labelled, strict=True):
+        copy.calc = SinglePointCalculator(copy, energy=atoms.get_potential_energy())
+    write_frames(files / "bare.extxyz", bare)
+    arguments = ["autotune", files / "weights.safetensors", files / "bare.extxyz", files / "out.safetensors"]
+    assert "has no forces" in run(*arguments).output
+    assert run(*arguments, "--force-weight", 0, "--steps", 5).exit_code == 0
+
+
+def test_weights_that_are_none_are_an_error_in_one_line(files):
+    result = run("evaluate", files / "labelled.extxyz", files / "labelled.extxyz")
+    assert result.exit_code == 1 and "safetensors" in result.output and "Traceback" not in result.output

@@ -87,6 +87,62 @@ def pretrain(
         typer.echo(f"weights in {target}")
 
 
+@app.command()
+def autotune(
+    weights: Annotated[Path, typer.Argument(help="pretrained weights: .safetensors")],
+    source: Annotated[Path, typer.Argument(help="frames labelled by DFT: .extxyz or .extxyz.xz")],
+    target: Annotated[Path, typer.Argument(help="new weights: .safetensors")],
+    valid: Annotated[Path | None, typer.Option(help="labelled frames that decide which weights are best")] = None,
+    steps: int = 200,
+    batch_size: int = 10,
+    learning_rate: float = 1e-3,
+    force_weight: Annotated[float, typer.Option(help="0 for frames without forces")] = 1.0,
+    freeze: Annotated[list[str] | None, typer.Option(help="part of the network to leave as it is; repeatable")] = None,
+    layer_decay: Annotated[float, typer.Option(help="each round away from the readout learns so much slower")] = 1.0,
+    seed: int = 0,
+    checkpoint: Annotated[Path | None, typer.Option(help="folder; the same command goes on from there")] = None,
+):
+    """Go on with few DFT labels: reference energies in closed form, then all weights, gently."""
+    from tpainn_lite import datasets, potential, transfer
+
+    settings = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "force_weight": force_weight}
+    settings |= {"freeze": freeze or (), "layer_decay": layer_decay, "checkpoint": checkpoint, "seed": seed}
+    try:
+        frames, held_out = (_labelled(path, force_weight) if path else None for path in (source, valid))
+        tuned = transfer.autotune(potential.Potential.load(weights), frames, held_out, **settings)
+        tuned.save(target)
+    except (ValueError, OSError, datasets.DatasetError) as error:
+        typer.echo(f"tpainn autotune: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"weights in {target}")
+
+
+@app.command()
+def evaluate(
+    weights: Annotated[Path, typer.Argument(help="weights: .safetensors")],
+    source: Annotated[Path, typer.Argument(help="labelled frames that were never trained on")],
+    report: Annotated[Path | None, typer.Option(help="parity plots as .html, the numbers beside them as .json")] = None,
+):
+    """Errors on labelled frames, by kind of frame."""
+    from tpainn_lite import datasets, potential, reports
+
+    try:
+        table = reports.evaluate(potential.Potential.load(weights), datasets.read_frames(source), report)
+    except (ValueError, OSError) as error:
+        typer.echo(f"tpainn evaluate: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(table)
+
+
+def _labelled(path, force_weight):
+    from tpainn_lite.checks import check_labels
+    from tpainn_lite.datasets import read_frames
+
+    frames = read_frames(path, labelled=False)
+    check_labels(frames, need=("energy", "forces") if force_weight else ("energy",))
+    return frames
+
+
 def calculator(teacher, first=None):
     """The calculator of this name; for "auto" the best classical one for the first frame."""
     from tpainn_lite import classical_water, cp2k, dft, forcefields
