@@ -107,7 +107,7 @@ def test_an_evaluation_is_a_table_a_page_and_a_file_of_numbers(files, labelled):
     assert rows[0]["force_mae"] == pytest.approx(expected["force_mae"], abs=0.01)
     assert rows[0]["energy_mae"] == pytest.approx(expected["energy_mae"], abs=0.01)
     assert f"{rows[0]['force_mae']:.1f}" in result.output
-    assert "plotly" in report.read_text() and "force component / eV/Å" in report.read_text()
+    assert "plotly" in report.read_text() and "predicted force component" in report.read_text()
 
 
 def test_frames_without_forces_are_an_error_unless_energies_are_enough(files, labelled):
