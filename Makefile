@@ -86,5 +86,5 @@ $(ready): pyproject.toml $(CONSTRAINTS)
 	    echo "No environment could be made. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; }
 	@echo "PyTorch first ..."
 	@$(install_torch)
-	$(py) -m pip install $(pins) -e ".[dev,dft,xtb]"
+	$(py) -m pip install $(pins) -e ".[dev,dft,fast,xtb]"
 	@touch $@
