@@ -32,12 +32,8 @@ class FastPotential:
         self.scale, self.atomref = potential.scale.item(), potential.atomref.double().cpu().numpy()
         self.embedding = _weights(painn.embedding)[0]
         self.layers = [
-            (
-                _weights(block.phi[0], block.phi[2]),
-                _filters(painn, block),
-                _weights(mixing.VU, mixing.a[0], mixing.a[2]),
-            )
-            for block, mixing in zip(painn.interactions, painn.mixings, strict=True)
+            (_weights(block.phi[0], block.phi[2]), _filters(painn, block), _weights(mix.VU, mix.a[0], mix.a[2]))
+            for block, mix in zip(painn.interactions, painn.mixings, strict=True)
         ]
         self.readout = _weights(painn.readout[0], painn.readout[2])
 
