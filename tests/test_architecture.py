@@ -18,7 +18,7 @@ FLOORS = {
     "potential": 3, "sampling": 3, "results": 3, "fast": 3, "label_work": 3, "water_md": 3,
     "training": 4, "calculator": 4, "labels": 4,
     "transfer": 5, "md": 5, "label_files": 5,
-    "plots": 6, "teach": 6, "scenes": 6, "learning": 6,
+    "plots": 6, "teach": 6, "scenes": 6, "learning": 6, "recipes": 6,
     "painting": 7, "reports": 7,
     "viewer": 8,
     "cli": 9,

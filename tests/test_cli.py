@@ -123,3 +123,9 @@ def test_frames_without_forces_are_an_error_unless_energies_are_enough(files, la
 def test_weights_that_are_none_are_an_error_in_one_line(files):
     result = run("evaluate", files / "labelled.extxyz", files / "labelled.extxyz")
     assert result.exit_code == 1 and "safetensors" in result.output and "Traceback" not in result.output
+
+
+def test_pretraining_wants_frames_or_a_recipe_and_says_so(files):
+    assert "two files are expected" in run("pretrain", files / "weights.safetensors").output
+    result = run("pretrain", "--recipe", "soup", files / "soup.safetensors")
+    assert result.exit_code == 1 and "recipe 'soup' is not one of" in result.output

@@ -54,16 +54,16 @@ def label(
 
 @app.command()
 def pretrain(
-    source: Annotated[Path, typer.Argument(help="labelled frames: .extxyz or .extxyz.xz")],
-    target: Annotated[Path, typer.Argument(help="weights: .safetensors")],
+    files: Annotated[list[Path], typer.Argument(help="labelled frames (not with --recipe), and weights to write")],
+    recipe: Annotated[str | None, typer.Option(help="gas or water: make the classical labels as well")] = None,
     valid: Annotated[Path | None, typer.Option(help="labelled frames that decide which weights are best")] = None,
-    steps: int = 3000,
-    batch_size: Annotated[int, typer.Option(help="frames per step, on all devices together")] = 32,
-    learning_rate: float = 2e-3,
+    steps: Annotated[int | None, typer.Option(help="3000, or the recipe's")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="frames per step, on all devices; 32, or the recipe's")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="0.002, or the recipe's")] = None,
     features: Annotated[int, typer.Option(help="width of the network")] = 64,
     interactions: int = 3,
     cutoff: Annotated[float, typer.Option(help="Å")] = 5.0,
-    check_every: Annotated[int, typer.Option(help="steps between two lines of the history")] = 100,
+    check_every: Annotated[int | None, typer.Option(help="steps between two lines of the history")] = None,
     seed: int = 0,
     checkpoint: Annotated[Path | None, typer.Option(help="folder; the same command goes on from there")] = None,
     accelerator: Annotated[str, typer.Option(help="auto, cpu or gpu")] = "auto",
@@ -71,20 +71,27 @@ def pretrain(
     nodes: Annotated[int, typer.Option(help="machines")] = 1,
 ):
     """Train PaiNN on labelled frames: on a CPU, a GPU, or several of them on several machines."""
-    from tpainn_lite import datasets, training, transfer
+    from tpainn_lite import datasets, recipes, training, transfer
 
-    settings = {"n_features": features, "n_interactions": interactions, "cutoff": cutoff, "steps": steps}
-    settings |= {"batch_size": batch_size, "learning_rate": learning_rate, "check_every": check_every}
-    settings |= {"checkpoint": checkpoint, "accelerator": accelerator, "devices": devices, "nodes": nodes}
+    chosen = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "check_every": check_every}
+    settings = {"n_features": features, "n_interactions": interactions, "cutoff": cutoff, "checkpoint": checkpoint}
+    settings |= {"accelerator": accelerator, "devices": devices, "nodes": nodes}
+    settings |= {name: value for name, value in chosen.items() if value is not None}
+    if len(files) != (1 if recipe else 2):
+        raise typer.BadParameter("two files are expected, frames and weights; with --recipe one, the weights")
     try:
-        frames, held_out = datasets.read_frames(source), datasets.read_frames(valid) if valid else None
-        potential = transfer.pretrain(frames, held_out, seed=seed, **settings)
+        if recipe:
+            potential = recipes.follow(recipe, seed, **settings)
+        else:
+            frames, held_out = datasets.read_frames(files[0]), datasets.read_frames(valid) if valid else None
+            defaults = {"steps": 3000, "batch_size": 32, "learning_rate": 2e-3, "check_every": 100}
+            potential = transfer.pretrain(frames, held_out, seed=seed, **{**defaults, **settings})
     except (ValueError, OSError) as error:
         typer.echo(f"tpainn pretrain: {error}", err=True)
         raise typer.Exit(1) from None
     if training.is_first_process():
-        potential.save(target)
-        typer.echo(f"weights in {target}")
+        potential.save(files[-1])
+        typer.echo(f"weights in {files[-1]}")
 
 
 @app.command()

@@ -1,0 +1,93 @@
+"""How the shipped weights were pretrained, as functions: data, network and settings, from a seed.
+
+    tpainn pretrain --recipe gas weights.safetensors --checkpoint run
+    tpainn pretrain --recipe water weights.safetensors --checkpoint run
+
+No molecule of the DFT sets' `valid`, `test` or `test_large` is in the classical data of a recipe.
+"""
+
+import numpy as np
+
+from tpainn_lite.datasets import molecule_list
+from tpainn_lite.forcefields import mmff94
+from tpainn_lite.labels import label_stream
+from tpainn_lite.sampling import shaken_molecules
+from tpainn_lite.transfer import pretrain
+from tpainn_lite.water_md import water_runs
+
+NETWORK = {"n_features": 64, "n_interactions": 3, "cutoff": 5.0}
+WATER_STATES = [(d, t) for d in (0.85, 0.92, 1.0, 1.08, 1.15) for t in (280, 330, 400, 600)]  # g/cm³, K
+
+
+def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 2000), seed=0, n_jobs=2):
+    """MMFF94 labels of shaken molecules with up to nine heavy atoms.
+
+    Parameters
+    ----------
+    n_molecules, n_valid : int
+        Molecules to train on, and others to validate on.
+    n_frames : int
+        Of each molecule.
+
+    Returns
+    -------
+    (list of ase.Atoms, list of ase.Atoms)
+        train and valid.
+    """
+    smiles = np.random.default_rng(seed).permutation(molecule_list(max_heavy=9)).tolist()
+    if n_molecules + n_valid > len(smiles):
+        raise ValueError(f"{n_molecules} + {n_valid} molecules asked for; there are {len(smiles)}")
+    shaken = shaken_molecules(smiles[: n_molecules + n_valid], n_frames, temperature, seed)
+    frames, kept = list(label_stream(shaken, mmff94(), n_jobs)), set(smiles[n_molecules : n_molecules + n_valid])
+    train = [atoms for atoms in frames if atoms.info["smiles"] not in kept]
+    return train, [atoms for atoms in frames if atoms.info["smiles"] in kept]
+
+
+def water_frames(n_frames=100, n_valid=5, n_molecules=64, seed=0, n_jobs=2, **settings):
+    """Boxes of liquid q-TIP4P/F at twenty densities and temperatures, with stress; ``n_valid`` of each from runs apart.
+
+    Parameters
+    ----------
+    n_frames, n_valid : int
+        Of each density and temperature.
+    **settings
+        Of `tpainn_lite.water_md.water_run`.
+
+    Returns
+    -------
+    (list of ase.Atoms, list of ase.Atoms)
+        train and valid.
+    """
+    settings |= {"n_molecules": n_molecules, "stress": True, "n_jobs": n_jobs}
+    train = water_runs(WATER_STATES, n_frames, seed=seed, **settings)
+    return train, water_runs(WATER_STATES, n_valid, seed=seed + 1000, **settings)
+
+
+RECIPES = {
+    "gas": (gas_frames, {"steps": 60_000, "batch_size": 32, "learning_rate": 2e-3, "check_every": 1000}),
+    "water": (water_frames, {"steps": 20_000, "batch_size": 4, "learning_rate": 2e-3, "check_every": 500}),
+}
+
+
+def follow(recipe, seed=0, sizes=None, **settings):
+    """Make the data of a recipe and pretrain on them.
+
+    Parameters
+    ----------
+    recipe : "gas" or "water"
+    sizes : dict, optional
+        Of the data, instead of the recipe's: ``{"n_molecules": 100}``.
+    **settings
+        Of the network and the run, instead of the recipe's.
+
+    Returns
+    -------
+    Potential
+    """
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe {recipe!r} is not one of {tuple(RECIPES)}")
+    make, defaults = RECIPES[recipe]
+    train, valid = make(seed=seed, **(sizes or {}))
+    potential = pretrain(train, valid, seed=seed, **{**NETWORK, **defaults, **settings})
+    potential.metadata["recipe"] = recipe
+    return potential
