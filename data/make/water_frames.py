@@ -33,7 +33,7 @@ STATES = [  # g/cm³, K
 ]  # fmt: skip
 TEST_STATES = [(1.10, 300), (0.90, 400)]
 SECOND_STATES = [
-    (1.00, 300), (0.95, 350), (1.05, 300), (0.85, 350), (1.15, 300), (1.00, 400), (0.95, 300), (1.05, 350), (1.00, 280),
+    (1.00, 300), (0.95, 350), (1.05, 300), (0.85, 350), (1.15, 300), (1.00, 400), (0.95, 300), (1.05, 350),
 ]  # fmt: skip
 SPACING, WARM_UP = 250.0, 4000.0  # fs
 BLOCKS = {"train": range(8), "valid": range(12, 14), "test": range(18, 21)}  # frames of a trajectory, SPACING apart
