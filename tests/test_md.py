@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from ase import Atoms, units
+from ase.build import bulk
 from ase.build import molecule as ase_molecule
 from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
 from ase.io import read
 
 from tpainn_lite.calculator import PotentialCalculator
@@ -195,7 +197,7 @@ def test_the_trajectory_file_holds_the_frames_also_of_a_run_that_was_stopped(wat
 
 
 def test_an_unknown_ensemble_is_an_error(water):
-    with pytest.raises(ValueError, match='ensemble \'npp\' is not one of "nvt", "nve"'):
+    with pytest.raises(ValueError, match=r"ensemble 'npp' is not one of \('nvt', 'nvt-nh', 'nve', 'npt'\)"):
         run(water, ensemble="npp")
 
 
@@ -216,3 +218,107 @@ def test_velocities_are_drawn_at_the_asked_temperature():
     result = run(atoms, Springs(Atoms("Ar500"), 0.0), n_steps=1, every=1, temperature=250.0, stop_when_broken=False)
     assert result.temperature[0] == pytest.approx(250, rel=0.1)
     assert result.frames[0].get_kinetic_energy() == pytest.approx(1.5 * 500 * units.kB * 250, rel=0.1)
+
+
+# --- constant pressure, other thermostats ---
+
+
+class IdealGas(Calculator):
+    """Atoms that do not feel each other."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results = {"energy": 0.0, "forces": np.zeros((len(atoms), 3)), "stress": np.zeros(6)}
+
+
+class EinsteinCrystal(Calculator):
+    """Every atom on a spring of its own, to where it was first."""
+
+    implemented_properties = ("energy", "forces", "stress")
+    home = None
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.home = atoms.positions.copy() if self.home is None else self.home
+        away = atoms.positions - self.home
+        stress = np.array(
+            [(away[:, a] * away[:, b]).sum() for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))]
+        )
+        self.results = {"energy": 0.5 * (away**2).sum(), "forces": -away, "stress": stress / atoms.get_volume()}
+
+
+def gas(n=64, edge=20.0):
+    side = round(n ** (1 / 3))
+    grid = np.array(list(np.ndindex(side, side, side))) * edge / side
+    return Atoms(f"Ar{n}", grid, cell=[edge] * 3, pbc=True)
+
+
+def test_an_ideal_gas_has_the_volume_that_its_pressure_and_temperature_say():
+    """V = (N + 1) kT/P on average, at constant pressure."""
+    n, kelvin, bar = 64, 300.0, 300.0
+    volume = (n + 1) * units.kB * kelvin / (bar * units.bar)
+    start = gas(n, volume ** (1 / 3))
+    settings = {"temperature": kelvin, "pressure": bar, "timestep": 10.0, "n_steps": 8000, "every": 20, "seed": 2}
+    run = run_md(start, IdealGas(), ensemble="npt", progress=False, stop_when_broken=False, **settings)
+    assert run.stopped is None
+    volumes = [atoms.get_volume() for atoms in run.frames[100:]]
+    assert np.mean(volumes) == pytest.approx(volume, rel=0.08)
+    assert np.std(volumes) / volume == pytest.approx(1 / np.sqrt(n + 1), rel=0.5)
+    density = start.get_masses().sum() / units.kg / (volumes[0] * 1e-30) / 1000
+    assert run.density[100] == pytest.approx(density)
+
+
+def test_a_nose_hoover_chain_holds_the_temperature_of_a_crystal():
+    copper = bulk("Cu", cubic=True).repeat(2)
+    run = run_md(copper, EMT(), ensemble="nvt-nh", timestep=4.0, n_steps=2000, every=10, progress=False)
+    assert np.mean(run.temperature[50:]) == pytest.approx(300, rel=0.1)
+
+
+def test_constant_pressure_needs_a_box(water):
+    with pytest.raises(ValueError, match=r"constant pressure needs a box periodic in all directions"):
+        run_md(ase_molecule("H2O"), IdealGas(), ensemble="npt")
+
+
+def test_a_box_that_swells_stops_the_run():
+    run = run_md(
+        gas(27, 6.0), IdealGas(), ensemble="npt", pressure=1.0, timestep=10.0, n_steps=3000, progress=False,
+        stop_when_broken=False,
+    )  # fmt: skip
+    assert "times the volume it began with" in run.stopped
+
+
+# --- going on ---
+
+
+@pytest.mark.parametrize("ensemble", ["nvt", "nvt-nh", "nve", "npt"])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path, ensemble):
+    class Tired(EinsteinCrystal):
+        calls = 0
+
+        def calculate(self, *args, **kwargs):
+            Tired.calls += 1
+            if Tired.calls == 60:
+                raise KeyboardInterrupt
+            super().calculate(*args, **kwargs)
+
+    settings = {
+        "ensemble": ensemble,
+        "n_steps": 60,
+        "every": 5,
+        "seed": 4,
+        "progress": False,
+        "stop_when_broken": False,
+    }
+    start = gas(8, 8.0)
+    whole = run_md(start, EinsteinCrystal(), path=tmp_path / "whole.traj", **settings)
+    tired = Tired()
+    with pytest.raises(KeyboardInterrupt):
+        run_md(start, tired, path=tmp_path / "run.traj", **settings)
+    again = run_md(start, tired, path=tmp_path / "run.traj", **settings)
+    assert again.time == whole.time
+    np.testing.assert_array_equal(again.frames[-1].positions, whole.frames[-1].positions)
+    np.testing.assert_array_equal(again.frames[-1].cell.array, whole.frames[-1].cell.array)
+    assert again.total_energy == whole.total_energy
+    assert len(read(tmp_path / "run.traj", index=":")) == len(whole.frames) == 13

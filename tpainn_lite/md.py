@@ -1,20 +1,27 @@
 """Molecular dynamics with any ASE calculator, with guards: a bad potential is caught and shown, not hidden."""
 
+import io
+import json
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from ase import units
 from ase.data import covalent_radii
-from ase.io import Trajectory
+from ase.io import Trajectory, read
 from ase.md.langevin import Langevin
+from ase.md.nose_hoover_chain import IsotropicMTKNPT, NoseHooverChainNVT
 from ase.md.velocitydistribution import Stationary, ZeroRotation, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
 from tpainn_lite.checks import check_structure
+from tpainn_lite.datasets import write_bytes
 
+ENSEMBLES = ("nvt", "nvt-nh", "nve", "npt")
 TOO_HOT = 10  # times the asked temperature: the run has exploded
 TOO_CLOSE = 0.5  # of the sum of two covalent radii: atoms on top of each other
+SWOLLEN = 1.6  # times the first volume, or one part in so many of it: the liquid boils, or collapses
 BROKEN = 1.6  # times the sum of two covalent radii: the bond is gone
 
 
@@ -23,7 +30,8 @@ class MDRun:
     """What an MD run leaves behind.
 
     ``frames`` are the structures, ``time`` (fs), ``temperature`` (K), ``potential_energy`` and ``total_energy`` (eV)
-    have one entry per frame; ``stopped`` says why the run ended early (None: it did not).
+    and ``density`` (g/cm³, for boxes) have one entry per frame; ``stopped`` says why the run ended early (None: it did
+    not).  Positions are never wrapped back into the box.
     """
 
     frames: list = field(default_factory=list)
@@ -31,6 +39,7 @@ class MDRun:
     temperature: list = field(default_factory=list)
     potential_energy: list = field(default_factory=list)
     total_energy: list = field(default_factory=list)
+    density: list = field(default_factory=list)
     stopped: str | None = None
 
     def __repr__(self):
@@ -44,6 +53,8 @@ def run_md(
     *,
     ensemble="nvt",
     temperature=300.0,
+    pressure=1.0,
+    friction=10.0,
     timestep=0.5,
     n_steps=1000,
     every=10,
@@ -56,8 +67,14 @@ def run_md(
 
     Parameters
     ----------
-    ensemble : "nvt" or "nve"
-        Langevin at ``temperature``, or velocity Verlet from velocities drawn at ``temperature``.
+    ensemble : "nvt", "nvt-nh", "nve" or "npt"
+        Langevin at ``temperature`` (its friction slows diffusion); a Nosé-Hoover chain, which hardly does; velocity
+        Verlet from velocities drawn at ``temperature``; or constant ``pressure`` too, the box breathing evenly in all
+        directions (Martyna, Tobias, Klein 1994, doi:10.1063/1.467468), for calculators that have a stress.
+    pressure : float
+        bar.
+    friction : float
+        1/ps, of Langevin.
     timestep : float
         fs.
     every : int
@@ -65,55 +82,143 @@ def run_md(
     stop_when_broken : bool
         Also stop when a bond of the first frame is longer than 1.6 × its covalent length.
     path : str or Path, optional
-        Also write the frames, as they come, to this ASE trajectory (``.traj``).
+        Also write the frames, as they come, to this ASE trajectory (``.traj``), and the state of the run beside it
+        (``.state.npz``); interrupted, the same call goes on from the last frame that was kept.
 
     Returns
     -------
     MDRun
         Complete, or up to the moment when a guard stopped it, and the reason.
     """
-    if ensemble not in ("nvt", "nve"):
-        raise ValueError(f'ensemble {ensemble!r} is not one of "nvt", "nve"')
+    _check_settings(ensemble, temperature, timestep, n_steps, every)
+    check_structure(atoms)
+    if ensemble == "npt" and not atoms.pbc.all():
+        raise ValueError(f"pbc is {atoms.pbc.tolist()}; constant pressure needs a box periodic in all directions")
+    work, rng = atoms.copy(), np.random.default_rng(seed)
+    work.calc = calculator
+    thermalize_momenta(work, temperature, rng=rng)
+    _stop_drifting_and_turning(work)
+    dynamics = _integrator(work, ensemble, temperature, pressure, friction, timestep, rng)
+    bonds = _bonds(work) if stop_when_broken else None
+    record = _Record(path, work, dynamics, rng)
+    with record:
+        record.go_on_or_begin()
+        return _run(record, n_steps, every, timestep, temperature, bonds, progress)
+
+
+def _check_settings(ensemble, temperature, timestep, n_steps, every):
+    if ensemble not in ENSEMBLES:
+        raise ValueError(f"ensemble {ensemble!r} is not one of {ENSEMBLES}")
     if not (timestep > 0 and temperature > 0 and n_steps >= 1 and every >= 1):
         raise ValueError(
             f"timestep {timestep} fs, temperature {temperature} K, n_steps {n_steps}, every {every}: "
             "all must be positive"
         )
-    check_structure(atoms)
-    work, rng = atoms.copy(), np.random.default_rng(seed)
-    work.calc = calculator
-    thermalize_momenta(work, temperature, rng=rng)
-    _stop_drifting_and_turning(work)
-    dynamics = _integrator(work, ensemble, temperature, timestep, rng)
-    writer = Trajectory(str(Path(path)), "w") if path else None
-    bonds = _bonds(work) if stop_when_broken else None
-    try:
-        return _run(work, dynamics, n_steps, every, timestep, temperature, bonds, writer, progress)
-    finally:
-        if writer is not None:
-            writer.close()
 
 
-def _run(work, dynamics, n_steps, every, timestep, temperature, bonds, writer, progress):
+def _run(record, n_steps, every, timestep, temperature, bonds, progress):
     from tqdm.auto import tqdm
 
-    run = MDRun()
-    _record(run, work, 0.0, writer)
-    bar = tqdm(total=n_steps, desc="MD", unit=" steps", disable=not progress)
-    for step in range(every, n_steps + 1, every):
+    run, work, volume = record.run, record.work, record.work.get_volume() if record.work.pbc.all() else None
+    bar, started = tqdm(total=n_steps, initial=record.step, desc="MD", unit=" steps", disable=not progress), None
+    for step in range(record.step + every, n_steps + 1, every):
+        started = started or (time.perf_counter(), step - every)
         try:
-            dynamics.run(every)
+            record.dynamics.run(every)
         except ValueError as error:
             run.stopped = f"at {step * timestep:.0f} fs: {error}"
             break
         bar.update(every)
-        _record(run, work, step * timestep, writer)
-        reason = _trouble(work, temperature, bonds)
+        nanoseconds = (step - started[1]) * timestep * 1e-6
+        bar.set_postfix_str(f"{nanoseconds / (time.perf_counter() - started[0]) * 86400:.2g} ns/day", refresh=False)
+        record.keep(step, timestep)
+        reason = _trouble(work, temperature, bonds, volume)
         if reason:
             run.stopped = f"at {step * timestep:.0f} fs: {reason}"
             break
     bar.close()
     return run
+
+
+class _Record:
+    """What a run leaves in memory and, with a path, on disk, and how it goes on from there."""
+
+    def __init__(self, path, work, dynamics, rng):
+        self.path, self.work, self.dynamics, self.rng = path and Path(path), work, dynamics, rng
+        self.run, self.step, self.writer = MDRun(), 0, None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.writer is not None:
+            self.writer.close()
+
+    def go_on_or_begin(self):
+        """Take up the state that an interrupted run left, or keep the first frame."""
+        state = self.path and self.path.with_suffix(".state.npz")
+        if state and state.exists() and self.path.exists():
+            with np.load(state, allow_pickle=False) as kept:
+                values = dict(kept)
+            self.step, times = int(values["step"]), values["times"].tolist()
+            self._restore(values)
+            frames = read(self.path, index=f":{len(times)}")
+            self.writer = Trajectory(str(self.path), "w")
+            for frame, time_ in zip(frames, times, strict=True):  # frames after the state was kept come again
+                self._remember(frame, time_)
+            return
+        self.writer = Trajectory(str(self.path), "w") if self.path else None
+        self._remember(self.work, 0.0)
+
+    def keep(self, step, timestep):
+        """One more frame and, on disk, the state after it."""
+        self.step = step
+        self._remember(self.work, step * timestep)
+        if self.path:
+            content = io.BytesIO()
+            np.savez(content, step=step, times=np.array(self.run.time), **self._state())
+            write_bytes(self.path.with_suffix(".state.npz"), content.getvalue())
+
+    def _remember(self, atoms, time):
+        frame = atoms.copy()
+        frame.info["time"] = time
+        self.run.frames.append(frame)
+        self.run.time.append(time)
+        self.run.temperature.append(float(atoms.get_temperature()))
+        self.run.potential_energy.append(float(atoms.get_potential_energy()))
+        self.run.total_energy.append(float(atoms.get_total_energy()))
+        if atoms.pbc.all():
+            self.run.density.append(float(atoms.get_masses().sum() * units._amu * 1e27 / atoms.get_volume()))
+        if self.writer is not None:  # an empty trajectory counts as False
+            self.writer.write(atoms)
+
+    def _state(self):
+        """Every number that the integrator, its thermostat and its barostat hold, the atoms and the random numbers."""
+        atoms = self.work
+        found = {"positions": atoms.positions, "momenta": atoms.get_momenta(), "cell": atoms.cell.array}
+        for part in _parts(self.dynamics):
+            for name, value in vars(_part(self.dynamics, part)).items():
+                if isinstance(value, (int, float, np.ndarray)):
+                    found[f"{part}/{name}"] = np.asarray(value)
+        return found | {"rng": np.array(json.dumps(self.rng.bit_generator.state))}
+
+    def _restore(self, values):
+        self.work.set_cell(values["cell"])
+        self.work.positions = values["positions"]
+        self.work.set_momenta(values["momenta"])
+        self.rng.bit_generator.state = json.loads(str(values["rng"]))
+        for key, value in values.items():
+            part, _, name = key.partition("/")
+            if name:
+                setattr(_part(self.dynamics, part), name, value if value.ndim else value.item())
+
+
+def _parts(dynamics):
+    return ["integrator", *(part for part in ("_thermostat", "_barostat") if hasattr(dynamics, part))]
+
+
+def _part(dynamics, name):
+    return dynamics if name == "integrator" else getattr(dynamics, name)
 
 
 def _stop_drifting_and_turning(work):
@@ -124,23 +229,17 @@ def _stop_drifting_and_turning(work):
                 ZeroRotation(work)
 
 
-def _integrator(work, ensemble, temperature, timestep, rng):
+def _integrator(work, ensemble, temperature, pressure, friction, timestep, rng):
+    step, slow = timestep * units.fs, {"tdamp": 100 * units.fs}
     if ensemble == "nve":
-        return VelocityVerlet(work, timestep * units.fs)
-    friction = 0.01 / units.fs
-    return Langevin(work, timestep * units.fs, temperature_K=temperature, friction=friction, fixcm=False, rng=rng)
-
-
-def _record(run, work, time, writer):
-    frame = work.copy()
-    frame.info["time"] = time
-    run.frames.append(frame)
-    run.time.append(time)
-    run.temperature.append(float(work.get_temperature()))
-    run.potential_energy.append(float(work.get_potential_energy()))
-    run.total_energy.append(float(work.get_total_energy()))
-    if writer is not None:  # an empty trajectory counts as False
-        writer.write(work)
+        return VelocityVerlet(work, step)
+    if ensemble == "nvt-nh":
+        return NoseHooverChainNVT(work, step, temperature_K=temperature, **slow)
+    if ensemble == "npt":
+        push = pressure * units.bar
+        return IsotropicMTKNPT(work, step, temperature_K=temperature, pressure_au=push, pdamp=1000 * units.fs, **slow)
+    friction = friction / (1000 * units.fs)
+    return Langevin(work, step, temperature_K=temperature, friction=friction, fixcm=False, rng=rng)
 
 
 def _bonds(atoms):
@@ -155,8 +254,10 @@ def _contact(atoms):
     return radii[:, None] + radii[None, :]  # (N, N) Å
 
 
-def _trouble(atoms, temperature, bonds):
+def _trouble(atoms, temperature, bonds, volume=None):
     """Why the run must stop, or None."""
+    if volume is not None and not 1 / SWOLLEN < atoms.get_volume() / volume < SWOLLEN:
+        return f"the box has {atoms.get_volume() / volume:.2f} times the volume it began with"
     if not np.isfinite(atoms.positions).all() or atoms.get_temperature() > TOO_HOT * temperature + 3000:
         return f"the structure exploded (temperature {atoms.get_temperature():.0f} K)"
     if bonds is None or len(atoms) < 2:
