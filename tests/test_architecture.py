@@ -27,7 +27,7 @@ FLOORS = {
 # A heavy package is known to these modules alone, so that exchanging it stays a small change.
 HEAVY = {
     "ipywidgets": {"plots", "viewer", "teach"},
-    "joblib": {"label_work", "learning", "water_md"},
+    "joblib": {"label_work", "water_md"},
     "lightning": {"training"},
     "matplotlib": {"viewer"},
     "nglview": {"viewer"},

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tpainn_lite.classical_water import WATER, is_water, water
-from tpainn_lite.water_md import density_of, water_run, water_runs
+from tpainn_lite.observables import density_of
+from tpainn_lite.water_md import water_run, water_runs
 
 SHORT = {"n_molecules": 16, "n_frames": 4, "spacing": 20, "warm_up": 100}
 

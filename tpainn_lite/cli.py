@@ -110,7 +110,7 @@ def autotune(
     checkpoint: Annotated[Path | None, typer.Option(help="folder; the same command goes on from there")] = None,
 ):
     """Go on with few DFT labels: reference energies in closed form, then all weights, gently."""
-    from tpainn_lite import datasets, potential, transfer
+    from tpainn_lite import potential, transfer
 
     settings = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "force_weight": force_weight}
     settings |= {"freeze": freeze or (), "layer_decay": layer_decay, "checkpoint": checkpoint, "seed": seed}
@@ -118,7 +118,7 @@ def autotune(
         frames, held_out = (_labelled(path, force_weight) if path else None for path in (source, valid))
         tuned = transfer.autotune(potential.Potential.load(weights), frames, held_out, **settings)
         tuned.save(target)
-    except (ValueError, OSError, datasets.DatasetError) as error:
+    except (ValueError, OSError) as error:
         typer.echo(f"tpainn autotune: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"weights in {target}")

@@ -12,10 +12,9 @@ import torch
 from numba import njit
 from torch.nn.functional import silu
 
-from tpainn_lite.painn import cosine_cutoff
+from tpainn_lite.painn import EPSILON, cosine_cutoff
 
 INTERVALS = 512  # of the tables of the filters, from 0 to the cutoff: forces are right to 1e-5 of the largest
-EPSILON = 1e-8  # as in painn.Mixing
 
 
 class FastPotential:

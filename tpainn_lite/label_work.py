@@ -46,11 +46,11 @@ def compute(frames, todo, calculator, n_jobs, deadline):
     begun = itertools.takewhile(lambda _: time.perf_counter() < deadline, chunks)
     work = _evaluate if many else _single_points
     jobs = ((_packs(frames, chunk) if many else [(i, frames[i]) for i in chunk], calculator) for chunk in begun)
-    for results in _in_parallel(work, jobs, n_jobs) if parallel else itertools.starmap(work, jobs):
+    for results in in_parallel(work, jobs, n_jobs) if parallel else itertools.starmap(work, jobs):
         yield from _unpacked(results) if many else results
 
 
-def _in_parallel(work, jobs, n_jobs):
+def in_parallel(work, jobs, n_jobs):
     """Results of ``work(*job)`` as they come: from processes of joblib's, or from a Dask cluster if one is active."""
     from joblib import Parallel, delayed, parallel_config
 

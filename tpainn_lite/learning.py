@@ -1,11 +1,12 @@
 """Learning curves: error against number of labels, for several methods, sizes and seeds; resumable, in parallel."""
 
+import itertools
 import json
 import time
 from pathlib import Path
 
 from tpainn_lite.datasets import draw, write_text
-from tpainn_lite.label_work import quiet_workers
+from tpainn_lite.label_work import in_parallel, quiet_workers
 from tpainn_lite.observables import errors
 
 
@@ -39,22 +40,15 @@ def learning_curve(methods, pool, test, sizes, seeds=(0, 1, 2), path=None, n_job
     done = {(row["method"], row["n_train"], row["seed"]) for row in rows}
     todo = [(m, n, s) for s in seeds for n in sizes for m in methods if (m, n, s) not in done]
     tasks = ((methods[m], m, draw(pool, n, s), s, test) for m, n, s in todo)
+    runs = itertools.starmap(_row, tasks) if n_jobs == 1 else in_parallel(_row, tasks, n_jobs)
     with quiet_workers():
-        for row in _bar(_run(tasks, n_jobs), len(todo), progress):
+        for row in _bar(runs, len(todo), progress):
             rows.append(row)
             if path:
                 write_text(path, json.dumps(rows, indent=1) + "\n")
     wanted = {(m, n, s) for m in methods for n in sizes for s in seeds}
     found = [row for row in rows if (row["method"], row["n_train"], row["seed"]) in wanted]
     return sorted(found, key=lambda row: (list(methods).index(row["method"]), row["n_train"], row["seed"]))
-
-
-def _run(tasks, n_jobs):
-    if n_jobs == 1:
-        return (_row(*task) for task in tasks)
-    from joblib import Parallel, delayed
-
-    return Parallel(n_jobs, return_as="generator_unordered")(delayed(_row)(*task) for task in tasks)
 
 
 def _row(train, method, frames, seed, test):

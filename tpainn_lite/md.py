@@ -17,6 +17,7 @@ from ase.md.verlet import VelocityVerlet
 
 from tpainn_lite.checks import check_structure
 from tpainn_lite.datasets import write_bytes
+from tpainn_lite.observables import density_of
 
 ENSEMBLES = ("nvt", "nvt-nh", "nve", "npt")
 TOO_HOT = 10  # times the asked temperature: the run has exploded
@@ -188,7 +189,7 @@ class _Record:
         self.run.potential_energy.append(float(atoms.get_potential_energy()))
         self.run.total_energy.append(float(atoms.get_total_energy()))
         if atoms.pbc.all():
-            self.run.density.append(float(atoms.get_masses().sum() * units._amu * 1e27 / atoms.get_volume()))
+            self.run.density.append(density_of(atoms))
         if self.writer is not None:  # an empty trajectory counts as False
             self.writer.write(atoms)
 

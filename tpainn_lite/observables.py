@@ -2,6 +2,7 @@
 
 import numpy as np
 from ase.data import atomic_numbers
+from ase.units import _amu
 from scipy.constants import Boltzmann
 
 
@@ -69,6 +70,11 @@ def energy_drift(times, energies, n_atoms):
         raise ValueError(f"{len(times)} points have no slope; at least 2 are expected")
     slope = np.polyfit(np.asarray(times, float), np.asarray(energies, float), 1)[0]  # eV/fs
     return float(slope * 1e3 * 1e3 / n_atoms)
+
+
+def density_of(atoms):
+    """g/cm³ of a periodic box."""
+    return float(atoms.get_masses().sum() * _amu * 1e3 / (atoms.get_volume() * 1e-24))
 
 
 def rdf(frames, pair="OO", r_max=None, n_bins=100):

@@ -8,10 +8,11 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.optimize import FIRE
-from ase.units import _amu, kB
+from ase.units import kB
 
 from tpainn_lite.assembly import water_box
 from tpainn_lite.classical_water import KJ, WaterForceField, allowed_cutoff, openmm_system
+from tpainn_lite.observables import density_of
 
 TIMESTEP = 1.0  # fs
 EWALD_TOLERANCE = 5e-4  # of the forces that move the molecules; labels are computed more tightly
@@ -158,8 +159,3 @@ def _snapshot(context, n, labeller, stress):
     frame.info.update(config_type="liquid", level=labeller.level, density=density_of(frame))
     frame.info["kinetic_temperature"] = 2 * state.getKineticEnergy()._value * KJ / (9 * n - 3) / kB
     return frame
-
-
-def density_of(atoms):
-    """g/cm³ of a periodic box."""
-    return float(atoms.get_masses().sum() * _amu * 1e3 / (atoms.get_volume() * 1e-24))
