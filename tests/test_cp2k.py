@@ -7,9 +7,10 @@ import shutil
 import pytest
 from ase import Atoms
 from ase.build import molecule as ase_molecule
+from ase.calculators.calculator import CalculationFailed
 
 from tpainn_lite.assembly import water_box
-from tpainn_lite.cp2k import CP2KCalculator, _scf_steps
+from tpainn_lite.cp2k import QUICK_SCF, SAFE_SCF, CP2KCalculator, _scf_steps
 from tpainn_lite.labels import label
 
 needs_cp2k = pytest.mark.skipif(not shutil.which("cp2k.psmp"), reason="needs CP2K: apt-get install cp2k")
@@ -41,6 +42,21 @@ def test_when_cp2k_dies_the_frame_is_skipped_and_that_is_said():
     with pytest.raises(ValueError, match="CP2K stopped"):
         label([water_box(1, density=0.06)], calculator, progress=False)
     gc.collect()
+
+
+def test_a_frame_whose_scf_failed_is_tried_once_more_with_safer_settings(monkeypatch):
+    tried = []
+
+    def single_point(self, atoms, scf):
+        tried.append(scf)
+        if scf is QUICK_SCF:
+            raise CalculationFailed("CP2K stopped")
+        return {"energy": -1.0, "forces": atoms.positions, "stress": [0.0] * 6}, 20
+
+    monkeypatch.setattr(CP2KCalculator, "_single_point", single_point)
+    calculator = CP2KCalculator("water")
+    assert calculator.get_potential_energy(water_box(1, density=0.06)) == -1.0
+    assert tried == [QUICK_SCF, SAFE_SCF] and calculator.record["scf_steps"] == 20
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 conda (``conda install -c conda-forge cp2k``); ASE talks to it.
 """
 
+import os
 import re
 import shutil
 import tempfile
@@ -87,8 +88,9 @@ class CP2KCalculator(Calculator):
     """Periodic boxes of H and O with CP2K, as an ASE calculator.
 
     CP2K runs on as a child process (ASE's `ase.calculators.cp2k`), so that each frame starts from the wave function of
-    the one before: give frames in the order of their trajectory.  An SCF that does not converge is tried once more
-    from scratch with a safer minimiser.
+    the one before: give frames in the order of their trajectory.  An SCF that does not converge, or that ends CP2K, is
+    tried once more from scratch with a safer minimiser.  Each CP2K is given one thread, unless ``OMP_NUM_THREADS`` says
+    otherwise: several frames at once (`label`'s ``n_jobs``) use a machine better than several threads do.
 
     Parameters
     ----------
@@ -121,21 +123,15 @@ class CP2KCalculator(Calculator):
         super().calculate(atoms, properties, system_changes)
         _check_water_box(atoms)
         started = time.perf_counter()
-        for scf in (QUICK_SCF, SAFE_SCF):
-            results, steps = self._single_point(atoms, scf)
-            if steps is not None:
-                break
-            self.close()
-        else:
-            raise CalculationFailed(
-                f"the SCF of {atoms.get_chemical_formula()} did not converge, with DIIS or conjugate gradients; is the "
-                "geometry strongly distorted?"
-            )
+        try:
+            results, steps = self._single_point(atoms, QUICK_SCF)
+        except CalculationFailed:
+            results, steps = self._single_point(atoms, SAFE_SCF)
         self.results.update({key: results[key] for key in self.implemented_properties})
         self.record = {"scf_steps": steps, "seconds": round(time.perf_counter() - started, 1)}
 
     def _single_point(self, atoms, scf):
-        """ASE's results, and the number of SCF steps, or None if they did not converge."""
+        """ASE's results, and the number of SCF steps."""
         if self._running is not None and self._running[0] is not scf:
             self.close()
         command = self.command or _cp2k_command()
@@ -153,7 +149,13 @@ class CP2KCalculator(Calculator):
             raise CalculationFailed(f"CP2K stopped; the end of its output:\n{last_words}") from error
         with open(output, encoding="utf-8", errors="replace") as file:
             file.seek(before)
-            return dict(cp2k.results), _scf_steps(file.read())
+            steps = _scf_steps(file.read())
+        if steps is None:
+            self.close()
+            raise CalculationFailed(
+                f"the SCF of {atoms.get_chemical_formula()} did not converge; is the geometry strongly distorted?"
+            )
+        return dict(cp2k.results), steps
 
     def _started(self, scf, command, label):
         text = CP2K_INPUT.format(cutoff=self.cutoff, **scf)
@@ -189,7 +191,8 @@ def _tail(output):
 def _cp2k_command():
     for name in ("cp2k.psmp", "cp2k.ssmp", "cp2k"):
         if shutil.which(name):
-            return f"{name} --shell"
+            threads = "" if "OMP_NUM_THREADS" in os.environ else "env OMP_NUM_THREADS=1 "
+            return f"{threads}{name} --shell"
     raise FileNotFoundError(
         "no CP2K on this machine. Debian and Ubuntu: apt-get install cp2k; conda: conda install -c conda-forge cp2k"
     )
