@@ -33,10 +33,12 @@ TEMPERATURE = 3000  # K: the classical frames are shaken at 300 to so many
 PACKAGES = ("torch", "torch-geometric", "ase", "lightning", "rdkit")
 TEMPERATURES = (1000, 2000, 3000, 5000)
 TUNE = {
-    "tpainn": [{"steps": s, "learning_rate": r} for s, r in ((200, 5e-4), (200, 1e-3), (200, 2e-3), (500, 1e-3))],
+    "tpainn": [{"steps": s, "learning_rate": r} for s, r in ((200, 5e-4), (200, 1e-3), (200, 2e-3), (500, 1e-3))]
+    + [{"steps": 200, "ema_decay": 0.99}],
     "scratch_atomref": [
         {"steps": s, "learning_rate": r} for s, r in ((500, 1e-3), (500, 3e-3), (500, 6e-3), (1000, 3e-3))
-    ],
+    ]
+    + [{"steps": 500, "ema_decay": 0.99}],
 }
 
 

@@ -16,10 +16,10 @@ FLOORS = {
     "graph": 1, "observables": 1, "classical_water": 1, "assembly": 1, "selection": 1,
     "painn": 2, "forcefields": 2, "dft": 2, "cp2k": 2, "datasets": 2,
     "potential": 3, "sampling": 3, "results": 3, "fast": 3, "label_work": 3, "water_md": 3,
-    "training": 4, "calculator": 4, "labels": 4,
-    "transfer": 5, "md": 5, "label_files": 5,
-    "plots": 6, "teach": 6, "scenes": 6, "learning": 6, "recipes": 6,
-    "painting": 7, "reports": 7,
+    "fast_training": 4, "calculator": 4, "labels": 4,
+    "training": 5, "md": 5, "label_files": 5,
+    "transfer": 6, "plots": 6, "teach": 6, "scenes": 6,
+    "learning": 7, "recipes": 7, "painting": 7, "reports": 7,
     "viewer": 8,
     "cli": 9,
 }  # fmt: skip
@@ -31,7 +31,7 @@ HEAVY = {
     "lightning": {"training"},
     "matplotlib": {"viewer"},
     "nglview": {"viewer"},
-    "numba": {"fast"},
+    "numba": {"fast", "fast_training"},
     "openmm": {"classical_water", "water_md"},
     "plotly": {"plots"},
     "pyscf": {"dft"},
@@ -42,7 +42,11 @@ HEAVY = {
 }
 LAZY = {"nglview", "openmm", "pyscf", "rdkit"}  # imported inside the function that needs them, also in their own module
 
-COMPILED = {"_kernels", "listen_back"}  # a compiled loop cannot be cut into functions without losing its speed
+COMPILED = {
+    "_kernels",
+    "_dual_kernels",
+    "listen_back",
+}  # a compiled loop cannot be cut into functions without losing its speed
 
 GLOBAL_SWITCHES = {
     "filterwarnings", "manual_seed", "resetwarnings", "seed", "seed_everything", "set_default_dtype",

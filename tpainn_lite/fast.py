@@ -6,15 +6,33 @@ distance alone, are read from a table with cubic interpolation; and the sums ove
 """
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numba import njit
 from torch.nn.functional import silu
 
-from tpainn_lite.painn import EPSILON, cosine_cutoff
+from tpainn_lite.painn import EPSILON, RadialBasis, cosine_cutoff
 
 INTERVALS = 512  # of the tables of the filters, from 0 to the cutoff: forces are right to 1e-5 of the largest
+
+
+class Pairs(NamedTuple):
+    """Neighbours as the compiled loops want them."""
+
+    first: np.ndarray  # (N + 1,) where the pairs of each atom begin
+    idx_j: np.ndarray  # (E,)
+    d_ij: np.ndarray  # (E,) Å
+    dir_ij: np.ndarray  # (E, 3)
+
+    @classmethod
+    def of(cls, n_atoms, idx_i, idx_j, r_ij):
+        """From ``idx_i`` (E,) ascending, ``idx_j`` (E,) and ``r_ij`` (E, 3) in Å; with each pair its reverse."""
+        d_ij = np.sqrt(np.einsum("ex,ex->e", r_ij, r_ij))  # (E,)
+        first = np.searchsorted(idx_i, np.arange(n_atoms + 1))  # (N + 1,)
+        directions = (r_ij / d_ij[:, None]).astype(np.float32)  # (E, 3)
+        return cls(first, idx_j.astype(np.int64), d_ij.astype(np.float32), directions)
 
 
 class FastPotential:
@@ -31,12 +49,11 @@ class FastPotential:
         self.scale, self.atomref = potential.scale.item(), potential.atomref.double().cpu().numpy()
         self.embedding = _weights(painn.embedding)[0]
         self.layers = [
-            (_weights(block.phi[0], block.phi[2]), _filters(painn, block), _weights(mix.VU, mix.a[0], mix.a[2]))
+            (_weights(block.phi[0], block.phi[2]), filters(painn, block), _weights(mix.VU, mix.a[0], mix.a[2]))
             for block, mix in zip(painn.interactions, painn.mixings, strict=True)
         ]
         self.readout = _weights(painn.readout[0], painn.readout[2])
 
-    @torch.no_grad()
     def __call__(self, atomic_numbers, idx_i, idx_j, r_ij):
         """Compute one structure.
 
@@ -53,20 +70,19 @@ class FastPotential:
         (float, numpy.ndarray (N, 3), numpy.ndarray (3, 3))
             Energy in eV, forces in eV/Å, and Σ_ij r_ij ⊗ ∂E/∂r_ij in eV.
         """
-        d_ij = np.sqrt(np.einsum("ex,ex->e", r_ij, r_ij))  # (E,)
-        pairs = (
-            np.searchsorted(idx_i, np.arange(len(atomic_numbers) + 1)),  # (N + 1,) where the pairs of each atom begin
-            idx_j.astype(np.int64),
-            d_ij.astype(np.float32),
-            (r_ij / d_ij[:, None]).astype(np.float32),
-        )
-        s = self.embedding[torch.as_tensor(atomic_numbers, dtype=torch.long)]  # (N, F)
-        s, kept = self._forward(s, pairs)
+        pairs = Pairs.of(len(atomic_numbers), idx_i, idx_j, r_ij)
+        numbers, one = torch.as_tensor(atomic_numbers, dtype=torch.long), np.zeros(len(atomic_numbers), dtype=np.int64)
+        local, forces, virial = self.of_batch(numbers, pairs, one, 1)
+        return local.double().sum().item() + self.atomref[atomic_numbers].sum(), forces, virial[0]
+
+    @torch.no_grad()
+    def of_batch(self, atomic_numbers, pairs, batch, n_graphs):
+        """Local energies (N,), forces (N, 3) and virials (B, 3, 3) of several structures, as in `graph.collate`."""
+        s, kept = self._forward(self.embedding[atomic_numbers], pairs)  # (N, F)
         local, hidden = _dense(s, self.readout)  # (N, 1)
-        energy = self.scale * local.double().sum().item() + self.atomref[atomic_numbers].sum()
         by_s = _dense_back(torch.full_like(local, self.scale), hidden, self.readout)  # (N, F) slope of the energy
-        by_positions, virial = self._backward(by_s, kept, pairs)
-        return energy, -by_positions, virial
+        by_positions, virial = self._backward(by_s, kept, pairs, batch, n_graphs)
+        return self.scale * local.squeeze(1), -by_positions, virial
 
     def _forward(self, s, pairs):
         """Scalars after the last round, and of each round what the way back needs."""
@@ -81,15 +97,15 @@ class FastPotential:
             kept.append((v_before, x, hidden, inside))
         return s, kept
 
-    def _backward(self, gs, kept, pairs):
-        """Slope of the energy by the positions (N, 3), and the virial (3, 3)."""
-        gv, slopes = torch.zeros(len(gs), 3, self.n_features), (np.zeros((len(gs), 3)), np.zeros((3, 3)))
+    def _backward(self, gs, kept, pairs, batch, n_graphs):
+        """Slope of the energy by the positions (N, 3), and the virials (B, 3, 3)."""
+        gv, slopes = torch.zeros(len(gs), 3, self.n_features), (np.zeros((len(gs), 3)), np.zeros((n_graphs, 3, 3)))
         for (phi, filters, mixing), (v, x, hidden, inside) in zip(self.layers[::-1], kept[::-1], strict=True):
             gs, gv = _mix_back(gs, gv, inside, mixing)
             gx, g_sent = torch.zeros_like(x), gv.clone()
             _, listen_back = _kernels(self.n_features, first_round=x.shape[1] < 3 * self.n_features)
             inputs, outputs = (x.numpy(), v.numpy(), gs.numpy(), gv.numpy()), (gx.numpy(), g_sent.numpy())
-            listen_back(*inputs, *pairs, *filters, *outputs, *slopes)
+            listen_back(*inputs, *pairs, *filters, batch, *outputs, *slopes)
             gs, gv = gs + _dense_back(gx, hidden, phi), g_sent
         return slopes
 
@@ -147,20 +163,25 @@ def _mix_back(gs, gv, inside, weights):
 # --- filters ---
 
 
-def _filters(painn, block):
+def filters(painn, block):
     """Cubic pieces of W(d), coefficients (INTERVALS + 1, 4, 2F or 3F) by the place in the interval; intervals per Å."""
-    d = (torch.arange(INTERVALS + 2, dtype=torch.float64) * painn.cutoff / INTERVALS).clamp(min=1e-3).requires_grad_()
-    frequencies = painn.radial_basis.frequencies.double().cpu()
-    fade = cosine_cutoff(d, painn.cutoff).unsqueeze(-1)
-    waves = torch.sin(frequencies * d.unsqueeze(-1)) / d.unsqueeze(-1)  # (K, n_rbf)
-    basis = torch.cat([waves * fade, fade], dim=-1)  # (K, n_rbf + 1)
-    slopes = torch.stack([torch.autograd.grad(column.sum(), d, retain_graph=True)[0] for column in basis.T], dim=1)
-    weight = block.W.weight.detach().double().cpu().T
-    value = (basis.detach() @ weight).numpy()  # (K, 3F)
-    slope = (slopes @ weight).numpy() * painn.cutoff / INTERVALS
+    weight = block.W.weight.detach().float().cpu()  # (2F or 3F, n_rbf + 1)
+    table = cubic_pieces(painn.n_rbf, painn.cutoff) @ weight.T
+    return table.view(INTERVALS + 1, 4, len(weight)).numpy(), INTERVALS / painn.cutoff
+
+
+@lru_cache
+def cubic_pieces(n_rbf, cutoff):
+    """Hermite's cubic pieces of each faded basis function of `PaiNN.features`, (4 (INTERVALS + 1), n_rbf + 1)."""
+    d = (torch.arange(INTERVALS + 2, dtype=torch.float64) * cutoff / INTERVALS).clamp(min=1e-3).requires_grad_()
+    with torch.enable_grad():
+        fade = cosine_cutoff(d, cutoff).unsqueeze(-1)
+        basis = torch.cat([RadialBasis(n_rbf, cutoff).double()(d) * fade, fade], dim=-1)  # (K, n_rbf + 1)
+        slope = [torch.autograd.grad(column.sum(), d, retain_graph=True)[0] for column in basis.T]
+    value, slope = basis.detach(), torch.stack(slope, dim=1) * cutoff / INTERVALS
     rise, start, end = value[1:] - value[:-1], slope[:-1], slope[1:]
-    pieces = [value[:-1], start, 3 * rise - 2 * start - end, start + end - 2 * rise]  # Hermite's
-    return np.ascontiguousarray(np.stack(pieces, axis=1), dtype=np.float32), INTERVALS / painn.cutoff
+    pieces = torch.stack([value[:-1], start, 3 * rise - 2 * start - end, start + end - 2 * rise], dim=1)
+    return pieces.flatten(0, 1).float()
 
 
 # --- sums over neighbours ---
@@ -205,7 +226,9 @@ def _kernels(n_features, first_round):
                 v_out[i, 2, f] += heard[z_ + f]
 
     @njit(fastmath=True, cache=True)
-    def listen_back(x, v, gs, gv, first, idx_j, d, direction, table, per_angstrom, gx, gv_out, g_positions, virial):
+    def listen_back(
+        x, v, gs, gv, first, idx_j, d, direction, table, per_angstrom, batch, gx, gv_out, g_positions, virial
+    ):
         """Slopes by x and v of the speakers, by the positions, and the virial, all added to what is there.
 
         Each atom a is taken as the one who speaks: its neighbours b are the listeners, and r points from b to a,
@@ -252,7 +275,7 @@ def _kernels(n_features, first_round):
                     g_positions[a, c] += push[c]
                     g_positions[b, c] -= push[c]
                     for other in range(3):
-                        virial[c, other] += r[c] * push[other]
+                        virial[batch[a], c, other] += r[c] * push[other]
             for f in range(width):
                 gx[a, f] += of_x[f]
             for f in range(n_features):

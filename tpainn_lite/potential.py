@@ -96,7 +96,9 @@ class Potential(nn.Module):
             (slope,) = torch.autograd.grad(local.sum(), r_ij, create_graph=self.training)  # (E, 3) ∂E/∂r_ij
         on_atoms = slope.new_zeros(len(local), 3)  # (N, 3)
         on_atoms = on_atoms.index_add(0, idx_i, slope).index_add(0, idx_j, -slope)  # r_ij = R_j − R_i
-        stress = _stress(r_ij.detach(), slope, batch[idx_i], graph.volume)  # (B, 3, 3)
+        virial = slope.new_zeros(n_graphs, 3, 3)  # eV
+        virial = virial.index_add(0, batch[idx_i], r_ij.detach().unsqueeze(2) * slope.unsqueeze(1))
+        stress = stress_of(virial, graph.volume)  # (B, 3, 3)
         return {**energies, "forces": on_atoms, "stress": stress}
 
     def predict(self, frames, batch_size=64):
@@ -173,6 +175,12 @@ class Potential(nn.Module):
             )
 
 
+def stress_of(virial, volume):
+    """Stress (B, 3, 3) in eV/Å³ from Σ_ij r_ij ⊗ ∂E/∂r_ij (B, 3, 3) in eV; zero where there is no volume (B,)."""
+    periodic = (volume > 0).view(-1, 1, 1)
+    return torch.where(periodic, virial / volume.clamp(min=1e-6).view(-1, 1, 1), torch.zeros_like(virial))
+
+
 def fit_atomref(frames, predicted=0.0):
     """Reference energies in closed form: least squares of (energy − predicted) on the composition.
 
@@ -218,14 +226,6 @@ def element_numbers(symbols):
     if unknown:
         raise ValueError(f"{unknown} are not chemical symbols; something like ['H', 'C', 'O'] is expected")
     return [number_of[symbol] for symbol in symbols]
-
-
-def _stress(r_ij, slope, pair_batch, volume):
-    """(1/V) Σ_ij r_ij ⊗ ∂E/∂r_ij per structure (B, 3, 3); zero where there is no volume."""
-    virial = torch.zeros(len(volume), 3, 3, dtype=slope.dtype, device=slope.device)
-    virial = virial.index_add(0, pair_batch, r_ij.unsqueeze(2) * slope.unsqueeze(1))  # (B, 3, 3) eV
-    periodic = (volume > 0).view(-1, 1, 1)
-    return torch.where(periodic, virial / volume.clamp(min=1e-6).view(-1, 1, 1), torch.zeros_like(virial))
 
 
 def _read_weights(path):
