@@ -46,7 +46,7 @@ def classical_frames(seed, temperature=TEMPERATURE):
     """MMFF94 labels of molecules that are in neither `valid` nor `test`, as the tour makes them."""
     rng = np.random.default_rng(seed)
     teacher, frames = tp.mmff94(), []
-    for k, smiles in enumerate(rng.choice(tp.molecule_list(max_heavy=5), N_MOLECULES, replace=False)):
+    for k, smiles in enumerate(rng.choice(tp.molecule_list(max_heavy=6), N_MOLECULES, replace=False)):
         frames += tp.normal_mode_frames(tp.molecule(str(smiles), seed=k), teacher, (300, temperature), N_FRAMES, seed=k)
     return tp.label(frames, teacher, progress=False)
 

@@ -12,7 +12,6 @@ from tpainn_lite.cp2k import CP2KCalculator
 from tpainn_lite.datasets import (
     PARTS,
     SCANS,
-    WATER_PARTS,
     data_folder,
     load_molecules,
     load_scan,
@@ -24,7 +23,7 @@ from tpainn_lite.dft import PySCFCalculator
 DATA = data_folder()
 FOLDERS = {
     "molecules_b3lyp": (load_molecules, PARTS),
-    "water_dft": (load_water, WATER_PARTS),
+    "water_dft": (load_water, PARTS),
     "scans_b3lyp": (load_scan, SCANS),
 }
 SETS = {name: value for name, value in FOLDERS.items() if (DATA / name / f"{value[1][0]}.extxyz.xz").exists()}
@@ -90,7 +89,7 @@ def test_no_molecule_is_in_two_parts():
 @pytest.mark.skipif("water_dft" not in SETS, reason="the water set is not finished")
 def test_parts_of_one_water_trajectory_are_well_apart():
     times = {}
-    for part in WATER_PARTS:
+    for part in PARTS:
         for atoms in load_water(part):
             if atoms.info["config_type"] == "liquid":
                 times.setdefault(atoms.info["trajectory"], []).append((atoms.info["time"], part))

@@ -27,8 +27,8 @@ from tpainn_lite.datasets import (
 @pytest.fixture
 def own_data(tmp_path, monkeypatch, labelled):
     """A data folder of our own: two molecules per part, checksums and a list of molecules."""
-    for part, smiles in {"train": ("O", "C"), "valid": ("CO", "N"), "test": ("CF", "CC#N")}.items():
-        mine = [atoms for atoms in labelled if atoms.info["smiles"] in smiles]
+    for part, smiles in {"train": "O C", "valid": "CO N", "test": "CF", "test_large": "CC#N"}.items():
+        mine = [atoms for atoms in labelled if atoms.info["smiles"] in smiles.split()]
         write_frames(tmp_path / "molecules_b3lyp" / f"{part}.extxyz.xz", mine)
     (tmp_path / "molecules.csv").write_text("smiles,n_heavy\nO,1\nC,1\nCO,2\nCC#N,3\nCCO,3\nCCCCO,5\nCCCCCO,6\n")
     names = ["molecules.csv", *(f"molecules_b3lyp/{part}.extxyz.xz" for part in PARTS)]
@@ -176,7 +176,7 @@ def test_molecules_to_pretrain_on_leave_out_the_held_out_ones_and_the_large_ones
 
 
 def test_an_unknown_part_is_an_error_that_lists_the_parts():
-    with pytest.raises(ValueError, match=r"part 'training' is not one of \('train', 'valid', 'test'\)"):
+    with pytest.raises(ValueError, match=r"part 'training' is not one of \('train', 'valid', 'test', 'test_large'\)"):
         load_molecules("training")
 
 
@@ -213,11 +213,13 @@ def test_the_shipped_dft_set_is_what_it_says_it_is():
     parts = {part: load_molecules(part) for part in PARTS}
     frames = [atoms for part in parts.values() for atoms in part]
     molecules = {part: {atoms.info["smiles"] for atoms in frames} for part, frames in parts.items()}
-    assert len(frames) >= 400
-    assert len(set.union(*molecules.values())) == sum(map(len, molecules.values())) >= 40  # no molecule in two parts
+    assert len(frames) >= 3000
+    assert len(set.union(*molecules.values())) == sum(map(len, molecules.values())) >= 560  # no molecule in two parts
     assert len({atoms.info["id"] for atoms in frames}) == len(frames)
     assert {z for atoms in frames for z in atoms.numbers} == {1, 6, 7, 8, 9}
-    assert max((atoms.numbers > 1).sum() for atoms in frames) <= 5
+    heavy = {part: {int((atoms.numbers > 1).sum()) for atoms in parts[part]} for part in PARTS}
+    assert max(heavy["train"] | heavy["valid"] | heavy["test"]) <= 6
+    assert heavy["test_large"] == {7, 8, 9} and len(parts["test_large"]) >= 200 and len(molecules["test_large"]) >= 60
     assert {atoms.info["level"] for atoms in frames} == {"B3LYP/6-31G(2df,p)"}
     for atoms in frames:
         assert np.isfinite(atoms.get_potential_energy())

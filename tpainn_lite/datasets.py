@@ -17,9 +17,8 @@ import numpy as np
 
 from tpainn_lite.checks import DatasetError, check_labels
 
-PARTS = ("train", "valid", "test")
+PARTS = ("train", "valid", "test", "test_large")
 SCANS = ("bond", "angle", "torsion", "dimer")
-WATER_PARTS = ("train", "valid", "test", "test_large")
 QM9_ROOT = Path("~/.cache/tpainn_lite/qm9")
 _told = set()  # sets whose card was printed
 
@@ -45,7 +44,7 @@ def load_molecules(part):
 
     Parameters
     ----------
-    part : "train", "valid" or "test"
+    part : "train", "valid", "test" (up to 6 heavy atoms) or "test_large" (7 to 9)
         No molecule is in two parts.
 
     Returns
@@ -73,7 +72,7 @@ def load_water(part):
         With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``config_type``, ``density`` (g/cm³),
         ``temperature`` (K), ``time`` (ps), ``trajectory``, ``id``, ``level``.
     """
-    return _load_part("water_dft", part, WATER_PARTS)
+    return _load_part("water_dft", part, PARTS)
 
 
 def load_scan(name):

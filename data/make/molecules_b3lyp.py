@@ -34,6 +34,7 @@ TEMPERATURE = (300, 1000)  # K
 FIRST = {(1, 4): 60, (5, 5): 40}  # (fewest, most heavy atoms): molecules; five frames each
 MORE = {(1, 4): 178, (5, 5): 170, (6, 6): 60}  # six frames each; all that are left of the smallest
 LARGE = {(7, 7): 27, (8, 8): 20, (9, 9): 20}  # three frames each
+LARGE_TOO = {(7, 7): 4}  # for three that have no 3D geometry
 AMINO_ACID = ("C(=O)[OH]", "[NX3;!H0;!$(NC=O)]")  # all of these up to six heavy atoms: prone to move a proton
 FIRST_PARTS = ("train", "test", "train", "train", "test", "train", "train", "test", "train", "valid")  # by turns
 MORE_PARTS = ("train", "train", "test", "train", "valid", "train", "test")
@@ -53,9 +54,11 @@ def chosen_molecules():
     more = _draw(rest, MORE, SEED + 1)
     more += sorted({s for s, size in rest.items() if size <= 6 and _is_amino_acid(s)} - set(more))
     large = _draw(rest, LARGE, SEED + 2)
+    large_too = _draw({smiles: size for smiles, size in rest.items() if smiles not in set(large)}, LARGE_TOO, SEED + 4)
     chosen = [(s, MORE_PARTS[k % len(MORE_PARTS)], SEED + 1000 + 2 * k, 6) for k, s in enumerate(more)]
     chosen += [(s, "test_large", SEED + 5000 + 2 * k, 3) for k, s in enumerate(large)]
     np.random.default_rng(SEED + 3).shuffle(chosen)
+    chosen += [(s, "test_large", SEED + 6000 + 2 * k, 3) for k, s in enumerate(large_too)]
     return [(s, FIRST_PARTS[k % len(FIRST_PARTS)], SEED + k, 5) for k, s in enumerate(first)] + chosen
 
 
