@@ -42,7 +42,7 @@ HEAVY = {
 }
 LAZY = {"nglview", "openmm", "pyscf", "rdkit"}  # imported inside the function that needs them, also in their own module
 
-COMPILED = {
+COMPILED = {"_kernels", "listen_back", "_moving_kernels", "slopes"}  # a compiled loop cannot be cut into functions without losing its speed
     "_kernels",
     "_dual_kernels",
     "listen_back",

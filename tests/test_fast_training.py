@@ -14,7 +14,8 @@ from tpainn_lite.training import fit
 from tpainn_lite.transfer import new_potential
 
 pytest.importorskip("numba")
-from tpainn_lite.fast_training import dual_painn, fast_outputs
+from tpainn_lite.fast import Pairs
+from tpainn_lite.fast_training import TrainingStep, fast_outputs, moving_pairs
 
 BATCHES = {
     "molecules": [shaken(ase_molecule(name)) for name in ("CH3CH2OH", "CH3CN", "HCOOH")],
@@ -60,23 +61,21 @@ def test_outputs_and_slopes_are_those_of_the_reference(name, loss):
 
 
 def test_rates_are_those_of_a_small_step(ethanol):
-    from tpainn_lite.fast import Pairs
-    from tpainn_lite.fast_training import MovingPairs
-
-    painn, step = lively_potential().painn, 1e-4
+    potential, step = lively_potential(), 1e-4
     graph = to_graphs([ethanol], 5.0, torch.float64)[0]
     idx_j, idx_i = graph.edge_index
     by_atom = torch.from_numpy(np.random.default_rng(0).normal(size=(len(ethanol), 3)))
     motion = by_atom[idx_j] - by_atom[idx_i]  # (E, 3)
     with torch.no_grad():
         ahead, behind = (
-            painn(graph.atomic_numbers, graph.r_ij + sign * step * motion, idx_i, idx_j) for sign in (1, -1)
+            potential.painn(graph.atomic_numbers, graph.r_ij + sign * step * motion, idx_i, idx_j) for sign in (1, -1)
         )
-        pairs = Pairs.of(len(ethanol), idx_i.numpy(), idx_j.numpy(), graph.r_ij.numpy())
-        local, rate = dual_painn(painn.float(), graph.atomic_numbers, MovingPairs(pairs, motion.numpy()))
-    torch.testing.assert_close(local.double(), (ahead + behind) / 2, rtol=0, atol=1e-4 * local.abs().max().item())
-    slope = (ahead - behind) / (2 * step)
-    torch.testing.assert_close(rate.double(), slope, rtol=0, atol=2e-4 * slope.abs().max().item())
+    slope = potential.scale * (ahead - behind) / (2 * step)
+    pairs = Pairs.of(len(ethanol), idx_i.numpy(), idx_j.numpy(), graph.r_ij.numpy())
+    compiled = TrainingStep(potential)
+    compiled.of_batch(graph.atomic_numbers, pairs, np.zeros(len(ethanol), dtype=np.int64), 1)
+    rates = compiled.rates(moving_pairs(pairs, motion.numpy()), len(ethanol))
+    torch.testing.assert_close(rates.double(), slope, rtol=0, atol=2e-4 * slope.abs().max().item())
 
 
 @pytest.mark.parametrize("n_interactions", [1, 2])

@@ -36,7 +36,7 @@ class Pairs(NamedTuple):
 
 
 class FastPotential:
-    """Energy, forces and virial of one structure, from the weights of a `Potential` (copied, in float32).
+    """Energy, forces and virial, from the weights of a `Potential` (in float32, as they are now).
 
     Parameters
     ----------
@@ -47,12 +47,18 @@ class FastPotential:
         painn = potential.painn
         self.n_features, self.cutoff = painn.n_features, painn.cutoff
         self.scale, self.atomref = potential.scale.item(), potential.atomref.double().cpu().numpy()
-        self.embedding = _weights(painn.embedding)[0]
-        self.layers = [
-            (_weights(block.phi[0], block.phi[2]), filters(painn, block), _weights(mix.VU, mix.a[0], mix.a[2]))
-            for block, mix in zip(painn.interactions, painn.mixings, strict=True)
+        (self.embedding,) = weights_of(painn.embedding)
+        dense, listen, mix = self.blocks()
+        self.rounds = [
+            (dense(block.phi), listen(painn, block), mix(mixing, dense(mixing.a)))
+            for block, mixing in zip(painn.interactions, painn.mixings, strict=True)
         ]
-        self.readout = _weights(painn.readout[0], painn.readout[2])
+        self.readout = dense(painn.readout)
+
+    @staticmethod
+    def blocks():
+        """The classes it is made of."""
+        return Dense, Listen, Mix
 
     def __call__(self, atomic_numbers, idx_i, idx_j, r_ij):
         """Compute one structure.
@@ -78,42 +84,25 @@ class FastPotential:
     @torch.no_grad()
     def of_batch(self, atomic_numbers, pairs, batch, n_graphs):
         """Local energies (N,), forces (N, 3) and virials (B, 3, 3) of several structures, as in `graph.collate`."""
-        s, kept = self._forward(self.embedding[atomic_numbers], pairs)  # (N, F)
-        local, hidden = _dense(s, self.readout)  # (N, 1)
-        by_s = _dense_back(torch.full_like(local, self.scale), hidden, self.readout)  # (N, F) slope of the energy
-        by_positions, virial = self._backward(by_s, kept, pairs, batch, n_graphs)
+        s = self.embedding[atomic_numbers]  # (N, F)
+        v = torch.zeros(len(s), 3, self.n_features)
+        for phi, listen, mix in self.rounds:
+            s, v = listen.forward(phi.forward(s), s, v, pairs)
+            s, v = mix.forward(s, v)
+        local = self.readout.forward(s)  # (N, 1)
+        gs, gv = self.readout.back(torch.full_like(local, self.scale)), torch.zeros_like(v)  # slopes of the energy
+        by_positions, virial = np.zeros((len(s), 3)), np.zeros((n_graphs, 3, 3))
+        for phi, listen, mix in reversed(self.rounds):
+            gs, gv = mix.back(gs, gv)
+            gx, gv = listen.back(gs, gv, pairs, batch, by_positions, virial)
+            gs = gs + phi.back(gx)
         return self.scale * local.squeeze(1), -by_positions, virial
 
-    def _forward(self, s, pairs):
-        """Scalars after the last round, and of each round what the way back needs."""
-        v, kept = torch.zeros(len(s), 3, self.n_features), []
-        for phi, filters, mixing in self.layers:
-            x, hidden = _dense(s, phi)  # (N, 2F or 3F)
-            heard_s, heard_v = s.clone(), v.clone()
-            listen, _ = _kernels(self.n_features, first_round=not kept)
-            listen(x.numpy(), v.numpy(), *pairs, *filters, heard_s.numpy(), heard_v.numpy())
-            v_before = v
-            s, v, inside = _mix(heard_s, heard_v, mixing)
-            kept.append((v_before, x, hidden, inside))
-        return s, kept
 
-    def _backward(self, gs, kept, pairs, batch, n_graphs):
-        """Slope of the energy by the positions (N, 3), and the virials (B, 3, 3)."""
-        gv, slopes = torch.zeros(len(gs), 3, self.n_features), (np.zeros((len(gs), 3)), np.zeros((n_graphs, 3, 3)))
-        for (phi, filters, mixing), (v, x, hidden, inside) in zip(self.layers[::-1], kept[::-1], strict=True):
-            gs, gv = _mix_back(gs, gv, inside, mixing)
-            gx, g_sent = torch.zeros_like(x), gv.clone()
-            _, listen_back = _kernels(self.n_features, first_round=x.shape[1] < 3 * self.n_features)
-            inputs, outputs = (x.numpy(), v.numpy(), gs.numpy(), gv.numpy()), (gx.numpy(), g_sent.numpy())
-            listen_back(*inputs, *pairs, *filters, batch, *outputs, *slopes)
-            gs, gv = gs + _dense_back(gx, hidden, phi), g_sent
-        return slopes
+# --- the blocks of PaiNN: forward, and back from slopes g by what comes out to slopes by what went in ---
 
 
-# --- networks of each atom, and their slopes ---
-
-
-def _weights(*linears):
+def weights_of(*linears):
     """Weights and biases in float32."""
     tensors = []
     for linear in linears:
@@ -123,51 +112,81 @@ def _weights(*linears):
     return tensors
 
 
-def _dense(inputs, weights):
-    """Linear, SiLU, Linear; and what is needed to go back."""
-    w1, b1, w2, b2 = weights
-    hidden = torch.addmm(b1, inputs, w1.T)
-    return torch.addmm(b2, silu(hidden), w2.T), hidden
-
-
-def _dense_back(g, hidden, weights):
-    """Slope by the inputs from the slope by the outputs."""
-    w1, _, w2, _ = weights
+def silu_slope(hidden):
+    """Of SiLU(h) = h σ(h)."""
     gate = torch.sigmoid(hidden)
-    return ((g @ w2) * (gate * (1 + hidden * (1 - gate)))) @ w1
+    return gate * (1 + hidden * (1 - gate))
 
 
-def _mix(s, v, weights):
+class Dense:
+    """Linear, SiLU, Linear."""
+
+    def __init__(self, network):
+        self.weights = weights_of(network[0], network[2])
+
+    def forward(self, x):
+        w1, b1, w2, b2 = self.weights
+        self.x, self.hidden = x, torch.addmm(b1, x, w1.T)
+        return torch.addmm(b2, silu(self.hidden), w2.T)
+
+    def back(self, g):
+        w1, _, w2, _ = self.weights
+        self.g, self.gated = g, g @ w2
+        return (self.gated * silu_slope(self.hidden)) @ w1
+
+
+class Listen:
+    """`painn.Interaction`: what each atom hears from its neighbours, added to what it knows."""
+
+    def __init__(self, painn, block):
+        (self.weight,), self.n_features = weights_of(block.W), painn.n_features  # (2F or 3F, n_rbf + 1)
+        table = cubic_pieces(painn.n_rbf, painn.cutoff) @ self.weight.T
+        self.filters = table.view(INTERVALS + 1, 4, -1).numpy(), INTERVALS / painn.cutoff
+        self.kernels = _kernels(self.n_features, first_round=len(self.weight) < 3 * self.n_features)
+
+    def forward(self, x, s, v, pairs):
+        self.x, self.v = x.numpy(), v.contiguous().numpy()
+        heard_s, heard_v = s.clone(), v.clone()
+        self.kernels[0](self.x, self.v, *pairs, *self.filters, heard_s.numpy(), heard_v.numpy())
+        return heard_s, heard_v
+
+    def back(self, gs, gv, pairs, batch, by_positions, virial):
+        """Slopes by x and v; those by the positions and the strain are added to the last two arguments."""
+        self.gs, self.gv = gs.contiguous().numpy(), gv.contiguous().numpy()
+        gx, g_sent = torch.zeros(self.x.shape), gv.clone()
+        inputs, outputs = (self.x, self.v, self.gs, self.gv), (gx.numpy(), g_sent.numpy(), by_positions, virial)
+        self.kernels[1](*inputs, *pairs, *self.filters, batch, *outputs)
+        return gx, g_sent
+
+
+class Mix:
     """`painn.Mixing`."""
-    (vu, *a), f = weights, s.shape[1]
-    both = (v.view(-1, f) @ vu.T).view(len(v), 3, 2 * f)
-    Vv, Uv = both[..., :f], both[..., f:]  # (N, 3, F) each
-    length = torch.sqrt((Vv * Vv).sum(dim=1) + EPSILON)  # (N, F)
-    y, hidden = _dense(torch.cat([s, length], dim=1), a)  # (N, 3F)
-    a_ss, a_vv, a_sv = y.split(f, dim=1)
-    dot = (Uv * Vv).sum(dim=1)  # (N, F)
-    return s + a_ss + a_sv * dot, v + a_vv.unsqueeze(1) * Uv, (Vv, Uv, length, hidden, a_vv, a_sv, dot)
 
+    def __init__(self, mixing, a):
+        (self.VU,), self.a = weights_of(mixing.VU), a
 
-def _mix_back(gs, gv, inside, weights):
-    (vu, *a), f = weights, gs.shape[1]
-    Vv, Uv, length, hidden, a_vv, a_sv, dot = inside
-    gy = torch.cat([gs, (gv * Uv).sum(dim=1), gs * dot], dim=1)  # (N, 3F) by a_ss, a_vv, a_sv
-    gc = _dense_back(gy, hidden, a)  # (N, 2F) by s and length
-    along = (gs * a_sv).unsqueeze(1)  # (N, 1, F)
-    by_Vv = along * Uv + (gc[:, f:] / length).unsqueeze(1) * Vv  # (N, 3, F)
-    by_Uv = along * Vv + gv * a_vv.unsqueeze(1)
-    return gs + gc[:, :f], gv + (torch.cat([by_Vv, by_Uv], dim=2).view(-1, 2 * f) @ vu).view_as(gv)
+    def forward(self, s, v):
+        f = s.shape[1]
+        self.v = v
+        self.Vv, self.Uv = (v.view(-1, f) @ self.VU.T).view(len(v), 3, 2 * f).split(f, dim=2)  # (N, 3, F) each
+        self.length = torch.sqrt((self.Vv * self.Vv).sum(dim=1) + EPSILON)  # (N, F)
+        self.dot = (self.Uv * self.Vv).sum(dim=1)  # (N, F)
+        a_ss, self.a_vv, self.a_sv = self.a.forward(torch.cat([s, self.length], dim=1)).split(f, dim=1)
+        return s + a_ss + self.a_sv * self.dot, v + self.a_vv.unsqueeze(1) * self.Uv
+
+    def back(self, gs, gv):
+        self.gs, self.gv, f = gs, gv, gs.shape[1]
+        by_a = torch.cat([gs, (gv * self.Uv).sum(dim=1), gs * self.dot], dim=1)  # (N, 3F) by a_ss, a_vv, a_sv
+        by_s, self.by_length = self.a.back(by_a).split(f, dim=1)
+        self.by_dot = gs * self.a_sv  # (N, F)
+        along = self.by_dot.unsqueeze(1)  # (N, 1, F)
+        by_Vv = along * self.Uv + (self.by_length / self.length).unsqueeze(1) * self.Vv  # (N, 3, F)
+        by_Uv = along * self.Vv + gv * self.a_vv.unsqueeze(1)
+        self.by_VU = torch.cat([by_Vv, by_Uv], dim=2).view(-1, 2 * f)  # (3N, 2F)
+        return gs + by_s, gv + (self.by_VU @ self.VU).view_as(gv)
 
 
 # --- filters ---
-
-
-def filters(painn, block):
-    """Cubic pieces of W(d), coefficients (INTERVALS + 1, 4, 2F or 3F) by the place in the interval; intervals per Å."""
-    weight = block.W.weight.detach().float().cpu()  # (2F or 3F, n_rbf + 1)
-    table = cubic_pieces(painn.n_rbf, painn.cutoff) @ weight.T
-    return table.view(INTERVALS + 1, 4, len(weight)).numpy(), INTERVALS / painn.cutoff
 
 
 @lru_cache

@@ -1,14 +1,15 @@
 """The training step of PaiNN on a processor: what `Potential.forward` gives, and the same slopes, faster.
 
 A loss of forces asks for the slope, by the weights θ, of forces that are slopes themselves.  torch differentiates the
-backward pass to find it, and keeps arrays of pairs × features for that.  Here the forces come from `fast.py`.  When the
-loss has said how it depends on energies and forces, λ = ∂L/∂F, then
+backward pass to find it, and keeps arrays of pairs × features for that.  Here the forces come from `fast.py`, and the
+rest follows from one remark.  When the loss has said how it depends on energies and forces, λ = ∂L/∂F, then
 
-    ∂L/∂θ = Σ_b ∂L/∂E_b ∂E_b/∂θ + ∂/∂θ [d/dt E(r + t ṙ)] at t = 0,   ṙ_ij = λ_i − λ_j,
+    ∂L/∂θ = ∂/∂θ [Σ_b μ_b E_b + Ė],   μ_b = ∂L/∂E_b,   Ė = d/dt E(r + t ṙ) at t = 0,   ṙ_ij = λ_i − λ_j,
 
-because forces are the slope of E.  So every quantity x is carried forward together with its rate dx along ṙ ("dual
-numbers"), and one ordinary backward pass through both gives the slope by the weights.  (Differentiating forwards, then
-backwards: Griewank and Walther, Evaluating Derivatives, 2008, chapter 5.)
+because forces are slopes of E.  So each block carries the rates of change along ṙ forward (`rates`; the rate of x is
+called dx), and then the slopes of the bracket backward (`slopes`; called S here).  The slopes by the rates are those of
+the energy itself, g, which `fast.py` has found on its way to the forces.  (Differentiating forwards, then backwards:
+Griewank and Walther, Evaluating Derivatives, 2008, chapter 5.)
 """
 
 from functools import lru_cache
@@ -16,11 +17,9 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numba import njit
-from torch.nn.functional import linear
 
-from tpainn_lite.fast import INTERVALS, FastPotential, Pairs, cubic_pieces
+from tpainn_lite.fast import Dense, FastPotential, Listen, Mix, Pairs, cubic_pieces, silu_slope
 from tpainn_lite.graph import unpack
-from tpainn_lite.painn import EPSILON
 from tpainn_lite.potential import stress_of
 
 
@@ -47,123 +46,153 @@ class _EnergyForces(torch.autograd.Function):
     @staticmethod
     def forward(ctx, potential, graph, *weights):
         idx_i, idx_j, batch, n_graphs = unpack(graph)
-        pairs = Pairs.of(len(batch), idx_i.numpy(), idx_j.numpy(), graph.r_ij.numpy())
-        local, forces, virial = FastPotential(potential).of_batch(graph.atomic_numbers, pairs, batch.numpy(), n_graphs)
-        ctx.potential, ctx.graph, ctx.pairs = potential, graph, pairs
+        ctx.step, ctx.graph = TrainingStep(potential), graph
+        ctx.pairs = Pairs.of(len(batch), idx_i.numpy(), idx_j.numpy(), graph.r_ij.numpy())
+        local, forces, virial = ctx.step.of_batch(graph.atomic_numbers, ctx.pairs, batch.numpy(), n_graphs)
         energy = local.new_zeros(n_graphs).index_add(0, batch, local)  # (B,)
         return energy, torch.from_numpy(forces).float(), torch.from_numpy(virial).float()
 
     @staticmethod
     def backward(ctx, by_energy, by_forces, by_virial):
-        painn, scale = ctx.potential.painn, ctx.potential.scale.item()
         idx_i, idx_j, batch, _ = unpack(ctx.graph)
-        r_ij = ctx.graph.r_ij
         motion = by_forces[idx_i] - by_forces[idx_j]  # (E, 3) ṙ
-        motion = motion + torch.einsum("exy,ex->ey", by_virial[batch[idx_i]], r_ij)
-        moving = MovingPairs(ctx.pairs, motion.numpy())
-        wanted = [weight for weight in painn.parameters() if weight.requires_grad]
-        with torch.enable_grad():
-            local, d_local = dual_painn(painn, ctx.graph.atomic_numbers, moving)  # (N,) each
-            total = scale * ((by_energy[batch] * local).sum() + d_local.sum())
-        slopes = iter(torch.autograd.grad(total, wanted, allow_unused=True))
-        return (None, None, *(next(slopes) if weight.requires_grad else None for weight in painn.parameters()))
+        motion = motion + torch.einsum("exy,ex->ey", by_virial[batch[idx_i]], ctx.graph.r_ij)
+        moving = moving_pairs(ctx.pairs, motion.numpy())
+        slopes = ctx.step.slopes(by_energy[batch], moving, ctx.graph.atomic_numbers)
+        wanted = zip(slopes, ctx.needs_input_grad[2:], strict=True)
+        return (None, None, *(slope if is_wanted else None for slope, is_wanted in wanted))
 
 
-class MovingPairs:
-    """Pairs, and how fast their distances and directions change when r_ij changes at the rate ``motion`` (E, 3)."""
-
-    def __init__(self, pairs, motion):
-        self.pairs = pairs
-        along = np.einsum("ex,ex->e", pairs.dir_ij, motion)  # (E,) rate of d_ij
-        turning = (motion - along[:, None] * pairs.dir_ij) / pairs.d_ij[:, None]  # (E, 3) rate of dir_ij
-        self.arrays = (*pairs, along.astype(np.float32), turning.astype(np.float32))
+def moving_pairs(pairs, motion):
+    """`Pairs`, and the rates of their distances (E,) and directions (E, 3) when r_ij moves at the rate ``motion``."""
+    along = np.einsum("ex,ex->e", pairs.dir_ij, motion)  # (E,)
+    turning = (motion - along[:, None] * pairs.dir_ij) / pairs.d_ij[:, None]  # (E, 3)
+    return (*pairs, along.astype(np.float32), turning.astype(np.float32))
 
 
-# --- PaiNN on dual numbers: each x with its rate dx ---
+class TrainingStep(FastPotential):
+    """Energies and forces, then the slopes of a loss of them by the weights."""
+
+    @staticmethod
+    def blocks():
+        return TrainedDense, TrainedListen, TrainedMix
+
+    @torch.no_grad()
+    def rates(self, moving, n_atoms):
+        """Carry the rates of all features forward; gives the rates of the local energies (N,)."""
+        ds = torch.zeros(n_atoms, self.n_features)
+        dv = torch.zeros(n_atoms, 3, self.n_features)
+        for phi, listen, mix in self.rounds:
+            ds, dv = listen.rates(phi.rates(ds), ds, dv, moving)
+            ds, dv = mix.rates(ds, dv)
+        return self.scale * self.readout.rates(ds).squeeze(1)
+
+    @torch.no_grad()
+    def slopes(self, by_energy, moving, atomic_numbers):
+        """Slopes by all weights, in the order of ``painn.parameters()``; ``by_energy`` (N,) is μ of each atom's b."""
+        self.rates(moving, len(atomic_numbers))
+        S = self.readout.slopes((self.scale * by_energy).unsqueeze(1))  # (N, F)
+        Sv = torch.zeros(len(S), 3, self.n_features)
+        for phi, listen, mix in reversed(self.rounds):
+            S, Sv = mix.slopes(S, Sv)
+            Sx, Sv = listen.slopes(S, Sv, moving)
+            S = S + phi.slopes(Sx)
+        by_embedding = torch.zeros_like(self.embedding).index_add_(0, atomic_numbers, S)
+        by_interactions = [w for phi, listen, _ in self.rounds for w in (*phi.by_weights, listen.by_weight)]
+        by_mixings = [w for *_, mix in self.rounds for w in (mix.by_weight, *mix.a.by_weights)]
+        return [by_embedding, *by_interactions, *by_mixings, *self.readout.by_weights]
 
 
-def dual_painn(painn, atomic_numbers, moving):
-    """Local energies (N,) as `PaiNN.forward` gives them, and their rates."""
-    pieces = cubic_pieces(painn.n_rbf, painn.cutoff)
-    s = painn.embedding(atomic_numbers)  # (N, F)
-    ds, v = torch.zeros_like(s), s.new_zeros(len(s), 3, s.shape[1])
-    dv = v
-    for interaction, mixing in zip(painn.interactions, painn.mixings, strict=True):
-        x, dx = _dual_dense(interaction.phi, s, ds)  # (N, 2F or 3F)
-        table = (pieces @ interaction.W.weight.T).view(INTERVALS + 1, 4, x.shape[1])
-        heard = _Listen.apply(x, dx, v, dv, table, moving, INTERVALS / painn.cutoff)
-        s, ds, v, dv = (before + new for before, new in zip((s, ds, v, dv), heard, strict=True))
-        s, ds, v, dv = _dual_mixing(mixing, s, ds, v, dv)
-    local, d_local = _dual_dense(painn.readout, s, ds)
-    return local.squeeze(1), d_local.squeeze(1)
+# --- the blocks ---
 
 
-def _dual_dense(network, x, dx):
+class TrainedDense(Dense):
     """Linear, SiLU, Linear."""
-    first, _, last = network
-    h, dh = first(x), linear(dx, first.weight)
-    gate = torch.sigmoid(h)
-    return last(h * gate), linear(dh * gate * (1 + h * (1 - gate)), last.weight)
+
+    def rates(self, dx):
+        w1, _, w2, _ = self.weights
+        self.dx, self.d_hidden = dx, dx @ w1.T
+        return (self.d_hidden * silu_slope(self.hidden)) @ w2.T
+
+    def slopes(self, S):
+        w1, _, w2, _ = self.weights
+        h, gate = self.hidden, torch.sigmoid(self.hidden)
+        slope, curvature = gate * (1 + h * (1 - gate)), gate * (1 - gate) * (2 + h * (1 - 2 * gate))  # of SiLU
+        S_hidden = (S @ w2) * slope + self.gated * self.d_hidden * curvature
+        by_w1 = S_hidden.T @ self.x + (self.gated * slope).T @ self.dx
+        by_w2 = S.T @ (h * gate) + self.g.T @ (self.d_hidden * slope)
+        self.by_weights = by_w1, S_hidden.sum(dim=0), by_w2, S.sum(dim=0)
+        return S_hidden @ w1
 
 
-def _dual_mixing(mixing, s, ds, v, dv):
+class TrainedListen(Listen):
+    """`painn.Interaction`."""
+
+    def __init__(self, painn, block):
+        super().__init__(painn, block)
+        self.pieces = cubic_pieces(painn.n_rbf, painn.cutoff)
+        self.moving_kernels = _moving_kernels(self.n_features, first_round=len(self.weight) < 3 * self.n_features)
+
+    def rates(self, dx, ds, dv, moving):
+        self.dx, self.dv = dx.contiguous().numpy(), dv.contiguous().numpy()
+        d_heard_s, d_heard_v = ds.clone(), dv.clone()
+        inputs, outputs = (self.x, self.dx, self.v, self.dv), (d_heard_s.numpy(), d_heard_v.numpy())
+        self.moving_kernels[0](*inputs, *moving, *self.filters, *outputs)
+        return d_heard_s, d_heard_v
+
+    def slopes(self, S, Sv, moving):
+        Sx, S_sent, by_table = torch.zeros(self.x.shape), Sv.clone(), torch.zeros(self.filters[0].shape)
+        inputs = (self.x, self.dx, self.v, self.dv, self.gs, self.gv, S.contiguous().numpy(), Sv.contiguous().numpy())
+        self.moving_kernels[1](*inputs, *moving, *self.filters, Sx.numpy(), S_sent.numpy(), by_table.numpy())
+        self.by_weight = by_table.view(-1, len(self.weight)).T @ self.pieces
+        return Sx, S_sent
+
+
+class TrainedMix(Mix):
     """`painn.Mixing`."""
-    n = len(v)
-    both = mixing.VU(torch.cat([v, dv]))  # (2N, 3, 2F)
-    (Vv, Uv), (dVv, dUv) = both[:n].chunk(2, dim=-1), both[n:].chunk(2, dim=-1)  # (N, 3, F) each
-    length = torch.sqrt(Vv.square().sum(dim=1) + EPSILON)  # (N, F)
-    d_length = (Vv * dVv).sum(dim=1) / length
-    a, da = _dual_dense(mixing.a, torch.cat([s, length], dim=-1), torch.cat([ds, d_length], dim=-1))  # (N, 3F)
-    (a_ss, a_vv, a_sv), (da_ss, da_vv, da_sv) = a.chunk(3, dim=-1), da.chunk(3, dim=-1)
-    dot, d_dot = (Uv * Vv).sum(dim=1), (dUv * Vv + Uv * dVv).sum(dim=1)  # (N, F)
-    return (
-        s + a_ss + a_sv * dot,
-        ds + da_ss + da_sv * dot + a_sv * d_dot,
-        v + a_vv.unsqueeze(1) * Uv,
-        dv + da_vv.unsqueeze(1) * Uv + a_vv.unsqueeze(1) * dUv,
-    )
 
+    def rates(self, ds, dv):
+        f = ds.shape[1]
+        self.dv = dv
+        self.dVv, self.dUv = (dv.view(-1, f) @ self.VU.T).view(len(dv), 3, 2 * f).split(f, dim=2)
+        self.d_length = (self.Vv * self.dVv).sum(dim=1) / self.length
+        self.d_dot = (self.dUv * self.Vv + self.Uv * self.dVv).sum(dim=1)
+        da_ss, self.da_vv, self.da_sv = self.a.rates(torch.cat([ds, self.d_length], dim=1)).split(f, dim=1)
+        ds = ds + da_ss + self.da_sv * self.dot + self.a_sv * self.d_dot
+        return ds, dv + self.da_vv.unsqueeze(1) * self.Uv + self.a_vv.unsqueeze(1) * self.dUv
 
-class _Listen(torch.autograd.Function):
-    """`painn.Interaction`'s sums over neighbours: what is heard (N, F), (N, 3, F), each with its rate."""
-
-    @staticmethod
-    def forward(ctx, x, dx, v, dv, table, moving, per_angstrom):
-        n_atoms, _, n_features = v.shape
-        ctx.kernels = _dual_kernels(n_features, first_round=x.shape[1] < 3 * n_features)
-        ctx.geometry = (*moving.arrays, table.detach().numpy(), per_angstrom)
-        ctx.inputs = [value.detach().contiguous().numpy() for value in (x, dx, v, dv)]
-        heard = [torch.zeros(n_atoms, *shape) for shape in ((n_features,),) * 2 + ((3, n_features),) * 2]
-        ctx.kernels[0](*ctx.inputs, *ctx.geometry, *(out.numpy() for out in heard))
-        return tuple(heard)
-
-    @staticmethod
-    def backward(ctx, *by_heard):
-        by_heard = [value.contiguous().numpy() for value in by_heard]
-        by_inputs = [torch.zeros(value.shape) for value in ctx.inputs]
-        by_table = torch.zeros(ctx.geometry[-2].shape)
-        outputs = [value.numpy() for value in (*by_inputs, by_table)]
-        ctx.kernels[1](*ctx.inputs, *ctx.geometry, *by_heard, *outputs)
-        return (*by_inputs, by_table, None, None)
+    def slopes(self, S, Sv):
+        f = S.shape[1]
+        by_a_vv = (Sv * self.Uv + self.gv * self.dUv).sum(dim=1)
+        by_s, by_length = self.a.slopes(torch.cat([S, by_a_vv, S * self.dot + self.gs * self.d_dot], dim=1)).split(
+            f, dim=1
+        )
+        by_dot = (S * self.a_sv + self.gs * self.da_sv).unsqueeze(1)  # (N, 1, F)
+        g_dot, g_stretch = self.by_dot.unsqueeze(1), (self.by_length / self.length).unsqueeze(1)
+        stretch = ((by_length - g_stretch.squeeze(1) * self.d_length) / self.length).unsqueeze(1)
+        by_Vv = by_dot * self.Uv + g_dot * self.dUv + stretch * self.Vv + g_stretch * self.dVv  # (N, 3, F)
+        by_Uv = by_dot * self.Vv + g_dot * self.dVv
+        by_Uv = by_Uv + Sv * self.a_vv.unsqueeze(1) + self.gv * self.da_vv.unsqueeze(1)
+        by_VU = torch.cat([by_Vv, by_Uv], dim=2).view(-1, 2 * f)  # (3N, 2F)
+        self.by_weight = by_VU.T @ self.v.view(-1, f) + self.by_VU.T @ self.dv.view(-1, f)
+        return S + by_s, Sv + (by_VU @ self.VU).view_as(Sv)
 
 
 # --- compiled loops ---
 
 
 @lru_cache
-def _dual_kernels(n_features, first_round):
-    """The sums over neighbours on dual numbers, and their slopes, compiled for one width as in `fast.py`."""
+def _moving_kernels(n_features, first_round):
+    """The rates of the sums over neighbours, and their slopes S, compiled for one width as in `fast.py`."""
     width = (2 if first_round else 3) * n_features
     s_, r_, v_ = 0, n_features, 2 * n_features  # where the three parts of a message begin
 
     @njit(fastmath=True, cache=True)
-    def listen(
-        x, dx, v, dv, first, idx_j, d, direction, along, turning, table, per_angstrom, s_out, ds_out, v_out, dv_out
-    ):
-        """What each atom hears, added to s_out, ds_out (N, F) and v_out, dv_out (N, 3, F)."""
+    def rates(x, dx, v, dv, first, idx_j, d, direction, along, turning, table, per_angstrom, ds_out, dv_out):
+        """Rates of what each atom hears, added to ds_out (N, F) and dv_out (N, 3, F)."""
         m, dm = np.empty(width, np.float32), np.empty(width, np.float32)
-        for i in range(len(s_out)):
-            s_i, ds_i, v_i, dv_i = s_out[i], ds_out[i], v_out[i], dv_out[i]
+        for i in range(len(ds_out)):
+            ds_i, dv_i = ds_out[i], dv_out[i]
             for e in range(first[i], first[i + 1]):
                 j, place = idx_j[e], d[e] * per_angstrom
                 k = int(place)
@@ -175,34 +204,29 @@ def _dual_kernels(n_features, first_round):
                     m[f] = w * x_j[f]
                     dm[f] = dw * x_j[f] + w * dx_j[f]
                 for f in range(n_features):
-                    s_i[f] += m[s_ + f]
                     ds_i[f] += dm[s_ + f]
                 for c in range(3):
-                    to, rate, v_j, dv_j = direction[e, c], turning[e, c], v[j, c], dv[j, c]
-                    v_ic, dv_ic = v_i[c], dv_i[c]
+                    to, rate, v_j, dv_j, dv_ic = direction[e, c], turning[e, c], v[j, c], dv[j, c], dv_i[c]
                     for f in range(n_features):
-                        heard, d_heard = m[r_ + f] * to, dm[r_ + f] * to + m[r_ + f] * rate
+                        dv_ic[f] += dm[r_ + f] * to + m[r_ + f] * rate
                         if not first_round:
-                            heard += m[v_ + f] * v_j[f]
-                            d_heard += dm[v_ + f] * v_j[f] + m[v_ + f] * dv_j[f]
-                        v_ic[f] += heard
-                        dv_ic[f] += d_heard
+                            dv_ic[f] += dm[v_ + f] * v_j[f] + m[v_ + f] * dv_j[f]
 
     @njit(fastmath=True, cache=True)
-    def listen_back(
-        x, dx, v, dv, first, idx_j, d, direction, along, turning, table, per_angstrom,
-        gs, gds, gv, gdv, gx, gdx, gv_out, gdv_out, g_table,
+    def slopes(
+        x, dx, v, dv, gs, gv, S, Sv, first, idx_j, d, direction, along, turning, table, per_angstrom,
+        Sx, S_sent, by_table,
     ):  # fmt: skip
-        """Slopes by x, dx, v, dv of the speakers and by the table, added to what is there.
+        """Slopes by x and v of the speakers and by the table, added to what is there.
 
         As in `fast.py` each atom a is the one who speaks to its neighbours b, so that all sums but the table's stay
-        with a.
+        with a.  Sm, gm are slopes by a message and by its rate, Sw, gw by a filter and by its rate.
         """
-        gm, gdm = np.empty(width, np.float32), np.empty(width, np.float32)
+        Sm, gm = np.empty(width, np.float32), np.empty(width, np.float32)
         w, dw = np.empty(width, np.float32), np.empty(width, np.float32)
         m, dm = np.empty(n_features, np.float32), np.empty(n_features, np.float32)
         for a in range(len(gs)):
-            x_a, dx_a, gx_a, gdx_a = x[a], dx[a], gx[a], gdx[a]
+            x_a, dx_a, Sx_a = x[a], dx[a], Sx[a]
             for e in range(first[a], first[a + 1]):
                 b, place = idx_j[e], d[e] * per_angstrom
                 k = int(place)
@@ -211,36 +235,33 @@ def _dual_kernels(n_features, first_round):
                 for f in range(width):
                     w[f] = c0[f] + u * (c1[f] + u * (c2[f] + u * c3[f]))
                     dw[f] = du * (c1[f] + u * (2 * c2[f] + 3 * u * c3[f]))
+                    Sm[f] = np.float32(0)
                     gm[f] = np.float32(0)
-                    gdm[f] = np.float32(0)
-                gs_b, gds_b = gs[b], gds[b]
+                S_b, gs_b = S[b], gs[b]
                 for f in range(n_features):
+                    Sm[s_ + f] = S_b[f]
                     gm[s_ + f] = gs_b[f]
-                    gdm[s_ + f] = gds_b[f]
                     if not first_round:
                         m[f] = w[v_ + f] * x_a[v_ + f]
                         dm[f] = dw[v_ + f] * x_a[v_ + f] + w[v_ + f] * dx_a[v_ + f]
                 for c in range(3):
                     to, rate = -direction[e, c], -turning[e, c]
-                    gv_b, gdv_b, v_a, dv_a = gv[b, c], gdv[b, c], v[a, c], dv[a, c]
-                    gv_a, gdv_a = gv_out[a, c], gdv_out[a, c]
+                    Sv_b, gv_b, v_a, dv_a, S_sent_a = Sv[b, c], gv[b, c], v[a, c], dv[a, c], S_sent[a, c]
                     for f in range(n_features):
-                        gm[r_ + f] += gv_b[f] * to + gdv_b[f] * rate
-                        gdm[r_ + f] += gdv_b[f] * to
+                        Sm[r_ + f] += Sv_b[f] * to + gv_b[f] * rate
+                        gm[r_ + f] += gv_b[f] * to
                         if not first_round:
-                            gm[v_ + f] += gv_b[f] * v_a[f] + gdv_b[f] * dv_a[f]
-                            gdm[v_ + f] += gdv_b[f] * v_a[f]
-                            gv_a[f] += gv_b[f] * m[f] + gdv_b[f] * dm[f]
-                            gdv_a[f] += gdv_b[f] * m[f]
-                g0, g1, g2, g3 = g_table[k, 0], g_table[k, 1], g_table[k, 2], g_table[k, 3]
+                            Sm[v_ + f] += Sv_b[f] * v_a[f] + gv_b[f] * dv_a[f]
+                            gm[v_ + f] += gv_b[f] * v_a[f]
+                            S_sent_a[f] += Sv_b[f] * m[f] + gv_b[f] * dm[f]
+                t0, t1, t2, t3 = by_table[k, 0], by_table[k, 1], by_table[k, 2], by_table[k, 3]
                 u2, u3, du2, du3 = u * u, u * u * u, 2 * u * du, 3 * u * u * du
                 for f in range(width):
-                    gx_a[f] += gm[f] * w[f] + gdm[f] * dw[f]
-                    gdx_a[f] += gdm[f] * w[f]
-                    gw, gdw = gm[f] * x_a[f] + gdm[f] * dx_a[f], gdm[f] * x_a[f]
-                    g0[f] += gw
-                    g1[f] += gw * u + gdw * du
-                    g2[f] += gw * u2 + gdw * du2
-                    g3[f] += gw * u3 + gdw * du3
+                    Sx_a[f] += Sm[f] * w[f] + gm[f] * dw[f]
+                    Sw, gw = Sm[f] * x_a[f] + gm[f] * dx_a[f], gm[f] * x_a[f]
+                    t0[f] += Sw
+                    t1[f] += Sw * u + gw * du
+                    t2[f] += Sw * u2 + gw * du2
+                    t3[f] += Sw * u3 + gw * du3
 
-    return listen, listen_back
+    return rates, slopes
