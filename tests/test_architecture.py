@@ -42,11 +42,8 @@ HEAVY = {
 }
 LAZY = {"nglview", "openmm", "pyscf", "rdkit"}  # imported inside the function that needs them, also in their own module
 
-COMPILED = {"_kernels", "listen_back", "_moving_kernels", "slopes"}  # a compiled loop cannot be cut into functions without losing its speed
-    "_kernels",
-    "_dual_kernels",
-    "listen_back",
-}  # a compiled loop cannot be cut into functions without losing its speed
+# A compiled loop cannot be cut into functions without losing its speed.
+COMPILED = {"_kernels", "listen_back", "_moving_kernels", "slopes"}
 
 GLOBAL_SWITCHES = {
     "filterwarnings", "manual_seed", "resetwarnings", "seed", "seed_everything", "set_default_dtype",
