@@ -48,6 +48,15 @@ def test_what_is_there_is_not_run_again(labelled, tmp_path):
     assert more[:2] == first and len(json.loads(path.read_text())) == 4
 
 
+def test_subsets_and_other_measures_are_rows_of_their_own(labelled):
+    tests = {"first": labelled[20:30], "rest": labelled[30:]}
+    rows = learning_curve(
+        {"a": lambda frames, seed: Constant(frames)}, labelled[:20], tests, sizes=(3,), seeds=(0,), progress=False,
+        measure=lambda model, frames: {"frames": len(frames)},
+    )  # fmt: skip
+    assert [(row["subset"], row["frames"]) for row in rows] == [("first", 10), ("rest", 30)]
+
+
 def test_two_processes_give_what_one_does(labelled):
     arguments = {"pool": labelled[:20], "test": labelled[20:], "sizes": (3, 5), "progress": False}
     one, two = (learning_curve({"a": lambda frames, seed: Constant(frames)}, n_jobs=n, **arguments) for n in (1, 2))
