@@ -32,14 +32,12 @@ N_MOLECULES, N_FRAMES = 1000, 6
 TEMPERATURE = 3000  # K: the classical frames are shaken at 300 to so many
 PACKAGES = ("torch", "torch-geometric", "ase", "lightning", "rdkit")
 TEMPERATURES = (1000, 2000, 3000, 5000)
-TUNE = {
-    "tpainn": [{"steps": s, "learning_rate": r} for s, r in ((200, 5e-4), (200, 1e-3), (200, 2e-3), (500, 1e-3))]
-    + [{"steps": 200, "ema_decay": 0.99}],
+TUNE = {  # (steps, learning rate, EMA's decay, or None for its default)
+    "tpainn": [(200, 5e-4, None), (200, 1e-3, None), (200, 2e-3, None), (500, 1e-3, None), (200, 1e-3, 0.99)],
     "scratch_atomref": [
-        {"steps": s, "learning_rate": r} for s, r in ((500, 1e-3), (500, 3e-3), (500, 6e-3), (1000, 3e-3))
-    ]
-    + [{"steps": 500, "ema_decay": 0.99}],
-}
+        (500, 1e-3, None), (500, 3e-3, None), (500, 6e-3, None), (1000, 3e-3, None), (500, 3e-3, 0.99)
+    ],
+}  # fmt: skip
 
 
 def classical_frames(seed, temperature=TEMPERATURE):
@@ -99,8 +97,9 @@ def tune(pool, valid):
     """Errors on the valid molecules for each setting, 50 labels, three draws, one pretraining per temperature."""
     started, rows = time.perf_counter(), []
     starts = {k: tp.pretrain(classical_frames(0, k), seed=0, progress=False, **NETWORK) for k in TEMPERATURES}
-    trials = [("tpainn", {"temperature": kelvin}) for kelvin in TEMPERATURES]
-    trials += [(method, settings) for method, grid in TUNE.items() for settings in grid]
+    named = ("steps", "learning_rate", "ema_decay")
+    trials = [("tpainn", {"temperature": kelvin, "steps": 200, "learning_rate": 1e-3}) for kelvin in TEMPERATURES]
+    trials += [(method, dict(zip(named, values, strict=True))) for method, grid in TUNE.items() for values in grid]
     for seed, (method, settings) in itertools.product((0, 1, 2), trials):
         few, options = tp.draw(pool, 50, seed), {"seed": seed, "progress": False, **settings}
         start = starts[options.pop("temperature", TEMPERATURE)]

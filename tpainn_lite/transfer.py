@@ -19,8 +19,8 @@ from tpainn_lite.potential import Potential, composition_rank, composition_resid
 from tpainn_lite.training import fit, parts_of, rate_of
 
 PRETRAIN = {"steps": 3000, "batch_size": 16, "learning_rate": 5e-3}
-AUTOTUNE = {"steps": 200, "batch_size": 10, "learning_rate": 1e-3}
-SCRATCH = {"steps": 500, "batch_size": 10, "learning_rate": 3e-3}
+AUTOTUNE = {"steps": 200, "batch_size": 10, "learning_rate": 2e-3}
+SCRATCH = {"steps": 1000, "batch_size": 10, "learning_rate": 3e-3}
 
 
 REFERENCES = ("atomref", "mean", "none")
