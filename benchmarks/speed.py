@@ -1,21 +1,25 @@
-"""How fast is our PaiNN, beside SchNetPack's at equal size?
+"""How fast is our PaiNN, beside SchNetPack's and graph-pes's at equal size, and beside what the machine could do?
 
-    python benchmarks/speed.py                  # some five minutes; makes the other environment where it is missing
+    python benchmarks/speed.py                  # some ten minutes; makes the other environments where they are missing
+    python benchmarks/speed.py --quick          # without the largest box
 
-Both run the same network (64 features, 3 interactions, 20 radial functions, 5 Å, float32) on the same structures with
-the same torch and as many threads, each in a process of its own, by turns: what else the machine does then hurts both
+All run the same network (64 features, 3 interactions, 20 radial functions, 5 Å, float32) on the same structures with
+the same torch and as many threads, each in a process of its own, by turns: what else the machine does then hurts all
 alike.  Written to data/results/speed.json: ``seconds`` (and ``cpu_seconds``, the time of all cores, which a busy
 machine disturbs least) are medians over the rounds.
 
-| case             | system        | what is timed                                                          |
-|------------------|---------------|------------------------------------------------------------------------|
-| energy + forces  | 64 H2O        | one evaluation, the neighbour list ready-made                          |
-| MD step          | 64 H2O        | one step of ASE's velocity Verlet, 0.5 fs, neighbour list included     |
-| training step    | 32 molecules  | loss of energies and forces, its gradient, AdamW; the batch ready-made |
-| import           | package       | a fresh Python, up to the calculator                                   |
+| case             | system               | what is timed                                                          |
+|------------------|----------------------|------------------------------------------------------------------------|
+| energy + forces  | 64 H2O               | one evaluation, the neighbour list ready-made                          |
+| MD step          | 64, 512, 4096 H2O    | one step of ASE's velocity Verlet, 0.5 fs, neighbour list included     |
+| training step    | 32 molecules         | loss of energies and forces, its gradient, AdamW; the batch ready-made |
+| import           | package              | a fresh Python, up to the calculator                                   |
 
-SchNetPack's MD runs through its `SpkCalculator` with its matscipy neighbour list, once built anew at every step (its
-documentation's way) and once behind its `SkinNeighborList` with our skin.
+"tpainn_lite, painn.py" is the code that is read in the course, "tpainn_lite" what it runs (`fast.py`,
+`fast_training.py`).  SchNetPack's MD runs through its `SpkCalculator` with its matscipy neighbour list, once built anew
+at every step (its documentation's way) and once behind its `SkinNeighborList` with our skin; graph-pes's through its
+calculator, with our skin.  ``machine``: measured rates of a matrix product and of copying memory, and what our
+operations, counted, would take at these rates.
 """
 
 import argparse
@@ -28,49 +32,74 @@ import subprocess
 import sys
 import tempfile
 import time
-import typing
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from speed_packages import CUTOFF, SIZE
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULT = ROOT / "data" / "results" / "speed.json"
-PEER = "SchNetPack 2.1.1"
-NAMES = {"ours": "tpainn_lite", "peer": PEER, "peer_skin": f"{PEER}, skin list"}
-CUTOFF, SKIN, TIMESTEP = 5.0, 0.5, 0.5  # Å, Å, fs
+PEERS = {"schnetpack": "SchNetPack 2.1.1", "graph_pes": "graph-pes 1.0.2"}
+NAMES = {"ours": "tpainn_lite", "ours_reference": "tpainn_lite, painn.py", **PEERS}
+NAMES |= {"schnetpack_skin": f"{PEERS['schnetpack']}, skin list"}
 DENSITY = 0.997  # g/cm³
-CASES = {  # case: (system, repeats per round, implementations)
-    "energy + forces": ("64 H2O", 6, ("ours", "peer")),
-    "MD step": ("64 H2O", 8, ("ours", "peer", "peer_skin")),
-    "training step": ("32 molecules", 8, ("ours", "peer")),
-}
+SIDES = {"64 H2O": 4, "512 H2O": 8, "4096 H2O": 16}
 MOLECULES = (
     "CCO CC=O CC(=O)C CCN CC#N CNC=O CC(C)C CCOC c1ccccc1 Cc1ccccc1 c1ccncc1 c1ccoc1 C1CC1 C1CCC1 C1CCOC1 CC(=O)O "
     "CC(=O)N NCC(=O)O CC(F)F CCF OCCO CC(O)C C=CC=C CC#C OC=O COC=O NC(=O)N CCC CCCC CC=C CN(C)C FC(F)(F)C"
 )
-PEER_PACKAGES = (
-    "ase matscipy h5py pyyaml hydra-core pytorch-lightning torchmetrics fasteners dirsync torch-ema rich "
-    "hydra-colorlog tensorboardX protobuf tqdm"
-)
+PEER_PACKAGES = {  # SchNetPack's own list asks for a sympy older than torch does, so its packages are named here
+    "schnetpack": [
+        "ase matscipy h5py pyyaml hydra-core pytorch-lightning torchmetrics fasteners dirsync torch-ema rich "
+        "hydra-colorlog tensorboardX protobuf tqdm",
+        "--no-deps schnetpack==2.1.1",
+    ],
+    "graph_pes": ["ase graph-pes==1.0.2"],
+}
+
+
+class Case(NamedTuple):
+    """What is timed, how often in a round, in how many rounds, for whom."""
+
+    case: str
+    system: str
+    repeats: int
+    rounds: int
+    implementations: tuple
+
+
+EVERYONE = ("ours", "ours_reference", "schnetpack", "graph_pes")
+CASES = [
+    Case("energy + forces", "64 H2O", 6, 7, EVERYONE),
+    Case("training step", "32 molecules", 8, 7, EVERYONE),
+    Case("MD step", "64 H2O", 8, 7, (*EVERYONE, "schnetpack_skin")),
+    Case("MD step", "512 H2O", 2, 3, ("ours", "schnetpack_skin", "graph_pes")),
+    Case("MD step", "4096 H2O", 1, 2, ("ours", "schnetpack_skin", "graph_pes")),
+]
+
+
+def package_of(implementation):
+    """Which worker does it."""
+    return next(package for package in ("ours", *PEERS) if implementation.startswith(package))
 
 
 # --- structures ---
 
 
-def water_box(n_side=4, seed=0):
+def water_box(n_side, seed=0):
     """``n_side``³ water molecules, turned at random, on a simple cubic lattice at 0.997 g/cm³."""
     from ase import Atoms, units
     from ase.build import molecule
 
     rng, water = np.random.default_rng(seed), molecule("H2O")
     spacing = (water.get_masses().sum() / units._Nav / DENSITY) ** (1 / 3) * 1e8  # Å
-    box = Atoms(cell=[n_side * spacing] * 3, pbc=True)
+    turned = []
     for corner in np.ndindex(n_side, n_side, n_side):
         one = water.copy()
         one.rotate(rng.uniform(0, 360), rng.normal(size=3), center="com")
-        one.translate(spacing * (np.array(corner) + 0.5) - one.get_center_of_mass())
-        box += one
-    return box
+        turned.append(one.positions + spacing * (np.array(corner) + 0.5) - one.get_center_of_mass())
+    return Atoms("OHH" * n_side**3, np.concatenate(turned), cell=[n_side * spacing] * 3, pbc=True)
 
 
 def labelled_molecules():
@@ -81,231 +110,85 @@ def labelled_molecules():
     return label(frames, mmff94(), progress=False)
 
 
-def loss(energy_error, force_error, n_atoms):
-    """The same loss for both: energy errors per √atoms, lengths of force errors."""
-    return 0.3 * (energy_error.abs() / n_atoms.sqrt()).mean() + force_error.norm(dim=-1).mean()
+def structures(cases):
+    """The boxes that the cases need, each with its name, and the molecules."""
+    boxes = {case.system: water_box(SIDES[case.system]) for case in cases if case.system in SIDES}
+    for name, box in boxes.items():
+        box.info["system"] = name
+    return [*boxes.values(), *labelled_molecules()]
 
 
-# --- the two implementations, as functions that do one step ---
-
-
-class Ours:
-    """{case: a function that does it once} for tpainn_lite."""
-
-    def __init__(self, box, molecules):
-        import torch
-
-        from tpainn_lite.graph import collate, to_graph, to_graphs
-        from tpainn_lite.painn import PaiNN
-        from tpainn_lite.potential import Potential
-
-        torch.manual_seed(0)
-        self.potential = Potential(PaiNN(64, 3, 20, CUTOFF), dict.fromkeys((1, 6, 7, 8, 9), 0.0), scale=0.01)
-        self.trained = Potential(PaiNN(64, 3, 20, CUTOFF), dict.fromkeys((1, 6, 7, 8, 9), 0.0)).train()
-        self.optimiser = torch.optim.AdamW(self.trained.parameters(), lr=1e-4)
-        self.box, self.graph = box, to_graph(box, CUTOFF)
-        self.batch = collate(to_graphs(molecules, CUTOFF))
-        self.n_atoms = torch.bincount(self.batch.batch).float()
-
-    def energy_forces(self):
-        self.potential.eval()(self.graph)["forces"]
-
-    def training_step(self):
-        self.optimiser.zero_grad()
-        output = self.trained(self.batch)
-        energy_error = output["interaction_energy"] - self.batch.energy.float()
-        loss(energy_error, output["forces"] - self.batch.forces, self.n_atoms).backward()
-        self.optimiser.step()
-
-    def calculator(self, _):
-        from tpainn_lite.calculator import PotentialCalculator
-
-        return PotentialCalculator(self.potential, skin=SKIN)
-
-
-class Peer:
-    """The same for SchNetPack."""
-
-    def __init__(self, box, molecules):
-        spk = _import_schnetpack()
-        import torch
-
-        torch.manual_seed(0)
-        self.spk, self.box, self.list = spk, box, spk.transform.MatScipyNeighborList(cutoff=CUTOFF)
-        self.model, self.trained = self._model(scale=0.01).eval(), self._model().train()
-        self.optimiser = torch.optim.AdamW(self.trained.parameters(), lr=1e-4)
-        converter = spk.interfaces.AtomsConverter(neighbor_list=self.list)
-        self.inputs, self.batch = converter(box), converter(molecules)
-        self.energy = torch.tensor([atoms.get_potential_energy() for atoms in molecules])
-        self.forces = torch.tensor(np.concatenate([atoms.get_forces() for atoms in molecules])).float()
-
-    def _model(self, scale=1.0):
-        spk = self.spk
-        basis = spk.nn.BesselRBF(n_rbf=20, cutoff=CUTOFF)
-        model = spk.model.NeuralNetworkPotential(
-            representation=spk.representation.PaiNN(64, 3, basis, spk.nn.CosineCutoff(CUTOFF)),
-            input_modules=[spk.atomistic.PairwiseDistances()],
-            output_modules=[spk.atomistic.Atomwise(n_in=64, output_key="energy"), spk.atomistic.Forces()],
-        )
-        model.output_modules[0].outnet[1].weight.data *= scale
-        return model
-
-    def energy_forces(self):
-        self.model(_fresh(self.inputs))["forces"]
-
-    def training_step(self):
-        self.optimiser.zero_grad()
-        output = self.trained(_fresh(self.batch))
-        energy_error = output["energy"] - self.energy
-        loss(energy_error, output["forces"] - self.forces, self.batch["_n_atoms"].float()).backward()
-        self.optimiser.step()
-
-    def calculator(self, implementation):
-        class InMemory(self.spk.interfaces.SpkCalculator):
-            def _load_model(self, model):
-                return model
-
-        pairs = self.spk.transform.MatScipyNeighborList(cutoff=CUTOFF)
-        if implementation == "peer_skin":
-            pairs = self.spk.transform.SkinNeighborList(pairs, cutoff_skin=SKIN)
-        return InMemory(self.model, pairs, energy_unit="eV")
-
-
-def _fresh(inputs):
-    """SchNetPack writes into its inputs; give it a new dictionary and new positions each time."""
-    return {**inputs, "_positions": inputs["_positions"].detach().clone()}
-
-
-def _import_schnetpack():
-    import torch.utils.data.dataloader as dataloader
-
-    if not hasattr(dataloader, "T_co"):  # SchNetPack 2.1.1 takes this name from an older torch
-        dataloader.T_co = typing.TypeVar("T_co", covariant=True)
-    import schnetpack
-
-    return schnetpack
-
-
-# --- a worker: one implementation in a process of its own ---
-
-
-def worker(implementation, structures):
-    """Answer {"case", "implementation", "repeats"} lines with {"seconds", "cpu_seconds", "peak_mb"} lines."""
-    reply = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints must not mix with the answers
-    import torch
-    from ase.io import read
-
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    frames = read(structures, ":", format="extxyz")
-    done = (Ours if implementation == "ours" else Peer)(frames[0], frames[1:])
-    runs = {}
-    for line in sys.stdin:
-        job = json.loads(line)
-        key = job["case"], job["implementation"]
-        if key not in runs:
-            runs[key] = _step(done, *key)
-        started = time.perf_counter(), time.process_time()
-        runs[key](job["repeats"])
-        seconds = (time.perf_counter() - started[0]) / job["repeats"]
-        of_cpu = (time.process_time() - started[1]) / job["repeats"]
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
-        reply.write(json.dumps({"seconds": seconds, "cpu_seconds": of_cpu, "peak_mb": peak}) + "\n")
-        reply.flush()
-
-
-def _step(done, case, implementation):
-    """A function that does the case n times, warmed up."""
-    if case == "MD step":
-        step = _dynamics(done.box, done.calculator(implementation)).run
-    else:
-        once = done.energy_forces if case == "energy + forces" else done.training_step
-
-        def step(n):
-            for _ in range(n):
-                once()
-
-    step(3)
-    return step
-
-
-def _dynamics(box, calculator):
-    from ase import units
-    from ase.md.velocitydistribution import thermalize_momenta
-    from ase.md.verlet import VelocityVerlet
-
-    atoms = box.copy()
-    atoms.calc = calculator
-    thermalize_momenta(atoms, 300.0, rng=np.random.default_rng(0))
-    return VelocityVerlet(atoms, TIMESTEP * units.fs)
+# --- the processes ---
 
 
 class Worker:
-    """The driver's end of a worker."""
+    """The driver's end of a worker (`speed_packages.worker`)."""
 
-    def __init__(self, python, implementation, structures, threads):
+    def __init__(self, python, package, path, threads):
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-        command = [python, "-W", "ignore", __file__, "--worker", implementation, "--structures", str(structures)]
+        environment |= {"NUMBA_NUM_THREADS": str(threads)}
+        script = Path(__file__).with_name("speed_packages.py")
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True, cwd=ROOT
-        )
+            [python, "-W", "ignore", script, package, str(path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True, cwd=ROOT,
+        )  # fmt: skip
 
-    def run(self, case, implementation, repeats):
-        self.process.stdin.write(
-            json.dumps({"case": case, "implementation": implementation, "repeats": repeats}) + "\n"
-        )
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError(f"the worker of {NAMES[implementation]} died in {case!r}; its message is above")
-        return json.loads(line)
+    def run(self, case, implementation):
+        """{"seconds", "cpu_seconds", "peak_mb"}, or None if the process died (of memory, mostly)."""
+        job = {"case": case.case, "system": case.system, "implementation": implementation, "repeats": case.repeats}
+        try:
+            self.process.stdin.write(json.dumps(job) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            return None
+        return json.loads(line) if line else None
 
     def close(self):
+        """Let it end."""
         self.process.stdin.close()
         self.process.wait()
 
 
-# --- the driver ---
-
-
-def measure(pythons, structures, threads, rounds):
+def measure(pythons, path, cases, threads):
     """{(case, implementation): [(seconds, CPU seconds) of each round]}, the implementations by turns."""
-    workers = {name: Worker(python, name, structures, threads) for name, python in pythons.items()}
-    seconds = {}
-    for k in range(rounds + 1):  # the first round is for warming up
-        for case, (_, repeats, implementations) in CASES.items():
-            for name in implementations[:: 1 if k % 2 else -1]:
-                answer = workers[name.split("_")[0]].run(case, name, repeats)
-                if k:
-                    seconds.setdefault((case, name), []).append((answer["seconds"], answer["cpu_seconds"]))
-        print(f"\r{threads} thread{'s' * (threads > 1)}: round {k} of {rounds}", end="", flush=True, file=sys.stderr)
-    print(file=sys.stderr)
+    workers = {name: Worker(python, name, path, threads) for name, python in pythons.items()}
+    found = {}
+    for case in cases:
+        for k in range(case.rounds + 1):  # the first round is for warming up
+            for name in case.implementations[:: 1 if k % 2 else -1]:
+                answer = workers[package_of(name)].run(case, name)
+                if k and answer:
+                    found.setdefault((case, name), []).append((answer["seconds"], answer["cpu_seconds"]))
+        print(f"{threads} thread{'s' * (threads > 1)}: {case.case}, {case.system}", flush=True, file=sys.stderr)
     for one in workers.values():
         one.close()
-    return seconds
+    return found
 
 
-def peak_memory(pythons, structures):
+def peak_memory(pythons, path, cases):
     """{(case, implementation): MB}, each in a fresh process."""
     peaks = {}
-    for case, (_, _, implementations) in CASES.items():
-        for name in implementations:
-            one = Worker(pythons[name.split("_")[0]], name.split("_")[0], structures, threads=1)
-            peaks[case, name] = one.run(case, name, 3)["peak_mb"]
+    for case in cases:
+        for name in case.implementations:
+            one = Worker(pythons[package_of(name)], package_of(name), path, threads=1)
+            answer = one.run(case._replace(repeats=1), name)
+            peaks[case, name] = answer and answer["peak_mb"]
             one.close()
     return peaks
 
 
-def import_times(pythons, rounds):
+def import_times(pythons, rounds=3):
     """{implementation: [(seconds, CPU seconds)]} of a fresh Python that imports what an MD run needs."""
+    here = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import speed_packages; "
     code = {
         "ours": "import tpainn_lite; tpainn_lite.PotentialCalculator",
-        "peer": f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import speed; "
-        "speed._import_schnetpack().interfaces.SpkCalculator",
+        "schnetpack": f"{here} speed_packages.import_schnetpack().interfaces.SpkCalculator",
+        "graph_pes": "from graph_pes.models import PaiNN; from graph_pes.utils.calculator import GraphPESCalculator",
     }
-    seconds = {name: [] for name in code}
+    seconds = {name: [] for name in pythons}
     for _ in range(rounds):
-        for name in code:
+        for name in pythons:
             started, before = time.perf_counter(), _cpu_of_children()
             subprocess.run([pythons[name], "-W", "ignore", "-c", code[name]], check=True, cwd=ROOT)
             seconds[name].append((time.perf_counter() - started, _cpu_of_children() - before))
@@ -317,19 +200,66 @@ def _cpu_of_children():
     return usage.ru_utime + usage.ru_stime
 
 
-def make_peer(python):
-    """Make the environment of ``.peers/schnetpack`` where it is missing."""
+def make_peer(package, python):
+    """Make the environment of a peer in ``.peers/`` where it is missing."""
     import torch
 
     folder = Path(python).parents[1]
-    print(f"Making {folder}: SchNetPack 2.1.1 and torch {torch.__version__}, some minutes, 1.5 GB ...", file=sys.stderr)
+    print(f"Making {folder}: {PEERS[package]}, torch {torch.__version__}, some minutes, 1.5 GB ...", file=sys.stderr)
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     pip = [python, "-m", "pip", "install", "--quiet"]
     if subprocess.run([*pip, f"torch=={torch.__version__}"]).returncode:
         subprocess.run([*pip, f"torch=={torch.__version__.split('+')[0]}"], check=True)
-    subprocess.run([*pip, f"numpy=={np.__version__}", *PEER_PACKAGES.split()], check=True)
-    # its own list of packages asks for a sympy older than torch does
-    subprocess.run([*pip, "--no-deps", "schnetpack==2.1.1"], check=True)
+    for words in PEER_PACKAGES[package]:
+        subprocess.run([*pip, f"torch=={torch.__version__}", f"numpy=={np.__version__}", *words.split()], check=True)
+
+
+# --- the machine's own limit ---
+
+
+def machine_rates(threads):
+    """Measured GFLOP/s of a float32 matrix product, and GB/s of copying memory (read and written)."""
+    import torch
+
+    torch.set_num_threads(threads)
+    a, big = torch.rand(1536, 1536), torch.rand(50_000_000)
+    target = torch.empty_like(big)
+    product = min(_seconds(lambda: a @ a) for _ in range(5))
+    copy = min(_seconds(lambda: target.copy_(big)) for _ in range(5))
+    return {"gflop_per_s": 2e-9 * 1536**3 / product, "gb_per_s": 2e-9 * big.nbytes / copy}
+
+
+def _seconds(once):
+    started = time.perf_counter()
+    once()
+    return time.perf_counter() - started
+
+
+def counted_operations(box):
+    """GFLOP of energy and forces of a box: the networks of each atom, and the loops over pairs.
+
+    Networks: 2 per weight and row, forward and back.  Loops: counted in `fast.py`, per pair and feature 34 forward and
+    77 back; 21 and 46 in the first round, in which no atom has vectors.
+    """
+    from tpainn_lite.graph import to_graph
+
+    f, rounds, pairs = SIZE["n_features"], SIZE["n_interactions"], to_graph(box, CUTOFF).edge_index.shape[1]
+    phi, mixing = 4 * f * f - f * f / rounds, 3 * 2 * f * f + 5 * f * f  # weights × rows per atom and round
+    networks = 2 * 2 * len(box) * (rounds * (phi + mixing) + f * f / 2)
+    loops = pairs * f * ((rounds - 1) * (34 + 77) + 21 + 46)
+    return {"networks_gflop": 1e-9 * networks, "loops_gflop": 1e-9 * loops, "pairs": pairs}
+
+
+def machine_rows(threads):
+    """What the counted operations of 64 H2O would take at the measured rate of matrix products."""
+    rates, counted = machine_rates(threads), counted_operations(water_box(4))
+    seconds = (counted["networks_gflop"] + counted["loops_gflop"]) / rates["gflop_per_s"]
+    row = {"case": "energy + forces", "system": "64 H2O", "n_atoms": 192, "threads": threads, "device": "cpu"}
+    numbers = {name: round(value, 4) for name, value in {**rates, **counted}.items()}
+    return {**row, "implementation": "machine's limit", "seconds": round(seconds, 6), **numbers}
+
+
+# --- results ---
 
 
 def summary(values):
@@ -339,52 +269,50 @@ def summary(values):
     return {name: round(value, 5) for name, value in numbers.items()}
 
 
-def rows_of(seconds, peaks, sizes, threads):
+def rows_of(found, peaks, sizes, threads):
     """Flat rows of results."""
-    return [
-        {
-            "case": case,
-            "system": CASES[case][0],
-            "n_atoms": sizes[CASES[case][0]],
-            "threads": threads,
-            "device": "cpu",
-            "implementation": NAMES[name],
-            **summary(values),
-            "peak_mb": round(peaks[case, name]),
-        }
-        for (case, name), values in seconds.items()
-    ]
+    rows = []
+    for (case, name), values in found.items():
+        row = {"case": case.case, "system": case.system, "n_atoms": sizes[case.system], "threads": threads}
+        peak = peaks[case, name]
+        row |= {"device": "cpu", "implementation": NAMES[name], **summary(values), "peak_mb": peak and round(peak)}
+        rows.append(row)
+    return rows
 
 
 def versions(pythons):
-    """{package: version} of both environments."""
+    """{package: version} of all environments."""
     from importlib.metadata import version
 
-    code = "import json, importlib.metadata as m; print(json.dumps({p: m.version(p) for p in ('schnetpack', 'torch')}))"
-    peer = json.loads(subprocess.run([pythons["peer"], "-c", code], capture_output=True, check=True, text=True).stdout)
-    ours = {package: version(package) for package in ("tpainn-lite", "torch", "torch-geometric", "ase", "vesin")}
-    return {**ours, "python": platform.python_version(), "schnetpack": peer["schnetpack"], "its torch": peer["torch"]}
+    found = {
+        package: version(package) for package in ("tpainn-lite", "torch", "torch-geometric", "ase", "vesin", "numba")
+    }
+    for name, package in {"schnetpack": "schnetpack", "graph_pes": "graph-pes"}.items():
+        code = f"import importlib.metadata as m; print(m.version('{package}'), m.version('torch'))"
+        answer = subprocess.run([pythons[name], "-c", code], capture_output=True, check=True, text=True).stdout.split()
+        found |= {package: answer[0], f"torch of {package}": answer[1]}
+    return found | {"python": platform.python_version()}
 
 
 def processor():
     """The name of the processor."""
     info = Path("/proc/cpuinfo")
-    names = [line.split(":")[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
 
 
 def print_table(rows):
-    """One line per case and thread count, with the ratio to the faster of SchNetPack's ways."""
-    head = f"{'case':<16} {'threads':>7} {'implementation':<28} {'ms':>8} {'CPU ms':>8}"
-    print(f"{head} {'of SchNetPack':>14} {'peak MB':>8}")
-    order = {"tpainn_lite": 0, PEER: 1}
-    for row in sorted(rows, key=lambda r: (r["threads"], r["case"], order.get(r["implementation"], 2))):
-        key = row["case"], row["threads"]
-        peers = [r for r in rows if (r["case"], r["threads"]) == key and r["implementation"].startswith(PEER)]
-        ratio = row["seconds"] / min(r["seconds"] for r in peers)
-        name = f"{row['case']:<16} {row['threads']:>7} {row['implementation']:<28}"
-        print(f"{name} {1e3 * row['seconds']:>8.1f} {1e3 * row['cpu_seconds']:>8.1f}", end="")
-        print(f" {ratio:>13.2f}× {row['peak_mb'] or '–':>8}")
+    """One line per case and thread count, with the ratio of each to ours."""
+    head = f"{'case':<16} {'system':<13} {'threads':>7} {'implementation':<28}"
+    print(f"{head} {'ms':>9} {'CPU ms':>9} {'ours':>7} {'MB':>6}")
+    key = lambda row: (row["case"], row["system"], row["threads"])  # noqa: E731
+    ours = {key(row): row["seconds"] for row in rows if row["implementation"] == NAMES["ours"]}
+    for row in sorted(rows, key=lambda row: (row["threads"], row["case"], row["n_atoms"], row["seconds"])):
+        name = f"{row['case']:<16} {row['system']:<13} {row['threads']:>7} {row['implementation']:<28}"
+        times = row["seconds"] / ours[key(row)]
+        print(f"{name} {1e3 * row['seconds']:>9.1f} {1e3 * row.get('cpu_seconds', 0):>9.1f}", end="")
+        print(f" {times:>6.2f}× {row.get('peak_mb') or '–':>6}")
 
 
 def main():
@@ -393,39 +321,40 @@ def main():
     from tpainn_lite.datasets import write_text
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer-python", default=str(ROOT / ".peers" / "schnetpack" / "bin" / "python"))
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--quick", action="store_true", help="without the largest box")
     parser.add_argument("--output", type=Path, default=RESULT)
     arguments = parser.parse_args()
-    started, pythons = time.time(), {"ours": sys.executable, "peer": arguments.peer_python}
-    if not Path(pythons["peer"]).exists():
-        make_peer(pythons["peer"])
-    frames, rows = [water_box(), *labelled_molecules()], []
-    sizes = {"64 H2O": len(frames[0]), "32 molecules": sum(map(len, frames[1:]))}
+    started, pythons = time.time(), {"ours": sys.executable}
+    for package in PEERS:
+        pythons[package] = str(ROOT / ".peers" / package / "bin" / "python")
+        if not Path(pythons[package]).exists():
+            make_peer(package, pythons[package])
+    cases = [case for case in CASES if not (arguments.quick and case.system == "4096 H2O")]
+    frames = structures(cases)
+    sizes = {frame.info["system"]: len(frame) for frame in frames if "system" in frame.info}
+    sizes["32 molecules"] = sum(len(frame) for frame in frames if "system" not in frame.info)
     with tempfile.TemporaryDirectory() as folder:
-        structures = Path(folder) / "structures.extxyz"
-        write(structures, frames, format="extxyz")
-        peaks = peak_memory(pythons, structures)
+        path, rows = Path(folder) / "structures.extxyz", []
+        write(path, frames, format="extxyz")
+        peaks = peak_memory(pythons, path, cases)
         for threads in arguments.threads:
-            rows += rows_of(measure(pythons, structures, threads, arguments.rounds), peaks, sizes, threads)
-    for name, seconds in import_times(pythons, min(arguments.rounds, 5)).items():
+            rows += rows_of(measure(pythons, path, cases, threads), peaks, sizes, threads)
+            rows.append(machine_rows(threads))
+    for name, seconds in import_times(pythons).items():
         row = {"case": "import", "system": "package", "n_atoms": 0, "threads": 1, "device": "cpu", "peak_mb": None}
         rows.append({**row, **summary(seconds), "implementation": NAMES[name]})
     result = {
-        "command": "python benchmarks/speed.py " + " ".join(sys.argv[1:]),
+        "command": " ".join(["python benchmarks/speed.py", *sys.argv[1:]]),
         "created": time.strftime("%Y-%m-%d"),
         "versions": versions(pythons),
         "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",
         "seconds": round(time.time() - started),
         "rows": rows,
     }
-    write_text(arguments.output, json.dumps(result, indent=1) + "\n")
+    write_text(arguments.output, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     print_table(rows)
 
 
 if __name__ == "__main__":
-    if "--worker" in sys.argv:
-        worker(sys.argv[sys.argv.index("--worker") + 1], sys.argv[sys.argv.index("--structures") + 1])
-    else:
-        main()
+    main()
