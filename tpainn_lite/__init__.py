@@ -53,6 +53,7 @@ _HOME = {  # public name: its module
     "delta_learn": "transfer",
     "learning_curve": "learning",
     "PotentialCalculator": "calculator",
+    "Committee": "committee",
     "run_md": "md",
     "errors": "observables",
     "energy_drift": "observables",

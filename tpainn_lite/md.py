@@ -61,6 +61,7 @@ def run_md(
     every=10,
     seed=0,
     stop_when_broken=True,
+    max_disagreement=None,
     path=None,
     progress=True,
 ):
@@ -82,6 +83,8 @@ def run_md(
         Steps between frames that are kept.
     stop_when_broken : bool
         Also stop when a bond of the first frame is longer than 1.6 × its covalent length.
+    max_disagreement : float, optional
+        eV/Å.  Stop where the members of a `tpainn_lite.committee` lie farther apart, for any atom.
     path : str or Path, optional
         Also write the frames, as they come, to this ASE trajectory (``.traj``), and the state of the run beside it
         (``.state.npz``); interrupted, the same call goes on from the last frame that was kept.
@@ -92,6 +95,8 @@ def run_md(
         Complete, or up to the moment when a guard stopped it, and the reason.
     """
     _check_settings(ensemble, temperature, timestep, n_steps, every)
+    if max_disagreement is not None and not hasattr(calculator, "members"):
+        raise ValueError("max_disagreement needs a committee's calculator: Committee(potentials).calculator()")
     check_structure(atoms)
     if ensemble == "npt" and not atoms.pbc.all():
         raise ValueError(f"pbc is {atoms.pbc.tolist()}; constant pressure needs a box periodic in all directions")
@@ -104,7 +109,7 @@ def run_md(
     record = _Record(path, work, dynamics, rng)
     with record:
         record.go_on_or_begin()
-        return _run(record, n_steps, every, timestep, temperature, bonds, progress)
+        return _run(record, n_steps, every, timestep, temperature, bonds, max_disagreement, progress)
 
 
 def _check_settings(ensemble, temperature, timestep, n_steps, every):
@@ -117,7 +122,7 @@ def _check_settings(ensemble, temperature, timestep, n_steps, every):
         )
 
 
-def _run(record, n_steps, every, timestep, temperature, bonds, progress):
+def _run(record, n_steps, every, timestep, temperature, bonds, max_disagreement, progress):
     from tqdm.auto import tqdm
 
     run, work, volume = record.run, record.work, record.work.get_volume() if record.work.pbc.all() else None
@@ -133,7 +138,7 @@ def _run(record, n_steps, every, timestep, temperature, bonds, progress):
         nanoseconds = (step - started[1]) * timestep * 1e-6
         bar.set_postfix_str(f"{nanoseconds / (time.perf_counter() - started[0]) * 86400:.2g} ns/day", refresh=False)
         record.keep(step, timestep)
-        reason = _trouble(work, temperature, bonds, volume)
+        reason = _trouble(work, temperature, bonds, volume) or _doubt(work, max_disagreement)
         if reason:
             run.stopped = f"at {step * timestep:.0f} fs: {reason}"
             break
@@ -273,3 +278,15 @@ def _trouble(atoms, temperature, bonds, volume=None):
         i, j = np.unravel_index(ratio.argmin(), ratio.shape)
         return f"atoms {atoms.symbols[i]}{i} and {atoms.symbols[j]}{j} collapsed onto each other"
     return None
+
+
+def _doubt(atoms, max_disagreement):
+    """Why a committee should no longer be believed, or None."""
+    if max_disagreement is None:
+        return None
+    spread = atoms.calc.results["force_spread"]
+    atom = int(spread.argmax())
+    if spread[atom] <= max_disagreement:
+        return None
+    told = f"{atoms.symbols[atom]}{atom} disagrees by {spread[atom]:.2f} eV/Å, {max_disagreement:g} eV/Å allowed"
+    return f"the committee on the force of {told}: outside of what it was trained on"

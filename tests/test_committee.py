@@ -1,0 +1,70 @@
+"""A committee gives means, says how far it is apart, and stops a run that leaves what it knows."""
+
+import numpy as np
+import pytest
+from conftest import lively_potential, shaken
+
+from tpainn_lite.calculator import PotentialCalculator
+from tpainn_lite.committee import Committee, spread
+from tpainn_lite.md import run_md
+
+
+@pytest.fixture
+def members():
+    return [lively_potential(seed=k) for k in range(3)]
+
+
+def test_a_committee_gives_the_mean_and_the_spread_of_its_members(members, ethanol):
+    frames = [shaken(ethanol, seed=k) for k in range(4)]
+    committee = Committee(members)
+    energies, forces = committee.predict(frames)
+    each = [member.predict(frames) for member in members]
+    np.testing.assert_allclose(energies, np.mean([e for e, _ in each], axis=0))
+    np.testing.assert_allclose(forces[2], np.mean([f[2] for _, f in each], axis=0))
+    of_third = np.stack([f[2] for _, f in each])
+    assert committee.disagreement(frames)[2] == pytest.approx(spread(of_third).max())
+
+
+def test_members_that_are_alike_agree(ethanol):
+    twins = Committee([lively_potential(seed=1), lively_potential(seed=1)])
+    assert twins.disagreement([ethanol]) == pytest.approx(0, abs=1e-12)
+
+
+def test_spread_is_the_standard_deviation_of_the_vector():
+    forces = np.zeros((2, 1, 3))
+    forces[0, 0, 0], forces[1, 0, 0] = 1.0, -1.0
+    assert spread(forces) == pytest.approx([1.0])
+
+
+def test_the_calculator_gives_what_predict_gives_and_stress_for_boxes(members, ethanol, water_box):
+    calculator = Committee(members).calculator()
+    energies, forces = Committee(members).predict([ethanol])
+    assert calculator.get_potential_energy(ethanol) == pytest.approx(energies[0])
+    np.testing.assert_allclose(calculator.get_forces(ethanol), forces[0], atol=1e-6)
+    assert calculator.results["force_spread"].shape == (len(ethanol),)
+    each = [PotentialCalculator(member).get_stress(water_box) for member in members]
+    np.testing.assert_allclose(calculator.get_stress(water_box), np.mean(each, axis=0), atol=1e-9)
+
+
+def test_the_frames_that_are_picked_are_doubtful_ones(members, ethanol):
+    frames = [shaken(ethanol, seed=k, by=0.02 + 0.02 * k) for k in range(12)]
+    committee = Committee(members)
+    picked, doubt = committee.pick(frames, 2), committee.disagreement(frames)
+    kept = [doubt[k] for k, frame in enumerate(frames) if any(frame is p for p in picked)]
+    assert len(kept) == 2 and min(kept) >= np.sort(doubt)[-6]
+    with pytest.raises(ValueError, match="13 of 12 frames asked for"):
+        committee.pick(frames, 13)
+
+
+def test_a_run_stops_where_the_committee_disagrees(members, ethanol):
+    calculator = Committee(members).calculator()
+    limits = {"n_steps": 20, "every": 2, "stop_when_broken": False, "progress": False}
+    run = run_md(ethanol, calculator, max_disagreement=1e-6, **limits)
+    assert "disagrees by" in run.stopped and "1e-06 eV/Å allowed" in run.stopped and len(run.frames) == 2
+    with pytest.raises(ValueError, match="max_disagreement needs a committee's calculator"):
+        run_md(ethanol, PotentialCalculator(members[0]), max_disagreement=1.0, **limits)
+
+
+def test_one_member_is_no_committee(members):
+    with pytest.raises(ValueError, match="1 potentials cannot disagree"):
+        Committee(members[:1])
