@@ -115,7 +115,7 @@ def test_frames_without_labels_are_an_error_unless_they_are_wanted(ethanol, tmp_
     write_frames(tmp_path / "a.extxyz", [ethanol])
     with pytest.raises(DatasetError, match=r"frame 0 \(C2H6O\) has no energy; label it first"):
         read_frames(tmp_path / "a.extxyz")
-    assert len(read_frames(tmp_path / "a.extxyz", labelled=False)) == 1
+    assert len(read_frames(tmp_path / "a.extxyz", need=())) == 1
 
 
 def test_a_write_that_fails_leaves_the_old_file(labelled, tmp_path, monkeypatch):

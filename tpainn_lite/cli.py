@@ -100,9 +100,9 @@ def autotune(
     source: Annotated[Path, typer.Argument(help="frames labelled by DFT: .extxyz or .extxyz.xz")],
     target: Annotated[Path, typer.Argument(help="new weights: .safetensors")],
     valid: Annotated[Path | None, typer.Option(help="labelled frames that decide which weights are best")] = None,
-    steps: int = 200,
-    batch_size: int = 10,
-    learning_rate: float = 1e-3,
+    steps: Annotated[int | None, typer.Option(help="200 unless given")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="10 unless given")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="0.002 unless given")] = None,
     force_weight: Annotated[float, typer.Option(help="0 for frames without forces")] = 1.0,
     freeze: Annotated[list[str] | None, typer.Option(help="part of the network to leave as it is; repeatable")] = None,
     layer_decay: Annotated[float, typer.Option(help="each round away from the readout learns so much slower")] = 1.0,
@@ -110,12 +110,15 @@ def autotune(
     checkpoint: Annotated[Path | None, typer.Option(help="folder; the same command goes on from there")] = None,
 ):
     """Go on with few DFT labels: reference energies in closed form, then all weights, gently."""
-    from tpainn_lite import potential, transfer
+    from tpainn_lite import datasets, potential, transfer
 
-    settings = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "force_weight": force_weight}
-    settings |= {"freeze": freeze or (), "layer_decay": layer_decay, "checkpoint": checkpoint, "seed": seed}
+    chosen = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
+    settings = {name: value for name, value in chosen.items() if value is not None}
+    settings |= {"force_weight": force_weight, "freeze": freeze or (), "layer_decay": layer_decay}
+    settings |= {"checkpoint": checkpoint, "seed": seed}
+    need = ("energy", "forces") if force_weight else ("energy",)
     try:
-        frames, held_out = (_labelled(path, force_weight) if path else None for path in (source, valid))
+        frames, held_out = (datasets.read_frames(path, need) if path else None for path in (source, valid))
         tuned = transfer.autotune(potential.Potential.load(weights), frames, held_out, **settings)
         tuned.save(target)
     except (ValueError, OSError) as error:
@@ -139,15 +142,6 @@ def evaluate(
         typer.echo(f"tpainn evaluate: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(table)
-
-
-def _labelled(path, force_weight):
-    from tpainn_lite.checks import check_labels
-    from tpainn_lite.datasets import read_frames
-
-    frames = read_frames(path, labelled=False)
-    check_labels(frames, need=("energy", "forces") if force_weight else ("energy",))
-    return frames
 
 
 def calculator(teacher, first=None):

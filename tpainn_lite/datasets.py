@@ -155,13 +155,13 @@ def molecule_list(max_heavy=5, exclude=PARTS[1:]):
     return [smiles for smiles, size in pairs if int(size) <= max_heavy and smiles not in held_out]
 
 
-def read_frames(path, labelled=True):
+def read_frames(path, need=("energy", "forces")):
     """Read an extended XYZ file (``.extxyz``, or ``.extxyz.xz``).
 
     Parameters
     ----------
-    labelled : bool
-        Insist on energy and forces in every frame.
+    need : tuple of str
+        Labels that every frame must have: "energy", "forces", "stress"; ``()`` for none.
 
     Returns
     -------
@@ -191,8 +191,8 @@ def read_frames(path, labelled=True):
         ) from error
     if not frames:
         raise DatasetError(f"{path.name} holds no frames; an extended XYZ file with at least one is expected")
-    if labelled:
-        check_labels(frames)
+    if need:
+        check_labels(frames, need)
     return frames
 
 
