@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.build import molecule as ase_molecule
 from conftest import shaken
 
-from tpainn_lite import label_files
+from tpainn_lite import label_files, label_work
 from tpainn_lite.checks import DatasetError
 from tpainn_lite.datasets import read_frames
 from tpainn_lite.forcefields import mmff94
@@ -94,7 +94,7 @@ def test_a_full_disk_is_an_error_and_the_rest_follows_when_there_is_room(tmp_pat
 
     path = tmp_path / "out.extxyz"
     monkeypatch.setattr(label_files, "WRITE", 3)
-    monkeypatch.setattr(label_files, "SYNC_SECONDS", -1.0)
+    monkeypatch.setattr(label_work, "SYNC_SECONDS", -1.0)
     with monkeypatch.context() as disk, pytest.raises(OSError, match=r"No space left on device; .*make room.*part"):
         disk.setattr(os, "fsync", full_disk)
         label_file(frames(), mmff94(), path, progress=False)

@@ -19,7 +19,7 @@ from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from conftest import lively_potential, shaken
 
-from tpainn_lite import labels
+from tpainn_lite import label_work, labels
 from tpainn_lite.calculator import PotentialCalculator
 from tpainn_lite.forcefields import mmff94, molecule
 from tpainn_lite.labels import label, label_stream
@@ -321,7 +321,7 @@ def test_a_full_disk_is_an_error_that_names_the_journal_and_nothing_is_lost(fram
         raise OSError(errno.ENOSPC, "No space left on device")
 
     label(frames[:2], calculator, path, progress=False)
-    monkeypatch.setattr(labels, "SYNC_SECONDS", -1.0)
+    monkeypatch.setattr(label_work, "SYNC_SECONDS", -1.0)
     with monkeypatch.context() as disk, pytest.raises(OSError, match=r"No space left on device; .*call again.*jsonl"):
         disk.setattr(os, "fsync", full_disk)
         label(frames, calculator, path, progress=False)

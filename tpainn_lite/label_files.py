@@ -8,14 +8,13 @@ import itertools
 import lzma
 import os
 import shutil
-import time
 from pathlib import Path
 
 from tpainn_lite.checks import DatasetError
+from tpainn_lite.label_work import GrowingFile
 from tpainn_lite.labels import BLOCK, label_stream
 
 WRITE = 200  # frames written at once
-SYNC_SECONDS = 1.0
 
 
 def label_file(frames, calculator, path, n_jobs=1, progress=True):
@@ -52,11 +51,11 @@ def label_file(frames, calculator, path, n_jobs=1, progress=True):
     path.parent.mkdir(parents=True, exist_ok=True)
     n_done, last = _finished_part(part)
     todo = _after(last, _with_ids(frames), part)
-    with open(part, "a", encoding="utf-8") as file:
+    with GrowingFile(part) as file:
         first = list(itertools.islice(todo, BLOCK))
         if first:
             labelled = label_stream(itertools.chain(first, todo), calculator, n_jobs, progress)
-            n_done += _write_all(labelled, file, part, n_done)
+            n_done += _write_all(labelled, file, n_done)
     if n_done == 0:
         part.unlink()
         raise ValueError("no frames to label: at least one is expected")
@@ -91,20 +90,13 @@ def _after(last, frames, part):
     )
 
 
-def _write_all(labelled, file, part, n_before):
+def _write_all(labelled, file, n_before):
     """Append frames; says how many."""
-    n, synced = 0, time.perf_counter()
+    n = 0
     try:
         while batch := _text_of(itertools.islice(labelled, WRITE)):
-            file.write(batch[0])
-            file.flush()
+            file.append(batch[0])
             n += batch[1]
-            if time.perf_counter() - synced > SYNC_SECONDS:
-                os.fsync(file.fileno())
-                synced = time.perf_counter()
-    except OSError as error:
-        told = f"{error.strerror}; what was labelled before is in it: make room and call again"
-        raise OSError(error.errno, told, str(part)) from error
     except ValueError:  # nothing of what was left could be labelled: an error only if there was nothing before
         if n_before == 0:
             raise

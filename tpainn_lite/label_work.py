@@ -5,6 +5,7 @@ force fields the bookkeeping of `ase.calculators` (ten times their own work); an
 """
 
 import itertools
+import os
 import sys
 import time
 import warnings
@@ -17,6 +18,34 @@ from tpainn_lite.checks import are_sound, check_structure
 
 CHUNK_SECONDS = 60  # work handed to a process at once, in parallel labelling
 PACK = 500  # frames handed over at once, where the calculator takes many at a time
+SYNC_SECONDS = 1.0  # what is done is pressed onto the disk at least this often
+
+
+class GrowingFile:
+    """A text file that grows for hours: what is in it stays, and a full disk is an error that says what to do."""
+
+    def __init__(self, path):
+        self.path, self.file, self.synced = path, None, time.perf_counter()
+
+    def __enter__(self):
+        self.file = open(self.path, "a", encoding="utf-8")
+        return self
+
+    def append(self, text):
+        """Add some lines."""
+        try:
+            self.file.write(text)
+            self.file.flush()
+            if time.perf_counter() - self.synced > SYNC_SECONDS:
+                os.fsync(self.file.fileno())
+                self.synced = time.perf_counter()
+        except OSError as error:
+            told = f"{error.strerror}; the labels before this one are in it: make room and call again"
+            raise OSError(error.errno, told, str(self.path)) from error
+
+    def __exit__(self, *_):
+        with suppress(OSError):  # a full disk has been reported by `append`
+            self.file.close()
 
 
 def compute(frames, todo, calculator, n_jobs, deadline):

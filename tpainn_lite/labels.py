@@ -8,7 +8,6 @@ import json
 import os
 import sys
 import time
-from contextlib import suppress
 from copy import copy, deepcopy
 from itertools import islice
 from pathlib import Path
@@ -17,9 +16,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from tpainn_lite.label_work import compute, quiet_workers
+from tpainn_lite.label_work import GrowingFile, compute, quiet_workers
 
-SYNC_SECONDS = 1.0  # a journal is pressed onto the disk at least this often
 BLOCK = 4000  # frames of a stream that are in memory at a time
 
 
@@ -175,12 +173,12 @@ class _Journal:
     """Labels on disk as soon as they are made, one line of JSON each; without a path, nothing."""
 
     def __init__(self, path, level):
-        self.path, self.level, self.synced, self.file = path and Path(path), level, 0.0, None
+        self.path, self.level, self.file = path and Path(path), level, None
 
     def __enter__(self):
         if self.path:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = open(self.path, "a")
+            self.file = GrowingFile(self.path).__enter__()
         return self
 
     def append(self, atoms, index, result):
@@ -190,20 +188,11 @@ class _Journal:
         arrays = {**_structure(atoms), **{key: value for key, value in result.items() if key != "record"}}
         row |= {key: np.asarray(value).tolist() for key, value in arrays.items()}
         row["record"] = result.get("record", {})
-        try:
-            self.file.write(json.dumps(row) + "\n")
-            self.file.flush()
-            if time.perf_counter() - self.synced > SYNC_SECONDS:
-                os.fsync(self.file.fileno())
-                self.synced = time.perf_counter()
-        except OSError as error:
-            told = f"{error.strerror}; the labels before this one are in it: make room and call again"
-            raise OSError(error.errno, told, str(self.path)) from error
+        self.file.append(json.dumps(row) + "\n")
 
     def __exit__(self, *_):
         if self.file:
-            with suppress(OSError):  # a full disk has been reported by `append`
-                self.file.close()
+            self.file.__exit__()
 
 
 def _bar(total, level, progress):
