@@ -35,7 +35,7 @@ endif
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab tour data-page test test-slow test-browser lint format env clean
+.PHONY: help lab tour data-page bench test test-slow test-browser lint format env clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ tour: $(ready)  ## run the tour without a browser: build/tour.html and its table
 
 data-page: $(ready)  ## build/data.html: interactive figures of what is in the shipped DFT sets
 	$(py) docs/data_page.py build/data.html
+
+bench: $(ready)  ## speed beside SchNetPack and graph-pes (ten minutes; the first time it fetches both)
+	$(py) benchmarks/speed.py
 
 test: lint  ## lint, unit and physics tests, and every notebook from top to bottom
 	$(py) -m pytest --nbmake --nbmake-timeout=300 tests notebooks

@@ -1,0 +1,48 @@
+"""Draw the speed comparison, data/results/speed.json, into docs/speed.png: one thread, multiples of our time.
+
+python docs/speed_picture.py        # Matplotlib comes with ASE
+"""
+
+import json
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from tpainn_lite.plots import COLOURS
+
+ROOT = Path(__file__).resolve().parents[1]
+CASES = [
+    ("training step", "32 molecules"), ("MD step", "64 H2O"), ("MD step", "512 H2O"), ("MD step", "4096 H2O"),
+]  # fmt: skip
+STYLES = {"SchNetPack": (COLOURS[0], "s"), "graph-pes": (COLOURS[2], "^"), "tpainn_lite, painn.py": (COLOURS[1], "o")}
+
+
+def main():
+    rows = json.loads((ROOT / "data" / "results" / "speed.json").read_text())["rows"]
+    rows = [row for row in rows if row["threads"] == 1]
+    figure = Figure(figsize=(6.4, 3.2), dpi=150, layout="constrained")
+    axes = figure.add_subplot(xscale="log")
+    for y, (case, system) in enumerate(CASES):
+        seconds = {r["implementation"]: r["seconds"] for r in rows if (r["case"], r["system"]) == (case, system)}
+        if "tpainn_lite" not in seconds:
+            continue
+        for start, (colour, marker) in STYLES.items():
+            times = [value for name, value in seconds.items() if name.startswith(start)]
+            if times:
+                axes.plot(min(times) / seconds["tpainn_lite"], y, marker, color=colour, markersize=9)
+        told = f"{1e3 * seconds['tpainn_lite']:.3g} ms"
+        axes.annotate(told, (1, y), xytext=(4, 6), textcoords="offset points", fontsize=8)
+    for name, (colour, marker) in STYLES.items():
+        axes.plot([], [], marker, color=colour, label=name)
+    axes.axvline(1, color="black", label="tpainn_lite, compiled (time beside the line)")
+    axes.set_yticks(range(len(CASES)), [f"{case}\n{system}" for case, system in CASES])
+    axes.invert_yaxis()
+    axes.set_xticks([1, 2, 5, 10, 20], ["1×", "2×", "5×", "10×", "20×"])
+    axes.minorticks_off()
+    axes.set(xlabel="time, as a multiple of tpainn_lite's (one thread)", xlim=(0.8, 25))
+    axes.legend(frameon=False, fontsize=8, loc="lower right")
+    figure.savefig(ROOT / "docs" / "speed.png")
+
+
+if __name__ == "__main__":
+    main()
