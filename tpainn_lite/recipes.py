@@ -64,7 +64,7 @@ def water_frames(n_frames=100, n_valid=5, n_molecules=64, seed=0, n_jobs=2, **se
 
 
 RECIPES = {
-    "gas": (gas_frames, {"steps": 60_000, "batch_size": 32, "learning_rate": 2e-3, "check_every": 1000}),
+    "gas": (gas_frames, {"steps": 60_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000}),
     "water": (water_frames, {"steps": 20_000, "batch_size": 4, "learning_rate": 2e-3, "check_every": 500}),
 }
 
