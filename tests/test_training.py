@@ -177,9 +177,11 @@ def test_the_slope_of_the_loss_is_right(methane_frames):
     """Against a finite difference in one weight; forces are in the loss, so this is a second derivative."""
     potential = lively_potential()
     graphs = training._training_graphs(potential, methane_frames[:3])
-    module = training._Module(potential, graphs, None, 1, 3, None, 1e-3, (0.3, 1.0, 0.0), 0, 1, None, {}, 0, None, None)
+    module = training._Module(
+        potential, graphs, None, 1, 3, None, 1e-3, (0.3, 1.0, 0.0), 0, 1, None, {}, 0, None, None, False, 0.0
+    )
     module.trainer = SimpleNamespace(world_size=1)
-    graph, potential = training._Batches(graphs, [[0, 1, 2]])[0], potential.train()
+    graph, potential = training._part(graphs), potential.train()
     for name, parameter in potential.named_parameters():
         module.zero_grad()
         module._loss(graph, potential(graph)).backward()

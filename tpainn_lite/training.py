@@ -22,16 +22,16 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from ase.units import GPa
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
-from torch.optim.swa_utils import get_ema_multi_avg_fn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from tpainn_lite.checks import check_labels
 from tpainn_lite.datasets import write_text
 from tpainn_lite.graph import collate, to_graphs
 
 WARMUP = 0.05  # of all steps
+LARGEST_SLOPE = 10.0  # norm of the slopes of a step by all weights; longer ones are shortened to it
 WORTH_COMPILING = 2000  # structures to pass through the network; for fewer the seconds of compiling are not won back
 STRESS_WEIGHT = 0.1  # where every frame has a stress and nothing else is said
 
@@ -129,17 +129,14 @@ def fit(
     module = _Module(
         potential, graphs, valid_graphs, steps, batch_size, batch_atoms, learning_rate, loss_weights,
         weight_decay, check_every, patience, rates or {}, seed, watch, checkpoint, fast,
+        max(0.0, 1 - 20 / steps) if ema_decay is None else ema_decay,
     )  # fmt: skip
-    ema_decay = max(0.0, 1 - 20 / steps) if ema_decay is None else ema_decay
-    callbacks = [WeightAveraging(use_buffers=False, multi_avg_fn=get_ema_multi_avg_fn(ema_decay)), _Keeper()]
-    if progress:
-        callbacks.append(_Bar())
-    resume_from = None
+    callbacks, resume_from = [], None
     if checkpoint is not None:
         callbacks.append(ModelCheckpoint(checkpoint, filename="last", enable_version_counter=False))
         resume_from = _existing(Path(checkpoint) / "last.ckpt")
     module.train()
-    with warnings.catch_warnings(), _frozen(potential, rates or {}):
+    with warnings.catch_warnings(), _frozen(potential, rates or {}), _bar(steps, progress) as module.bar:
         _ignore_lightning_advice()
         trainer = _trainer(callbacks, math.ceil(steps / check_every), accelerator, devices, nodes)
         _fit_until_interrupted(trainer, module, resume_from)
@@ -171,13 +168,19 @@ def is_first_process():
 
 
 class _Module(pl.LightningModule):
-    """One potential, its data and its loss, as Lightning wants them.  An "epoch" is the steps between two checks."""
+    """One potential, its data and its loss, as Lightning wants them.
+
+    An "epoch" is the steps between two checks, and what Lightning takes for one batch is all of them: the loop over
+    steps is ours, because for a small network Lightning's own takes as long as the network.
+    """
 
     def __init__(
         self, potential, graphs, valid_graphs, steps, batch_size, batch_atoms, learning_rate, loss_weights,
-        weight_decay, check_every, patience, rates, seed, watch, folder, fast,
+        weight_decay, check_every, patience, rates, seed, watch, folder, fast, ema_decay,
     ):  # fmt: skip
         super().__init__()
+        self.automatic_optimization, self.bar = False, None
+        self.ema_decay, self.average = ema_decay, None  # of the weights, in the order of ``painn.parameters()``
         self.potential, self.graphs, self.valid_graphs = potential, graphs, valid_graphs
         self.steps, self.batch_size, self.batch_atoms = steps, batch_size, batch_atoms
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
@@ -185,11 +188,47 @@ class _Module(pl.LightningModule):
         self.rates, self.seed, self.watch, self.folder, self.fast = rates, seed, watch, folder, fast
         self.history, self.best, self.losses, self.started = [], None, [], time.perf_counter()
 
-    def training_step(self, graph, _):
-        loss = self._loss(graph, self._output(graph, forces=self.loss_weights[1] + self.loss_weights[2] > 0))
-        self.losses.append(loss.detach())
-        self.frames_of_batch = graph.number
-        return loss
+    def training_step(self, *_):
+        """Every step up to the next check, and the check."""
+        optimiser, schedule, weights = self.optimizers(), self.lr_schedulers(), list(self.potential.painn.parameters())
+        self.bar.update(self.global_step - self.bar.n)
+        for graph in self._epoch():
+            graph = graph.to(self.device)
+            loss = self._loss(graph, self._output(graph, forces=self.loss_weights[1] + self.loss_weights[2] > 0))
+            self.losses.append(loss.detach())
+            self._check_finite(graph)
+            optimiser.zero_grad()
+            self.manual_backward(loss)
+            torch.nn.utils.clip_grad_norm_(weights, LARGEST_SLOPE)
+            optimiser.step()
+            schedule.step()
+            self._average(weights)
+            self.bar.update()
+        self.check()
+
+    def _check_finite(self, graph):
+        if not torch.isfinite(self.losses[-1]):
+            raise TrainingDiverged(
+                f"the loss is {self.losses[-1].item()} at step {self.global_step}, in a batch of the frames "
+                f"{sorted(graph.number.tolist())}; lower learning_rate, or look for huge forces among them"
+            )
+
+    @torch.no_grad()
+    def _average(self, weights):
+        """One more step into the exponential moving average."""
+        if self.average is None:
+            self.average = [weight.clone() for weight in weights]
+        torch._foreach_lerp_(self.average, weights, 1 - self.ema_decay)
+
+    @contextmanager
+    def _averaged(self):
+        """With the averaged weights in the place of the latest ones."""
+        weights = list(self.potential.painn.parameters())
+        latest = [weight.detach().clone() for weight in weights]
+        with torch.no_grad():
+            torch._foreach_copy_(weights, self.average)
+            yield
+            torch._foreach_copy_(weights, latest)
 
     def _output(self, graph, forces):
         if self.fast and forces and graph.r_ij.device.type == "cpu":
@@ -212,25 +251,20 @@ class _Module(pl.LightningModule):
             loss = loss + on_stress * (error * graph.volume / n_atoms.sqrt()).sum() / graph.all_graphs
         return share * loss
 
-    def on_before_optimizer_step(self, _):
-        if not torch.isfinite(self.losses[-1]):
-            raise TrainingDiverged(
-                f"the loss is {self.losses[-1].item()} at step {self.global_step}, in a batch of the frames "
-                f"{sorted(self.frames_of_batch.tolist())}; lower learning_rate, or look for huge forces among them"
-            )
-
     def check(self):
-        """One row of the history; remembers the weights if they are the best so far."""
+        """One row of the history; remembers the averaged weights if they are the best so far."""
         row = {"step": self.global_step, "seconds": time.perf_counter() - self.started}
         loss = torch.stack(self.losses).mean()
         row["train_loss"] = self.trainer.strategy.reduce(loss, reduce_op="mean").item()
         self.losses.clear()
-        if self.valid_graphs:
-            row |= self._errors()
-        error = row.get("force_mae", row.get("energy_mae"))
-        if not self.valid_graphs or self.best is None or error < self.best[0]:
-            self.best = (error, deepcopy(self.potential.state_dict()), len(self.history))
+        with self._averaged():
+            if self.valid_graphs:
+                row |= self._errors()
+            error = row.get("force_mae", row.get("energy_mae"))
+            if not self.valid_graphs or self.best is None or error < self.best[0]:
+                self.best = (error, deepcopy(self.potential.state_dict()), len(self.history))
         self.history.append(row)
+        self.bar.set_postfix({k: f"{v:.3g}" for k, v in row.items() if k not in ("step", "seconds")})
         if self.patience and self.valid_graphs and len(self.history) - 1 - self.best[2] >= self.patience:
             self.trainer.should_stop = True
         if self.trainer.is_global_zero:
@@ -261,10 +295,13 @@ class _Module(pl.LightningModule):
             self.potential.load_state_dict(self.best[1])
 
     def train_dataloader(self):
+        return DataLoader(range(1), batch_size=None, generator=torch.Generator())
+
+    def _epoch(self):
+        """This device's parts of the batches up to the next check."""
         sizes, steps = [graph.num_nodes for graph in self.graphs], self._epoch_steps()
-        batches = _batches(sizes, self.batch_size, self.batch_atoms, self.current_epoch, steps, self.seed)
-        mine = _Batches(self.graphs, batches, self.trainer.global_rank, self.trainer.world_size)
-        return DataLoader(mine, batch_size=None, generator=torch.Generator())
+        for whole in _batches(sizes, self.batch_size, self.batch_atoms, self.current_epoch, steps, self.seed):
+            yield _part([self.graphs[i] for i in whole], self.trainer.global_rank, self.trainer.world_size)
 
     def _epoch_steps(self):
         return min(self.check_every, self.steps - self.current_epoch * self.check_every)
@@ -284,60 +321,28 @@ class _Module(pl.LightningModule):
         done = (step + 1) / (self.steps + 1)
         return done / WARMUP if done < WARMUP else 0.5 * (1 + math.cos(math.pi * (done - WARMUP) / (1 - WARMUP)))
 
-    def __getstate__(self):
-        """What Lightning copies for the averaged weights: not the data, not the watcher."""
-        return {**super().__getstate__(), "graphs": None, "valid_graphs": None, "watch": None}
-
     def on_save_checkpoint(self, checkpoint):
-        checkpoint["history"], checkpoint["best"] = self.history, self.best
+        checkpoint |= {"history": self.history, "best": self.best, "average": self.average}
 
     def on_load_checkpoint(self, checkpoint):
         self.history, self.best = checkpoint["history"], checkpoint["best"]
+        weights = self.potential.painn.parameters()
+        self.average = [average.to(weight) for average, weight in zip(checkpoint["average"], weights, strict=True)]
 
 
-class _Batches(Dataset):
-    """Ready-made batches, by index; of each, the part of one of several devices, and the size of the whole."""
-
-    def __init__(self, graphs, batches, rank=0, world_size=1):
-        self.graphs, self.batches, self.rank, self.world_size = graphs, batches, rank, world_size
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, k):
-        whole = self.batches[k]
-        graph = collate([self.graphs[i] for i in whole[self.rank :: self.world_size]])
-        graph.all_graphs, graph.all_atoms = len(whole), sum(self.graphs[i].num_nodes for i in whole)
-        return graph
+def _part(graphs, rank=0, n_devices=1):
+    """One device's part of a batch, collated, with the size of the whole."""
+    part = collate(graphs[rank::n_devices])
+    part.all_graphs, part.all_atoms = len(graphs), sum(graph.num_nodes for graph in graphs)
+    return part
 
 
-class _Keeper(Callback):
-    """At the end of each epoch, with the averaged weights in place, check them."""
-
-    def on_train_epoch_end(self, trainer, module):
-        averaging = next(c for c in trainer.callbacks if isinstance(c, WeightAveraging))
-        averaging._swap_models(module)
-        module.check()
-        averaging._swap_models(module)
-
-
-class _Bar(Callback):
+def _bar(steps, progress):
     """One bar for the whole run."""
+    from tqdm.auto import tqdm
 
-    def on_fit_start(self, trainer, module):
-        from tqdm.auto import tqdm
-
-        self.bar = tqdm(total=module.steps, desc="train", unit=" steps", mininterval=0.2)
-
-    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-        self.bar.update(module.global_step - self.bar.n)
-
-    def on_train_epoch_end(self, trainer, module):
-        if module.history:
-            self.bar.set_postfix({k: f"{v:.3g}" for k, v in module.history[-1].items() if k not in ("step", "seconds")})
-
-    def teardown(self, trainer, module, stage):
-        self.bar.close()
+    shown = progress and is_first_process()
+    return tqdm(total=steps, desc="train", unit=" steps", mininterval=0.2, disable=not shown)
 
 
 def parts_of(potential):
@@ -443,9 +448,9 @@ def _trainer(callbacks, epochs, accelerator, devices=1, nodes=1):
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     return pl.Trainer(
         accelerator=accelerator, devices=devices, num_nodes=nodes, strategy="ddp" if devices * nodes > 1 else "auto",
-        use_distributed_sampler=False, max_epochs=epochs, callbacks=callbacks, gradient_clip_val=10.0,
-        reload_dataloaders_every_n_epochs=1, logger=False, enable_progress_bar=False, enable_model_summary=False,
-        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks), barebones=False,
+        use_distributed_sampler=False, max_epochs=epochs, callbacks=callbacks, logger=False, barebones=False,
+        enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=any(isinstance(c, ModelCheckpoint) for c in callbacks),
     )  # fmt: skip
 
 
