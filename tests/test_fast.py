@@ -11,6 +11,7 @@ from ase.build import molecule as ase_molecule
 from conftest import lively_potential, shaken, small_water_box
 
 from tpainn_lite import calculator as calculator_module
+from tpainn_lite import potential as potential_module
 from tpainn_lite.assembly import water_box
 from tpainn_lite.calculator import PotentialCalculator
 from tpainn_lite.painn import PaiNN
@@ -85,7 +86,8 @@ def test_large_structures_take_the_fast_way_and_small_ones_and_float64_do_not(po
 
 
 def test_without_numba_the_reference_is_taken_and_that_is_said_once(potential, monkeypatch, capsys):
-    monkeypatch.setattr(calculator_module, "find_spec", lambda _: None)
+    for module in (calculator_module, potential_module):
+        monkeypatch.setattr(module, "find_spec", lambda _: None)
     monkeypatch.setattr(calculator_module, "_told", set())
     for _ in range(2):
         assert not PotentialCalculator(potential)._takes_the_fast_way(water_box(20))

@@ -10,6 +10,7 @@ from ase.build import molecule as ase_molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import lively_potential, shaken, small_water_box
 
+from tpainn_lite import potential as potential_module
 from tpainn_lite.checks import DatasetError
 from tpainn_lite.graph import collate, to_graph
 from tpainn_lite.potential import Potential, WeightsError, element_numbers, fit_atomref
@@ -367,3 +368,14 @@ def test_fit_atomref_needs_energies():
         fit_atomref([Atoms("H")])
     with pytest.raises(DatasetError, match="the list of frames is empty"):
         fit_atomref([])
+
+
+def test_predicting_many_frames_gives_what_one_at_a_time_gives(monkeypatch, labelled):
+    pytest.importorskip("numba")
+    potential, frames = lively_potential(torch.float32), labelled[:12]
+    energies, forces = potential.predict(frames)
+    monkeypatch.setattr(potential_module, "WORTH_COMPILING", 10)
+    fast_energies, fast_forces = potential.predict(frames, batch_size=5)
+    np.testing.assert_allclose(fast_energies, energies, atol=1e-4)
+    for fast, slow in zip(fast_forces, forces, strict=True):
+        np.testing.assert_allclose(fast, slow, atol=3e-5 * max(np.abs(f).max() for f in forces))

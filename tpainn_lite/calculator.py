@@ -77,15 +77,12 @@ class PotentialCalculator(Calculator):
     def _takes_the_fast_way(self, atoms):
         if self.fast is not None:
             return self.fast
-        suited = self.potential.dtype == torch.float32 and self.potential.device.type == "cpu"
-        if not suited or len(atoms) < WORTH_COMPILING:
+        if len(atoms) < WORTH_COMPILING:
             return False
-        if find_spec("numba") is None:
-            if "numba" not in _told:
-                print("without Numba MD takes several times as long: pip install 'tpainn_lite[fast]'", file=sys.stderr)
+        if find_spec("numba") is None and "numba" not in _told:
+            print("without Numba MD takes several times as long: pip install 'tpainn_lite[fast]'", file=sys.stderr)
             _told.add("numba")
-            return False
-        return True
+        return self.potential.can_be_compiled()
 
     def _fast(self, atoms):
         """The compiled potential, made anew if the weights have changed."""

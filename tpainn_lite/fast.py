@@ -13,6 +13,7 @@ import torch
 from numba import njit
 from torch.nn.functional import silu
 
+from tpainn_lite.graph import unpack
 from tpainn_lite.painn import EPSILON, RadialBasis, cosine_cutoff
 
 INTERVALS = 512  # of the tables of the filters, from 0 to the cutoff: forces are right to 1e-5 of the largest
@@ -80,6 +81,14 @@ class FastPotential:
         numbers, one = torch.as_tensor(atomic_numbers, dtype=torch.long), np.zeros(len(atomic_numbers), dtype=np.int64)
         local, forces, virial = self.of_batch(numbers, pairs, one, 1)
         return local.double().sum().item() + self.atomref[atomic_numbers].sum(), forces, virial[0]
+
+    def of_graph(self, graph):
+        """Interaction energies (B,), forces (N, 3) and virials (B, 3, 3), in float32, of a graph or a batch."""
+        idx_i, idx_j, batch, n_graphs = unpack(graph)
+        self.pairs = Pairs.of(len(batch), idx_i.numpy(), idx_j.numpy(), graph.r_ij.numpy())
+        local, forces, virial = self.of_batch(graph.atomic_numbers, self.pairs, batch.numpy(), n_graphs)
+        energy = local.new_zeros(n_graphs).index_add(0, batch, local)  # (B,)
+        return energy, torch.from_numpy(forces).float(), torch.from_numpy(virial).float()
 
     @torch.no_grad()
     def of_batch(self, atomic_numbers, pairs, batch, n_graphs):

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numba import njit
 
-from tpainn_lite.fast import Dense, FastPotential, Listen, Mix, Pairs, cubic_pieces, silu_slope
+from tpainn_lite.fast import Dense, FastPotential, Listen, Mix, cubic_pieces, silu_slope
 from tpainn_lite.graph import unpack
 from tpainn_lite.potential import stress_of
 
@@ -45,19 +45,15 @@ class _EnergyForces(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, potential, graph, *weights):
-        idx_i, idx_j, batch, n_graphs = unpack(graph)
         ctx.step, ctx.graph = TrainingStep(potential), graph
-        ctx.pairs = Pairs.of(len(batch), idx_i.numpy(), idx_j.numpy(), graph.r_ij.numpy())
-        local, forces, virial = ctx.step.of_batch(graph.atomic_numbers, ctx.pairs, batch.numpy(), n_graphs)
-        energy = local.new_zeros(n_graphs).index_add(0, batch, local)  # (B,)
-        return energy, torch.from_numpy(forces).float(), torch.from_numpy(virial).float()
+        return ctx.step.of_graph(graph)
 
     @staticmethod
     def backward(ctx, by_energy, by_forces, by_virial):
         idx_i, idx_j, batch, _ = unpack(ctx.graph)
         motion = by_forces[idx_i] - by_forces[idx_j]  # (E, 3) ṙ
         motion = motion + torch.einsum("exy,ex->ey", by_virial[batch[idx_i]], ctx.graph.r_ij)
-        moving = moving_pairs(ctx.pairs, motion.numpy())
+        moving = moving_pairs(ctx.step.pairs, motion.numpy())
         slopes = ctx.step.slopes(by_energy[batch], moving, ctx.graph.atomic_numbers)
         wanted = zip(slopes, ctx.needs_input_grad[2:], strict=True)
         return (None, None, *(slope if is_wanted else None for slope, is_wanted in wanted))

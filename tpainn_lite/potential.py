@@ -7,6 +7,8 @@ respect to those, ∂E/∂r_ij, gives the forces *and* the stress.
 """
 
 import json
+import operator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from tpainn_lite.graph import collate, to_graphs, unpack
 from tpainn_lite.observables import composition
 from tpainn_lite.painn import MAX_ATOMIC_NUMBER, PaiNN
 
+WORTH_COMPILING = 100  # structures to predict; for fewer the seconds of compiling are not won back
 FORMAT = 1  # of the weights file; raised when old readers would misread a new file
 
 
@@ -88,8 +91,7 @@ class Potential(nn.Module):
             r_ij = graph.r_ij.detach().requires_grad_(forces)  # (E, 3)
             local = self.scale.to(r_ij.dtype) * self.painn(graph.atomic_numbers, r_ij, idx_i, idx_j)  # (N,) eV
             interaction = local.new_zeros(n_graphs).index_add(0, batch, local)  # (B,)
-        reference = self.atomref.new_zeros(n_graphs).index_add(0, batch, self.atomref[graph.atomic_numbers])
-        energies = {"energy": reference + interaction.double(), "interaction_energy": interaction}  # (B,) each
+        energies = {"energy": self._reference(graph) + interaction.double(), "interaction_energy": interaction}  # (B,)
         if not forces:
             return energies
         with torch.enable_grad():
@@ -101,6 +103,11 @@ class Potential(nn.Module):
         stress = stress_of(virial, graph.volume)  # (B, 3, 3)
         return {**energies, "forces": on_atoms, "stress": stress}
 
+    def _reference(self, graph):
+        """Reference energies (B,) in eV."""
+        _, _, batch, n_graphs = unpack(graph)
+        return self.atomref.new_zeros(n_graphs).index_add(0, batch, self.atomref[graph.atomic_numbers])
+
     def predict(self, frames, batch_size=64):
         """Energies and forces of a list of structures.
 
@@ -111,15 +118,35 @@ class Potential(nn.Module):
         """
         was_training, energies, forces = self.training, [], []
         self.eval()
+        evaluate = self._evaluator(len(frames))
         graphs = to_graphs(frames, self.cutoff, self.dtype)
         for k in range(0, len(graphs), batch_size):
             chunk = graphs[k : k + batch_size]
-            output = self(collate(chunk).to(self.device))
-            energies.append(output["energy"].detach().cpu().numpy())
+            energy, of_chunk = evaluate(collate(chunk).to(self.device))
+            energies.append(energy.detach().cpu().numpy())
             sizes = [graph.num_nodes for graph in chunk]
-            forces += [f.cpu().numpy() for f in output["forces"].detach().split(sizes)]
+            forces += [f.cpu().numpy() for f in of_chunk.detach().split(sizes)]
         self.train(was_training)
         return np.concatenate(energies), forces
+
+    def can_be_compiled(self):
+        """Whether `tpainn_lite.fast` can compute it: float32 on the processor, and Numba is there."""
+        return self.dtype == torch.float32 and self.device.type == "cpu" and find_spec("numba") is not None
+
+    def _evaluator(self, n_structures):
+        """A function from a batch to energies (B,) and forces (N, 3): compiled, where that is worth it."""
+        if n_structures < WORTH_COMPILING or not self.can_be_compiled():
+            return lambda graph: operator.itemgetter("energy", "forces")(self(graph))
+        from tpainn_lite.fast import FastPotential
+
+        fast = FastPotential(self)
+
+        def compiled(graph):
+            self._check_elements(graph.atomic_numbers)
+            energy, forces, _ = fast.of_graph(graph)
+            return energy.double() + self._reference(graph), forces
+
+        return compiled
 
     @property
     def dtype(self):

@@ -15,7 +15,6 @@ import time
 import warnings
 from contextlib import contextmanager
 from copy import deepcopy
-from importlib.util import find_spec
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -159,7 +158,7 @@ def _check(train, valid, need, steps, batch_size, check_every, n_devices):
 def _takes_the_fast_way(potential, fast, n_structures):
     if fast is not None:
         return fast
-    return potential.dtype == torch.float32 and n_structures >= WORTH_COMPILING and find_spec("numba") is not None
+    return n_structures >= WORTH_COMPILING and potential.can_be_compiled()
 
 
 def is_first_process():
