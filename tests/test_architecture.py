@@ -21,12 +21,13 @@ FLOORS = {
     "transfer": 6, "plots": 6, "teach": 6, "scenes": 6,
     "learning": 7, "recipes": 7, "painting": 7, "reports": 7,
     "viewer": 8,
-    "cli": 9,
+    "dashboard": 9,
+    "cli": 10,
 }  # fmt: skip
 
 # A heavy package is known to these modules alone, so that exchanging it stays a small change.
 HEAVY = {
-    "ipywidgets": {"plots", "viewer", "teach"},
+    "ipywidgets": {"plots", "viewer", "teach", "dashboard"},
     "joblib": {"label_work", "water_md"},
     "lightning": {"training"},
     "matplotlib": {"viewer"},
@@ -38,7 +39,7 @@ HEAVY = {
     "rdkit": {"forcefields"},
     "torch_geometric": {"graph", "datasets"},
     "typer": {"cli"},
-    "vesin": {"checks", "graph", "calculator", "scenes"},
+    "vesin": {"checks", "graph", "calculator", "scenes", "observables", "md"},
 }
 LAZY = {"nglview", "openmm", "pyscf", "rdkit"}  # imported inside the function that needs them, also in their own module
 

@@ -57,6 +57,7 @@ _HOME = {  # public name: its module
     "run_md": "md",
     "errors": "observables",
     "energy_drift": "observables",
+    "md_dashboard": "dashboard",
     "view": "viewer",
     "view_side_by_side": "viewer",
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from ase import units
 from ase.data import covalent_radii
+from ase.geometry import find_mic
 from ase.io import Trajectory, read
 from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import IsotropicMTKNPT, NoseHooverChainNVT
@@ -23,6 +24,7 @@ ENSEMBLES = ("nvt", "nvt-nh", "nve", "npt")
 TOO_HOT = 10  # times the asked temperature: the run has exploded
 TOO_CLOSE = 0.5  # of the sum of two covalent radii: atoms on top of each other
 SWOLLEN = 1.6  # times the first volume, or one part in so many of it: the liquid boils, or collapses
+BONDED = 1.25  # times the sum of two covalent radii: a bond, in the first frame
 BROKEN = 1.6  # times the sum of two covalent radii: the bond is gone
 
 
@@ -110,6 +112,52 @@ def run_md(
     with record:
         record.go_on_or_begin()
         return _run(record, n_steps, every, timestep, temperature, bonds, max_disagreement, progress)
+
+
+class Simulation:
+    """MD that goes on bit by bit while somebody watches, with the same integrators and guards as `run_md`.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Left as they are.
+    calculator : ase Calculator
+    **settings
+        ``ensemble``, ``temperature``, ``pressure``, ``friction``, ``timestep`` as in `run_md`; they may be changed on
+        the way with `change`.
+
+    ``work`` are the atoms as they are now, ``time`` (fs) is what has passed, ``stopped`` says why it cannot go on.
+    """
+
+    def __init__(self, atoms, calculator, seed=0, **settings):
+        self.settings = {
+            "ensemble": "nvt", "temperature": 300.0, "pressure": 1.0, "friction": 10.0, "timestep": 0.5, **settings,
+        }  # fmt: skip
+        check_structure(atoms)
+        self.work, self.rng = atoms.copy(), np.random.default_rng(seed)
+        self.work.calc, self.time, self.stopped = calculator, 0.0, None
+        thermalize_momenta(self.work, self.settings["temperature"], rng=self.rng)
+        _stop_drifting_and_turning(self.work)
+        self.bonds, self.volume = _bonds(self.work), self.work.get_volume() if self.work.pbc.all() else None
+        self.change()
+
+    def change(self, **settings):
+        """Go on with another temperature, pressure, … from where the atoms are."""
+        self.settings |= settings
+        names = ("ensemble", "temperature", "pressure", "friction", "timestep")
+        self.dynamics = _integrator(self.work, *(self.settings[name] for name in names), self.rng)
+
+    def advance(self, n_steps):
+        """So many steps; nothing more once a guard has stopped it."""
+        if self.stopped:
+            return
+        try:
+            self.dynamics.run(n_steps)
+        except ValueError as error:
+            self.stopped = str(error)
+            return
+        self.time += n_steps * self.settings["timestep"]
+        self.stopped = _trouble(self.work, self.settings["temperature"], self.bonds, self.volume)
 
 
 def _check_settings(ensemble, temperature, timestep, n_steps, every):
@@ -250,14 +298,29 @@ def _integrator(work, ensemble, temperature, pressure, friction, timestep, rng):
 
 def _bonds(atoms):
     """Pairs (n, 2) of bonded atoms, by covalent radii."""
-    d = atoms.get_all_distances(mic=atoms.pbc.any())  # (N, N)
-    i, j = np.nonzero(np.triu(d < 1.25 * _contact(atoms), k=1))
-    return np.stack([i, j], axis=1)
+    i, j, _ = _near(atoms, BONDED)
+    return np.unique(np.sort(np.stack([i, j], axis=1), axis=1), axis=0)
 
 
-def _contact(atoms):
-    radii = covalent_radii[atoms.numbers]
-    return radii[:, None] + radii[None, :]  # (N, N) Å
+def _near(atoms, factor):
+    """Pairs i, j of different atoms nearer than ``factor`` times their contact, and their distances, nearest first."""
+    from vesin import ase_neighbor_list
+
+    i, j, d = ase_neighbor_list("ijd", atoms, 2 * factor * float(covalent_radii[atoms.numbers].max()))
+    kept = np.flatnonzero((i != j) & (d < factor * _contacts(atoms, i, j)))
+    kept = kept[np.argsort(d[kept] / _contacts(atoms, i, j)[kept], kind="stable")]
+    return i[kept], j[kept], d[kept]
+
+
+def _contacts(atoms, i, j):
+    """Å: covalent radii of these pairs of atoms, added."""
+    return covalent_radii[atoms.numbers[i]] + covalent_radii[atoms.numbers[j]]
+
+
+def _distances(atoms, i, j):
+    """Å, to the nearest image."""
+    between = atoms.positions[j] - atoms.positions[i]
+    return find_mic(between, atoms.cell, atoms.pbc)[1] if atoms.pbc.any() else np.linalg.norm(between, axis=1)
 
 
 def _trouble(atoms, temperature, bonds, volume=None):
@@ -268,15 +331,13 @@ def _trouble(atoms, temperature, bonds, volume=None):
         return f"the structure exploded (temperature {atoms.get_temperature():.0f} K)"
     if bonds is None or len(atoms) < 2:
         return None
-    ratio = atoms.get_all_distances(mic=atoms.pbc.any()) / _contact(atoms)  # (N, N)
-    stretched = ratio[bonds[:, 0], bonds[:, 1]]
+    stretched = _distances(atoms, *bonds.T) / _contacts(atoms, *bonds.T)
     if len(bonds) and stretched.max() > BROKEN:
         i, j = bonds[stretched.argmax()]
         return f"the bond {atoms.symbols[i]}{i}-{atoms.symbols[j]}{j} broke"
-    np.fill_diagonal(ratio, np.inf)
-    if ratio.min() < TOO_CLOSE:
-        i, j = np.unravel_index(ratio.argmin(), ratio.shape)
-        return f"atoms {atoms.symbols[i]}{i} and {atoms.symbols[j]}{j} collapsed onto each other"
+    i, j, d = _near(atoms, TOO_CLOSE)
+    if len(d):
+        return f"atoms {atoms.symbols[i[0]]}{i[0]} and {atoms.symbols[j[0]]}{j[0]} collapsed onto each other"
     return None
 
 

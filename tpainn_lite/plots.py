@@ -169,6 +169,28 @@ def lines(curves, x, y, title=None):
     return figure
 
 
+def stacked(quantities, x, title=None):
+    """Empty traces below each other with one x axis, a figure whose traces can be changed in place (`FigureWidget`).
+
+    Parameters
+    ----------
+    quantities : list of str
+        What each shows: quantity / unit.
+    """
+    figure = _figure(x, None, title)
+    figure.set_subplots(len(quantities), 1, shared_xaxes=True, vertical_spacing=0.06)
+    for k, quantity in enumerate(quantities):
+        figure.add_scatter(x=[], y=[], name=quantity, row=k + 1, col=1, **{**_style(k), "mode": "lines"})
+        figure.update_yaxes(title=quantity, row=k + 1, col=1)
+    figure.update_layout(height=150 * len(quantities) + 60, showlegend=False).update_xaxes(title=None)
+    return in_place(figure.update_xaxes(title=x, row=len(quantities), col=1))
+
+
+def in_place(figure):
+    """The same figure as a `FigureWidget`, whose traces can be changed where it stands."""
+    return go.FigureWidget(figure)
+
+
 def panels(curves, y, points="DFT", title=None):
     """Small plots side by side, each with its own x axis and all with the same y quantity.
 
@@ -258,7 +280,7 @@ def interactive(draw, **controls):
     import ipywidgets as widgets
 
     sliders = {name: _slider(name, control) for name, control in controls.items()}
-    figure = go.FigureWidget(draw(**{name: slider.value for name, slider in sliders.items()}))
+    figure = in_place(draw(**{name: slider.value for name, slider in sliders.items()}))
 
     def redraw(_):
         fresh = draw(**{name: slider.value for name, slider in sliders.items()})
