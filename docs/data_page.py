@@ -16,7 +16,7 @@ from ase.units import GPa
 from plotly.io import to_html
 
 from tpainn_lite import plots
-from tpainn_lite.datasets import PARTS, WATER_PARTS, data_folder, load_molecules, load_water, write_text
+from tpainn_lite.datasets import PARTS, data_folder, load_molecules, load_water, write_text
 from tpainn_lite.observables import rdf
 from tpainn_lite.potential import fit_atomref
 
@@ -58,7 +58,7 @@ def molecule_figures():
 
 def water_figures():
     """[(caption, figure)] of the water set."""
-    parts = {part: load_water(part) for part in WATER_PARTS}
+    parts = {part: load_water(part) for part in PARTS}
     liquid = [a for frames in parts.values() for a in frames if a.info["config_type"] == "liquid"]
     groups = {}
     for atoms in sorted(liquid, key=lambda atoms: (atoms.info["density"], atoms.info["temperature"])):
