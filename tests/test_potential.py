@@ -379,3 +379,12 @@ def test_predicting_many_frames_gives_what_one_at_a_time_gives(monkeypatch, labe
     np.testing.assert_allclose(fast_energies, energies, atol=1e-4)
     for fast, slow in zip(fast_forces, forces, strict=True):
         np.testing.assert_allclose(fast, slow, atol=3e-5 * max(np.abs(f).max() for f in forces))
+
+
+def test_one_frame_that_is_hundreds_of_ev_off_does_not_spoil_the_references(labelled):
+    frames = labelled[::3]
+    clean = fit_atomref(frames)
+    predicted = np.zeros(len(frames))
+    predicted[4] = -500.0
+    spoilt = fit_atomref(frames, predicted)
+    assert max(abs(spoilt[z] - clean[z]) for z in clean) < 0.3

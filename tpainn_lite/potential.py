@@ -24,6 +24,7 @@ from tpainn_lite.observables import composition
 from tpainn_lite.painn import MAX_ATOMIC_NUMBER, PaiNN
 
 WORTH_COMPILING = 100  # structures to predict; for fewer the seconds of compiling are not won back
+HUBER, HUBER_ROUNDS = 1.345, 50  # outliers begin at so many standard deviations
 FORMAT = 1  # of the weights file; raised when old readers would misread a new file
 
 
@@ -209,7 +210,11 @@ def stress_of(virial, volume):
 
 
 def fit_atomref(frames, predicted=0.0):
-    """Reference energies in closed form: least squares of (energy − predicted) on the composition.
+    """Reference energies in closed form: least squares of (energy − predicted) on the composition, robustly.
+
+    A pretrained potential may be right on all frames but one, and hundreds of eV off there; least squares would spoil
+    every reference energy for that frame's sake.  So residuals beyond 1.345 standard deviations count linearly, not
+    squared (Huber 1964, doi:10.1214/aoms/1177703732), by a few rounds of weighted least squares.
 
     Parameters
     ----------
@@ -228,18 +233,30 @@ def fit_atomref(frames, predicted=0.0):
     >>> sorted(fit_atomref(load_molecules("train")))
     [1, 6, 7, 8, 9]
     """
-    check_labels(frames, need=("energy",))
-    target = np.array([atoms.get_potential_energy() for atoms in frames]) - predicted  # (n,)
-    elements, counts = composition(frames)
-    solution, *_ = np.linalg.lstsq(counts, target, rcond=1e-8)
+    elements, solution, _ = _fitted(frames, predicted)
     return dict(zip(elements, solution.tolist(), strict=True))
 
 
 def composition_residual(frames, predicted=0.0):
     """What `fit_atomref` leaves of the energies of these frames, (n,) in eV."""
+    return _fitted(frames, predicted)[2]
+
+
+def _fitted(frames, predicted):
+    """Elements, their energies, and what these leave (n,): Huber's regression by reweighted least squares."""
+    check_labels(frames, need=("energy",))
     target = np.array([atoms.get_potential_energy() for atoms in frames]) - predicted  # (n,)
-    _, counts = composition(frames)
-    return target - counts @ np.linalg.lstsq(counts, target, rcond=1e-8)[0]
+    elements, counts = composition(frames)
+    weights, before = np.ones(len(target)), np.inf
+    for _ in range(HUBER_ROUNDS):
+        root = np.sqrt(weights)
+        solution = np.linalg.lstsq(counts * root[:, None], target * root, rcond=1e-8)[0]
+        residual = target - counts @ solution
+        limit = HUBER * np.median(np.abs(residual)) / 0.6745  # eV; of a normal distribution the median is 0.6745 σ
+        if limit < 1e-9 or np.abs(solution - before).max() < 1e-6:
+            break
+        weights, before = np.minimum(1.0, limit / np.maximum(np.abs(residual), 1e-12)), solution
+    return elements, solution, residual
 
 
 def composition_rank(frames):
