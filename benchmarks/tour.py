@@ -41,11 +41,16 @@ TUNE = {  # (steps, learning rate, EMA's decay, or None for its default)
 
 
 def classical_frames(seed, temperature=TEMPERATURE):
-    """MMFF94 labels of molecules that are in neither `valid` nor `test`, as the tour makes them."""
+    """MMFF94 labels of molecules that are in neither `valid` nor `test`, as the tour makes them.
+
+    All of up to three heavy atoms, and others at random: so few are small that chance may leave them out, and a network
+    that has seen none was found to be 14,000 meV/Å off on ammonia (mean over its frames, one of five seeds).
+    """
     rng = np.random.default_rng(seed)
     teacher, frames = tp.mmff94(), []
-    for k, smiles in enumerate(rng.choice(tp.molecule_list(max_heavy=6), N_MOLECULES, replace=False)):
-        frames += tp.normal_mode_frames(tp.molecule(str(smiles), seed=k), teacher, (300, temperature), N_FRAMES, seed=k)
+    drawn = rng.choice(tp.molecule_list(max_heavy=6), N_MOLECULES, replace=False).tolist()
+    for k, smiles in enumerate(list(dict.fromkeys(tp.molecule_list(max_heavy=3) + drawn))[:N_MOLECULES]):
+        frames += tp.normal_mode_frames(tp.molecule(smiles, seed=k), teacher, (300, temperature), N_FRAMES, seed=k)
     return tp.label(frames, teacher, progress=False)
 
 
