@@ -86,8 +86,7 @@ def test_large_structures_take_the_fast_way_and_small_ones_and_float64_do_not(po
 
 
 def test_without_numba_the_reference_is_taken_and_that_is_said_once(potential, monkeypatch, capsys):
-    for module in (calculator_module, potential_module):
-        monkeypatch.setattr(module, "find_spec", lambda _: None)
+    monkeypatch.setattr(potential_module, "find_spec", lambda _: None)
     monkeypatch.setattr(calculator_module, "_told", set())
     for _ in range(2):
         assert not PotentialCalculator(potential)._takes_the_fast_way(water_box(20))

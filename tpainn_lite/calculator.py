@@ -1,7 +1,6 @@
 """Any `Potential` as an ASE calculator: relax, vibrate, run MD with it."""
 
 import sys
-from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -77,12 +76,13 @@ class PotentialCalculator(Calculator):
     def _takes_the_fast_way(self, atoms):
         if self.fast is not None:
             return self.fast
-        if len(atoms) < WORTH_COMPILING:
+        if len(atoms) < WORTH_COMPILING or not self.potential.suits_compiling():
             return False
-        if find_spec("numba") is None and "numba" not in _told:
+        found = self.potential.can_be_compiled()
+        if not found and "numba" not in _told:
             print("without Numba MD takes several times as long: pip install 'tpainn_lite[fast]'", file=sys.stderr)
             _told.add("numba")
-        return self.potential.can_be_compiled()
+        return found
 
     def _fast(self, atoms):
         """The compiled potential, made anew if the weights have changed."""

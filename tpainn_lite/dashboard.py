@@ -4,8 +4,6 @@ The browser drives it: each tick of the play button asks Python for the next bit
 the time between two ticks.  So pausing stops the physics at once, and when the page is closed nothing runs on.
 """
 
-import base64
-import html
 import time
 
 import numpy as np
@@ -14,7 +12,7 @@ from tpainn_lite import painting, plots
 from tpainn_lite.md import Simulation
 from tpainn_lite.observables import density_of, rdf
 from tpainn_lite.scenes import make_scenes
-from tpainn_lite.viewer import _ngl_widget, _nglview_works
+from tpainn_lite.viewer import Shown, _move, _ngl_widget, _nglview_works
 
 SHARE = 0.6  # of the time between two ticks that the physics may take
 KEPT = 400  # points of a trace
@@ -117,7 +115,7 @@ class Dashboard:
         work, stopped = self.simulation.work, self.simulation.stopped
         drawing = make_scenes([[self.atoms, work]], [""])[0][0].drawings[1]
         if self.viewer is not None and np.isfinite(drawing.positions).all():
-            self.viewer.set_coordinates({0: drawing.positions * (-1, 1, -1)})  # as in the viewer's mol2
+            _move(self.viewer, drawing)
         now = f"{self.simulation.time / 1000:.2f} ps"
         self.note.value = f"stopped at {now}: {stopped}" if stopped else f"{now}; steps in a picture: {self.n_steps}"
         if not redraw:
@@ -131,12 +129,7 @@ class Dashboard:
                 self.curve.data[0].x, self.curve.data[0].y = self.r, self.structure / self.n_structures
 
     def _repr_mimebundle_(self, include=None, exclude=None):
-        source = f"data:image/png;base64,{base64.b64encode(self.png).decode()}"
-        return dict(self.widget._repr_mimebundle_()) | {
-            "text/html": f'<img src="{source}" alt="{html.escape(self.alt)}" style="max-width: 100%">',
-            "image/png": base64.b64encode(self.png).decode(),
-            "text/plain": self.alt,
-        }
+        return Shown(self.widget, self.png, None, self.alt)._repr_mimebundle_(include, exclude)
 
 
 def md_dashboard(

@@ -99,13 +99,7 @@ def run_md(
     _check_settings(ensemble, temperature, timestep, n_steps, every)
     if max_disagreement is not None and not hasattr(calculator, "members"):
         raise ValueError("max_disagreement needs a committee's calculator: Committee(potentials).calculator()")
-    check_structure(atoms)
-    if ensemble == "npt" and not atoms.pbc.all():
-        raise ValueError(f"pbc is {atoms.pbc.tolist()}; constant pressure needs a box periodic in all directions")
-    work, rng = atoms.copy(), np.random.default_rng(seed)
-    work.calc = calculator
-    thermalize_momenta(work, temperature, rng=rng)
-    _stop_drifting_and_turning(work)
+    work, rng = _moving(atoms, calculator, ensemble, temperature, seed)
     dynamics = _integrator(work, ensemble, temperature, pressure, friction, timestep, rng)
     bonds = _bonds(work) if stop_when_broken else None
     record = _Record(path, work, dynamics, rng)
@@ -133,12 +127,10 @@ class Simulation:
         self.settings = {
             "ensemble": "nvt", "temperature": 300.0, "pressure": 1.0, "friction": 10.0, "timestep": 0.5, **settings,
         }  # fmt: skip
-        check_structure(atoms)
-        self.work, self.rng = atoms.copy(), np.random.default_rng(seed)
-        self.work.calc, self.time, self.stopped = calculator, 0.0, None
-        thermalize_momenta(self.work, self.settings["temperature"], rng=self.rng)
-        _stop_drifting_and_turning(self.work)
-        self.bonds, self.volume = _bonds(self.work), self.work.get_volume() if self.work.pbc.all() else None
+        start = (self.settings["ensemble"], self.settings["temperature"], seed)
+        self.work, self.rng = _moving(atoms, calculator, *start)
+        self.time, self.stopped = 0.0, None
+        self.bonds, self.volume = _bonds(self.work), _volume(self.work)
         self.change()
 
     def change(self, **settings):
@@ -170,10 +162,26 @@ def _check_settings(ensemble, temperature, timestep, n_steps, every):
         )
 
 
+def _moving(atoms, calculator, ensemble, temperature, seed):
+    """A copy of the atoms with velocities of this temperature, and the random numbers to go on with."""
+    check_structure(atoms)
+    if ensemble == "npt" and not atoms.pbc.all():
+        raise ValueError(f"pbc is {atoms.pbc.tolist()}; constant pressure needs a box periodic in all directions")
+    work, rng = atoms.copy(), np.random.default_rng(seed)
+    work.calc = calculator
+    thermalize_momenta(work, temperature, rng=rng)
+    _stop_drifting_and_turning(work)
+    return work, rng
+
+
+def _volume(atoms):
+    return atoms.get_volume() if atoms.pbc.all() else None
+
+
 def _run(record, n_steps, every, timestep, temperature, bonds, max_disagreement, progress):
     from tqdm.auto import tqdm
 
-    run, work, volume = record.run, record.work, record.work.get_volume() if record.work.pbc.all() else None
+    run, work, volume = record.run, record.work, _volume(record.work)
     bar, started = tqdm(total=n_steps, initial=record.step, desc="MD", unit=" steps", disable=not progress), None
     for step in range(record.step + every, n_steps + 1, every):
         started = started or (time.perf_counter(), step - every)
@@ -307,8 +315,9 @@ def _near(atoms, factor):
     from vesin import ase_neighbor_list
 
     i, j, d = ase_neighbor_list("ijd", atoms, 2 * factor * float(covalent_radii[atoms.numbers].max()))
-    kept = np.flatnonzero((i != j) & (d < factor * _contacts(atoms, i, j)))
-    kept = kept[np.argsort(d[kept] / _contacts(atoms, i, j)[kept], kind="stable")]
+    nearness = d / _contacts(atoms, i, j)
+    kept = np.flatnonzero((i != j) & (nearness < factor))
+    kept = kept[np.argsort(nearness[kept], kind="stable")]
     return i[kept], j[kept], d[kept]
 
 

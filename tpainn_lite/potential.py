@@ -130,9 +130,13 @@ class Potential(nn.Module):
         self.train(was_training)
         return np.concatenate(energies), forces
 
+    def suits_compiling(self):
+        """Whether `tpainn_lite.fast` computes such a potential: float32 on the processor."""
+        return self.dtype == torch.float32 and self.device.type == "cpu"
+
     def can_be_compiled(self):
-        """Whether `tpainn_lite.fast` can compute it: float32 on the processor, and Numba is there."""
-        return self.dtype == torch.float32 and self.device.type == "cpu" and find_spec("numba") is not None
+        """Whether it suits, and Numba is there."""
+        return self.suits_compiling() and find_spec("numba") is not None
 
     def _evaluator(self, n_structures):
         """A function from a batch to energies (B,) and forces (N, 3): compiled, where that is worth it."""

@@ -181,6 +181,7 @@ class _Module(pl.LightningModule):
         self.automatic_optimization, self.bar = False, None
         self.ema_decay, self.average = ema_decay, None  # of the weights, in the order of ``painn.parameters()``
         self.potential, self.graphs, self.valid_graphs = potential, graphs, valid_graphs
+        self.sizes = [graph.num_nodes for graph in graphs]
         self.steps, self.batch_size, self.batch_atoms = steps, batch_size, batch_atoms
         self.learning_rate, self.weight_decay = learning_rate, weight_decay
         self.loss_weights, self.check_every, self.patience = loss_weights, check_every, patience
@@ -298,8 +299,8 @@ class _Module(pl.LightningModule):
 
     def _epoch(self):
         """This device's parts of the batches up to the next check."""
-        sizes, steps = [graph.num_nodes for graph in self.graphs], self._epoch_steps()
-        for whole in _batches(sizes, self.batch_size, self.batch_atoms, self.current_epoch, steps, self.seed):
+        steps = self._epoch_steps()
+        for whole in _batches(self.sizes, self.batch_size, self.batch_atoms, self.current_epoch, steps, self.seed):
             yield _part([self.graphs[i] for i in whole], self.trainer.global_rank, self.trainer.world_size)
 
     def _epoch_steps(self):

@@ -239,10 +239,19 @@ def _show_model(widget, model):
     widget._remote_call("request_repr_dict", fire_once=True)  # remembered, should the page be loaded again
 
 
+def _move(widget, drawing):
+    """Put the atoms of a viewer of one frame where this drawing has them; its bonds stay as they are."""
+    widget.set_coordinates({0: _ngl_positions(drawing)})
+
+
+def _ngl_positions(drawing):
+    return drawing.positions * (-1, 1, -1)  # NGL's eye looks along +z, with +x to its left
+
+
 def _mol2(drawing):
     """One model as text; of the formats NGL reads, this takes bonds as they are given and sets no limit on atoms."""
     lines = ["@<TRIPOS>MOLECULE", "model", f"{len(drawing.numbers)} {len(drawing.bonds)}", "@<TRIPOS>ATOM"]
-    positions = drawing.positions * (-1, 1, -1)  # NGL's eye looks along +z, with +x to its left
+    positions = _ngl_positions(drawing)
     for k, (number, (x, y, z)) in enumerate(zip(drawing.numbers, positions, strict=True), 1):
         name, element = ("CELL", "X") if number == CORNER else [chemical_symbols[number]] * 2
         lines.append(f"{k} {name} {x:.3f} {y:.3f} {z:.3f} {element}")
