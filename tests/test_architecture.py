@@ -17,7 +17,7 @@ FLOORS = {
     "fast": 2, "forcefields": 2, "dft": 2, "cp2k": 2, "datasets": 2,
     "potential": 3, "sampling": 3, "results": 3, "label_work": 3, "water_md": 3,
     "fast_training": 4, "calculator": 4, "labels": 4,
-    "training": 5, "committee": 5, "md": 5, "label_files": 5,
+    "training": 5, "committee": 5, "batched": 5, "md": 5, "label_files": 5,
     "transfer": 6, "plots": 6, "teach": 6, "scenes": 6,
     "learning": 7, "recipes": 7, "painting": 7, "reports": 7,
     "viewer": 8,
@@ -37,9 +37,10 @@ HEAVY = {
     "plotly": {"plots"},
     "pyscf": {"dft"},
     "rdkit": {"forcefields"},
+    "torch_sim": {"batched"},
     "torch_geometric": {"graph", "datasets"},
     "typer": {"cli"},
-    "vesin": {"checks", "graph", "calculator", "scenes", "observables", "md"},
+    "vesin": {"checks", "graph", "calculator", "scenes", "observables", "md", "batched"},
 }
 LAZY = {"nglview", "openmm", "pyscf", "rdkit"}  # imported inside the function that needs them, also in their own module
 

@@ -175,8 +175,8 @@ def test_molecules_to_pretrain_on_leave_out_the_held_out_ones_and_the_large_ones
     assert molecule_list(max_heavy=3, exclude=()) == ["O", "C", "CO", "CC#N", "CCO"]
 
 
-def test_an_unknown_part_is_an_error_that_lists_the_parts():
-    with pytest.raises(ValueError, match=r"part 'training' is not one of \('train', 'valid', 'test', 'test_large'\)"):
+def test_an_unknown_split_is_an_error_that_lists_the_splits():
+    with pytest.raises(ValueError, match=r"split 'training' is not one of \('train', 'valid', 'test', 'test_large'\)"):
         load_molecules("training")
 
 

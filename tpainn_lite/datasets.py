@@ -39,12 +39,12 @@ def data_folder():
     return folder
 
 
-def load_molecules(part):
+def load_molecules(split):
     """Our own DFT set: small molecules of H, C, N, O, F at B3LYP/6-31G(2df,p), split by molecule.
 
     Parameters
     ----------
-    part : "train", "valid", "test" (up to 6 heavy atoms) or "test_large" (7 to 9)
+    split : "train", "valid", "test" (up to 6 heavy atoms) or "test_large" (7 to 9)
         No molecule is in two parts.
 
     Returns
@@ -55,15 +55,15 @@ def load_molecules(part):
     >>> len({atoms.info["smiles"] for atoms in load_molecules("train")}) > 30
     True
     """
-    return _load_part("molecules_b3lyp", part, PARTS)
+    return _load_part("molecules_b3lyp", split)
 
 
-def load_water(part):
+def load_water(split):
     """Our own DFT set of liquid water: boxes of 32 H2O, molecules and pairs in a box, at revPBE-D3.
 
     Parameters
     ----------
-    part : "train", "valid", "test" or "test_large" (64 H2O)
+    split : "train", "valid", "test" or "test_large" (64 H2O)
         Frames of one trajectory in different parts are at least 1 ps apart.
 
     Returns
@@ -72,7 +72,7 @@ def load_water(part):
         With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``config_type``, ``density`` (g/cm³),
         ``temperature`` (K), ``time`` (ps), ``trajectory``, ``id``, ``level``.
     """
-    return _load_part("water_dft", part, PARTS)
+    return _load_part("water_dft", split)
 
 
 def load_scan(name):
@@ -268,11 +268,11 @@ def sha256(path):
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
-def _load_part(name, part, parts):
-    if part not in parts:
-        raise ValueError(f"part {part!r} is not one of {parts}")
+def _load_part(name, split):
+    if split not in PARTS:
+        raise ValueError(f"split {split!r} is not one of {PARTS}")
     _tell(name)
-    return read_frames(_shipped(f"{name}/{part}.extxyz.xz"))
+    return read_frames(_shipped(f"{name}/{split}.extxyz.xz"))
 
 
 def _tell(name):
