@@ -3,8 +3,13 @@
 import pytest
 from rdkit.Chem import CanonSmiles
 
-from tpainn_lite.datasets import PARTS, load_molecules
-from tpainn_lite.recipes import RECIPES, follow, gas_frames, water_frames
+from tpainn_lite.datasets import PARTS, data_folder, load_molecules
+from tpainn_lite.forcefields import mmff94
+from tpainn_lite.labels import label
+from tpainn_lite.observables import errors
+from tpainn_lite.recipes import LOCAL, RECIPES, follow, gas_frames, pretrained, water_frames
+from tpainn_lite.sampling import shaken_molecules
+from tpainn_lite.water_md import water_run
 
 TINY = {"steps": 4, "check_every": 2, "batch_size": 2, "progress": False, "n_features": 16, "n_interactions": 2}
 
@@ -19,7 +24,9 @@ def test_gas_phase_frames_hold_out_the_dft_tests_and_their_own_valid():
 
 
 def test_water_frames_have_stress_and_many_densities():
-    train, valid = water_frames(n_frames=1, n_valid=1, n_molecules=8, n_jobs=1, warm_up=20, spacing=5)
+    train, valid = water_frames(
+        n_frames=1, n_valid=1, n_molecules=8, n_jobs=1, warm_up=20, spacing=5, electrostatics="ewald"
+    )
     assert len(train) == len(valid) == 20
     assert len({round(atoms.info["density"], 2) for atoms in train}) == 5
     assert all("stress" in atoms.calc.results for atoms in train)
@@ -32,8 +39,30 @@ def test_following_a_recipe_gives_weights_that_name_it():
     assert set(RECIPES) == {"gas", "water"}
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_shipped_weights_are_small_reach_their_bar_and_were_made_by_their_recipe(recipe):
+    if not (data_folder() / "checkpoints" / f"{recipe}.safetensors").exists():
+        pytest.skip(f"the {recipe} weights are not there yet")
+    potential = pretrained(recipe)
+    assert potential.metadata["recipe"] == recipe and potential.painn.n_features == 64
+    assert (data_folder() / "checkpoints" / f"{recipe}.safetensors").stat().st_size < 2e6
+
+
+def test_shipped_gas_weights_imitate_mmff94_on_molecules_they_have_not_seen():
+    smiles = sorted({atoms.info["smiles"] for atoms in load_molecules("test")})[::10]
+    frames = label(shaken_molecules(smiles, 3, 300, seed=99), mmff94(), progress=False)
+    assert errors(pretrained("gas"), frames)["force_mae"] < 60  # meV/Å
+
+
+def test_shipped_water_weights_imitate_q_tip4p_f_at_a_state_they_have_not_seen():
+    frames = list(water_run(density=0.95, temperature=310, n_frames=4, seed=99, warm_up=2000, **LOCAL))
+    assert errors(pretrained("water"), frames)["force_mae"] < 25  # meV/Å
+
+
 def test_an_unknown_recipe_or_too_many_molecules_is_an_error():
     with pytest.raises(ValueError, match=r"recipe 'soup' is not one of \('gas', 'water'\)"):
         follow("soup")
+    with pytest.raises(ValueError, match=r"recipe 'soup' is not one of"):
+        pretrained("soup")
     with pytest.raises(ValueError, match="molecules asked for; there are"):
         gas_frames(n_molecules=10**6)

@@ -92,8 +92,8 @@ def load_scan(name):
     """
     if name not in SCANS:
         raise ValueError(f"scan {name!r} is not one of {SCANS}")
-    _tell("scans_b3lyp")
-    return read_frames(_shipped(f"scans_b3lyp/{name}.extxyz.xz"))
+    tell_once("scans_b3lyp")
+    return read_frames(shipped_file(f"scans_b3lyp/{name}.extxyz.xz"))
 
 
 def load_qm9(n=None, root=QM9_ROOT, seed=0):
@@ -150,7 +150,7 @@ def molecule_list(max_heavy=5, exclude=PARTS[1:]):
     list of str
     """
     held_out = {atoms.info["smiles"] for part in exclude for atoms in load_molecules(part)}
-    rows = _shipped("molecules.csv").read_text().split()[1:]
+    rows = shipped_file("molecules.csv").read_text().split()[1:]
     pairs = [row.rsplit(",", 1) for row in rows]
     return [smiles for smiles, size in pairs if int(size) <= max_heavy and smiles not in held_out]
 
@@ -271,11 +271,11 @@ def sha256(path):
 def _load_part(name, split):
     if split not in PARTS:
         raise ValueError(f"split {split!r} is not one of {PARTS}")
-    _tell(name)
-    return read_frames(_shipped(f"{name}/{split}.extxyz.xz"))
+    tell_once(name)
+    return read_frames(shipped_file(f"{name}/{split}.extxyz.xz"))
 
 
-def _tell(name):
+def tell_once(name):
     """Print what a shipped set is, the first time it is loaded: the first paragraph of its card."""
     card = data_folder() / name / "README.md"
     if name not in _told and card.exists():
@@ -338,7 +338,7 @@ def _qm9_molecule(number, block, u0, zpve):
     return atoms
 
 
-def _shipped(name):
+def shipped_file(name):
     """Path of a shipped file, after comparing its checksum with ``data/SHA256SUMS``."""
     folder = data_folder()
     for needed in ("SHA256SUMS", name):

@@ -1,4 +1,4 @@
-"""How the shipped weights were pretrained, as functions: data, network and settings, from a seed.
+"""The shipped weights, and how they were pretrained: data, network and settings, as functions of a seed.
 
     tpainn pretrain --recipe gas weights.safetensors --checkpoint run
     tpainn pretrain --recipe water weights.safetensors --checkpoint run
@@ -8,15 +8,34 @@ No molecule of the DFT sets' `valid`, `test` or `test_large` is in the classical
 
 import numpy as np
 
-from tpainn_lite.datasets import molecule_list
+from tpainn_lite.datasets import molecule_list, shipped_file, tell_once
 from tpainn_lite.forcefields import mmff94
 from tpainn_lite.labels import label_stream
+from tpainn_lite.potential import Potential
 from tpainn_lite.sampling import shaken_molecules
 from tpainn_lite.transfer import pretrain
 from tpainn_lite.water_md import water_runs
 
 NETWORK = {"n_features": 64, "n_interactions": 3, "cutoff": 5.0}
 WATER_STATES = [(d, t) for d in (0.85, 0.92, 1.0, 1.08, 1.15) for t in (280, 330, 400, 600)]  # g/cm³, K
+LOCAL = {"electrostatics": "damped-shifted", "cutoff": 6.0}  # Å
+
+
+def pretrained(recipe):
+    """The weights that are shipped: PaiNN pretrained on classical labels, to be autotuned.
+
+    Parameters
+    ----------
+    recipe : "gas" (molecules of H, C, N, O, F under MMFF94) or "water" (liquid q-TIP4P/F)
+
+    Returns
+    -------
+    Potential
+        A new one at each call.
+    """
+    _check(recipe)
+    tell_once("checkpoints")
+    return Potential.load(shipped_file(f"checkpoints/{recipe}.safetensors"))
 
 
 def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 2000), seed=0, n_jobs=2):
@@ -46,6 +65,8 @@ def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 200
 def water_frames(n_frames=100, n_valid=5, n_molecules=64, seed=0, n_jobs=2, **settings):
     """Boxes of liquid q-TIP4P/F at twenty densities and temperatures, with stress; ``n_valid`` of each from runs apart.
 
+    Charges are damped and shifted (`LOCAL`): a network that sees a few Å can learn all of them.
+
     Parameters
     ----------
     n_frames, n_valid : int
@@ -58,14 +79,14 @@ def water_frames(n_frames=100, n_valid=5, n_molecules=64, seed=0, n_jobs=2, **se
     (list of ase.Atoms, list of ase.Atoms)
         train and valid.
     """
-    settings |= {"n_molecules": n_molecules, "stress": True, "n_jobs": n_jobs}
+    settings = {**LOCAL, "n_molecules": n_molecules, "stress": True, "n_jobs": n_jobs, **settings}
     train = water_runs(WATER_STATES, n_frames, seed=seed, **settings)
     return train, water_runs(WATER_STATES, n_valid, seed=seed + 1000, **settings)
 
 
 RECIPES = {
     "gas": (gas_frames, {"steps": 60_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000}),
-    "water": (water_frames, {"steps": 20_000, "batch_size": 4, "learning_rate": 2e-3, "check_every": 500}),
+    "water": (water_frames, {"steps": 24_000, "batch_size": 2, "learning_rate": 2e-3, "check_every": 500}),
 }
 
 
@@ -84,10 +105,14 @@ def follow(recipe, seed=0, sizes=None, **settings):
     -------
     Potential
     """
-    if recipe not in RECIPES:
-        raise ValueError(f"recipe {recipe!r} is not one of {tuple(RECIPES)}")
+    _check(recipe)
     make, defaults = RECIPES[recipe]
     train, valid = make(seed=seed, **(sizes or {}))
     potential = pretrain(train, valid, seed=seed, **{**NETWORK, **defaults, **settings})
     potential.metadata["recipe"] = recipe
     return potential
+
+
+def _check(recipe):
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe {recipe!r} is not one of {tuple(RECIPES)}")
