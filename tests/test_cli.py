@@ -89,7 +89,7 @@ def test_pretraining_writes_weights_that_can_be_loaded(files):
 
 def test_autotuning_goes_on_from_weights_and_leaves_parts_alone(files):
     tuned = files / "tuned.safetensors"
-    options = ["--steps", 10, "--freeze", "embedding", "--freeze", "readout"]
+    options = ["--steps", 10, "--freeze", "embedding", "--freeze", "readout", "--replay", files / "labelled.extxyz"]
     result = run("autotune", files / "weights.safetensors", files / "labelled.extxyz", tuned, *options)
     assert result.exit_code == 0, result.output
     before, after = (Potential.load(path) for path in (files / "weights.safetensors", tuned))

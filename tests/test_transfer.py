@@ -16,6 +16,7 @@ from tpainn_lite.transfer import (
     autotune,
     delta_learn,
     layer_rates,
+    moved,
     new_potential,
     pretrain,
     rereference,
@@ -89,6 +90,27 @@ def test_autotune_leaves_its_input_untouched(pretrained, labelled):
     assert not same(state(tuned), before)
     assert tuned.metadata["stage"] == "autotune"
     assert tuned.metadata["level"] == "other"
+
+
+def test_frames_that_are_replayed_are_not_forgotten(pretrained, labelled):
+    classical, methane = labelled[:10] + labelled[20:30], relabelled(labelled[10:20], DFT_LIKE, stretch=1.5)
+    settings = {**QUICK, "steps": 80, "learning_rate": 5e-3, "seed": 0}
+    forgetful = autotune(pretrained, methane, **settings)
+    mindful = autotune(pretrained, methane, replay=classical, replay_size=10, **settings)
+    before, lost, kept = (errors(p, classical)["force_mae"] for p in (pretrained, forgetful, mindful))
+    assert kept - before < 0.5 * (lost - before)
+    assert errors(mindful, methane)["force_mae"] < errors(pretrained, methane)["force_mae"]
+
+
+def test_energies_of_replayed_frames_move_with_the_references(pretrained, labelled):
+    tuned = deepcopy(pretrained)
+    tuned.set_atomref(DFT_LIKE)
+    known = labelled[:30]
+    copies = moved(known, pretrained, tuned)
+    ours, theirs = (p.predict(known)[0] for p in (pretrained, tuned))
+    gap = [b.get_potential_energy() - a.get_potential_energy() for a, b in zip(known, copies, strict=True)]
+    np.testing.assert_allclose(gap, theirs - ours, atol=1e-6)
+    np.testing.assert_array_equal(copies[3].get_forces(), labelled[3].get_forces())
 
 
 def test_autotune_keeps_scale_cutoff_and_elements(pretrained, labelled):

@@ -106,6 +106,7 @@ def autotune(
     force_weight: Annotated[float, typer.Option(help="0 for frames without forces")] = 1.0,
     freeze: Annotated[list[str] | None, typer.Option(help="part of the network to leave as it is; repeatable")] = None,
     layer_decay: Annotated[float, typer.Option(help="each round away from the readout learns so much slower")] = 1.0,
+    replay: Annotated[Path | None, typer.Option(help="classical frames that are not to be forgotten")] = None,
     seed: int = 0,
     checkpoint: Annotated[Path | None, typer.Option(help="folder; the same command goes on from there")] = None,
 ):
@@ -119,7 +120,8 @@ def autotune(
     need = ("energy", "forces") if force_weight else ("energy",)
     try:
         frames, held_out = (datasets.read_frames(path, need) if path else None for path in (source, valid))
-        tuned = transfer.autotune(weights_of(weights), frames, held_out, **settings)
+        again = datasets.read_frames(replay, need) if replay else ()
+        tuned = transfer.autotune(weights_of(weights), frames, held_out, replay=again, **settings)
         tuned.save(target)
     except (ValueError, OSError) as error:
         typer.echo(f"tpainn autotune: {error}", err=True)

@@ -56,6 +56,8 @@ def fit(
     check_every=100,
     patience=None,
     rates=None,
+    replay=(),
+    replay_size=None,
     seed=0,
     watch=None,
     progress=True,
@@ -83,6 +85,11 @@ def fit(
     rates : dict {str: float}, optional
         Factors of the learning rate for parts of the network, by the beginning of their names: ``{"embedding": 0}``
         leaves the embedding as it is.  See `parts_of`.
+    replay : list of ase.Atoms
+        Labelled frames of another sort that are not to be forgotten: some are drawn into every batch beside those of
+        ``train``.  Their energies must fit the potential's references (`tpainn_lite.autotune` sees to that).
+    replay_size : int, optional
+        How many; ``batch_size`` unless given.
     stress_weight : float, optional
         0.1 where all frames are boxes with a stress, and 0 otherwise, unless given; with a number all must have one.
     ema_decay : float, optional
@@ -120,7 +127,7 @@ def fit(
         The loss is no longer finite; the message names the frames of the batch.
     """
     need = _needed_labels(train, force_weight, stress_weight)
-    _check(train, valid, need, steps, batch_size, check_every, devices * nodes)
+    _check(train, [*(valid or ()), *replay], need, steps, batch_size, check_every, devices * nodes)
     loss_weights = (energy_weight, force_weight, 0.0 if "stress" not in need else stress_weight or STRESS_WEIGHT)
     graphs = _training_graphs(potential, train, need)
     valid_graphs = _training_graphs(potential, valid, need) if valid else None
@@ -129,6 +136,7 @@ def fit(
         potential, graphs, valid_graphs, steps, batch_size, batch_atoms, learning_rate, loss_weights,
         weight_decay, check_every, patience, rates or {}, seed, watch, checkpoint, fast,
         max(0.0, 1 - 20 / steps) if ema_decay is None else ema_decay,
+        _training_graphs(potential, replay, need, named=False), replay_size or batch_size,
     )  # fmt: skip
     callbacks, resume_from = [], None
     if checkpoint is not None:
@@ -144,10 +152,10 @@ def fit(
     return module.history
 
 
-def _check(train, valid, need, steps, batch_size, check_every, n_devices):
+def _check(train, others, need, steps, batch_size, check_every, n_devices):
     check_labels(train, need)
-    if valid:
-        check_labels(valid, need)
+    if others:
+        check_labels(others, need)
     if min(steps, batch_size, check_every) < 1:
         sizes = f"steps is {steps}, batch_size {batch_size}, check_every {check_every}"
         raise ValueError(f"{sizes}; at least 1 of each is expected")
@@ -176,8 +184,10 @@ class _Module(pl.LightningModule):
     def __init__(
         self, potential, graphs, valid_graphs, steps, batch_size, batch_atoms, learning_rate, loss_weights,
         weight_decay, check_every, patience, rates, seed, watch, folder, fast, ema_decay,
+        replayed=(), replay_size=0,
     ):  # fmt: skip
         super().__init__()
+        self.replayed, self.replay_size = replayed, min(replay_size, len(replayed))
         self.automatic_optimization, self.bar = False, None
         self.ema_decay, self.average = ema_decay, None  # of the weights, in the order of ``painn.parameters()``
         self.potential, self.graphs, self.valid_graphs = potential, graphs, valid_graphs
@@ -208,9 +218,10 @@ class _Module(pl.LightningModule):
 
     def _check_finite(self, graph):
         if not torch.isfinite(self.losses[-1]):
+            frames = sorted(number for number in graph.number.tolist() if number >= 0)
             raise TrainingDiverged(
-                f"the loss is {self.losses[-1].item()} at step {self.global_step}, in a batch of the frames "
-                f"{sorted(graph.number.tolist())}; lower learning_rate, or look for huge forces among them"
+                f"the loss is {self.losses[-1].item()} at step {self.global_step}, in a batch of the frames {frames}; "
+                "lower learning_rate, or look for huge forces among them"
             )
 
     @torch.no_grad()
@@ -299,9 +310,11 @@ class _Module(pl.LightningModule):
 
     def _epoch(self):
         """This device's parts of the batches up to the next check."""
-        steps = self._epoch_steps()
+        steps, rng = self._epoch_steps(), np.random.default_rng([self.seed, self.current_epoch])
         for whole in _batches(self.sizes, self.batch_size, self.batch_atoms, self.current_epoch, steps, self.seed):
-            yield _part([self.graphs[i] for i in whole], self.trainer.global_rank, self.trainer.world_size)
+            again = rng.choice(len(self.replayed), self.replay_size, replace=False) if self.replay_size else ()
+            graphs = [self.graphs[i] for i in whole] + [self.replayed[i] for i in again]
+            yield _part(graphs, self.trainer.global_rank, self.trainer.world_size)
 
     def _epoch_steps(self):
         return min(self.check_every, self.steps - self.current_epoch * self.check_every)
@@ -403,11 +416,12 @@ def _log(folder, history):
                 writer.add_scalar(name, value, history[-1]["step"])
 
 
-def _training_graphs(potential, frames, need=("energy", "forces")):
-    """Graphs with ``target`` (1,): the energy minus the reference energies, subtracted in float64; and ``number``."""
+def _training_graphs(potential, frames, need=("energy", "forces"), named=True):
+    """Graphs with ``target`` (1,): the energy minus the reference energies, subtracted in float64; and ``number``: the
+    place in the list, or -1 for frames that an error need not name."""
     graphs = to_graphs(frames, potential.cutoff, potential.dtype)
     for number, graph in enumerate(graphs):
-        graph.number = torch.tensor([number])
+        graph.number = torch.tensor([number if named else -1])
         potential._check_elements(graph.atomic_numbers)
         reference = potential.atomref[graph.atomic_numbers].sum()
         graph.target = (graph.energy - reference).to(potential.dtype)

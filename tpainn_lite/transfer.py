@@ -95,7 +95,7 @@ def train_from_scratch(frames, valid=None, *, seed=0, **settings):
     return _train(frames, valid, seed, {**SCRATCH, **settings}, stage="scratch")
 
 
-def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.0, **settings):
+def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.0, replay=(), **settings):
     """Stage 2: go on with few DFT labels, from the pretrained weights.
 
     First the reference energies are refitted in closed form to what the pretrained potential leaves unexplained
@@ -112,8 +112,11 @@ def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.
         Parts of the network that stay as they are: "embedding", "interactions", "mixings.0", "readout", ...
     layer_decay : float
         Each round farther from the readout learns so much more slowly (0.5: half as fast).
+    replay : list of ase.Atoms
+        Classical frames to go on with beside the DFT frames, ``replay_size`` (a setting) of them in every batch: what
+        was learned of them is then not forgotten.
 
-    With either of the two a table of what is trained, and how fast, is printed.
+    With ``freeze`` or ``layer_decay`` a table of what is trained, and how fast, is printed.
 
     Returns
     -------
@@ -127,7 +130,8 @@ def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.
     rates = layer_rates(tuned, layer_decay) | dict.fromkeys(freeze, 0.0)
     if freeze or layer_decay != 1:
         print(rates_table(tuned, rates))
-    fit(tuned, frames, valid, seed=seed, rates=rates, **{**AUTOTUNE, **settings})
+    settings = {**AUTOTUNE, **settings, "rates": rates, "replay": moved(replay, potential, tuned)}
+    fit(tuned, frames, valid, seed=seed, **settings)
     return tuned
 
 
@@ -222,6 +226,17 @@ def rereference(potential, frames):
     if len(elements) > 1 and composition_rank(frames) == 1:
         told = " and ".join(chemical_symbols[z] for z in sorted(elements))
         print(f"all frames have {told} in the same proportion: one energy per molecule was fitted, not one per element")
+
+
+def moved(frames, old, new):
+    """The same frames, their energies moved from the reference energies of one potential to those of another."""
+    shift = (new.atomref - old.atomref).cpu().numpy()  # eV by atomic number
+    copies = [atoms.copy() for atoms in frames]
+    for copy, atoms in zip(copies, frames, strict=True):
+        old._check_elements(torch.as_tensor(atoms.numbers, dtype=torch.long))
+        labels = dict(atoms.calc.results)
+        copy.calc = SinglePointCalculator(copy, **labels | {"energy": labels["energy"] + shift[atoms.numbers].sum()})
+    return copies
 
 
 def _train(frames, valid, seed, settings, stage):
