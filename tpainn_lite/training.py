@@ -32,6 +32,7 @@ from tpainn_lite.graph import collate, to_graphs
 WARMUP = 0.05  # of all steps
 LARGEST_SLOPE = 10.0  # norm of the slopes of a step by all weights; longer ones are shortened to it
 WORTH_COMPILING = 2000  # structures to pass through the network; for fewer the seconds of compiling are not won back
+LONGEST_AVERAGE = 0.999  # of weights; at a high learning rate the mean of far-apart weights is no good network
 STRESS_WEIGHT = 0.1  # where every frame has a stress and nothing else is said
 
 
@@ -94,7 +95,7 @@ def fit(
         0.1 where all frames are boxes with a stress, and 0 otherwise, unless given; with a number all must have one.
     ema_decay : float, optional
         Of the average over the weights that is checked and kept; it looks back over about the last twentieth of the run
-        unless given.  0 keeps the weights as they are.
+        and at most a thousand steps unless given.  0 keeps the weights as they are.
     check_every : int
         Steps between two looks at ``valid`` and two rows of the history.
     patience : int, optional
@@ -135,7 +136,7 @@ def fit(
     module = _Module(
         potential, graphs, valid_graphs, steps, batch_size, batch_atoms, learning_rate, loss_weights,
         weight_decay, check_every, patience, rates or {}, seed, watch, checkpoint, fast,
-        max(0.0, 1 - 20 / steps) if ema_decay is None else ema_decay,
+        min(max(0.0, 1 - 20 / steps), LONGEST_AVERAGE) if ema_decay is None else ema_decay,
         _training_graphs(potential, replay, need, named=False), replay_size or batch_size,
     )  # fmt: skip
     callbacks, resume_from = [], None
