@@ -21,12 +21,11 @@ from tpainn_lite.datasets import (
 from tpainn_lite.dft import PySCFCalculator
 
 DATA = data_folder()
-FOLDERS = {
+SETS = {
     "molecules_b3lyp": (load_molecules, PARTS),
     "water_dft": (load_water, PARTS),
     "scans_b3lyp": (load_scan, SCANS),
 }
-SETS = {name: value for name, value in FOLDERS.items() if (DATA / name / f"{value[1][0]}.extxyz.xz").exists()}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +85,6 @@ def test_no_molecule_is_in_two_parts():
             assert owner.setdefault(smiles, part) == part
 
 
-@pytest.mark.skipif("water_dft" not in SETS, reason="the water set is not finished")
 def test_parts_of_one_water_trajectory_are_well_apart():
     times = {}
     for part in PARTS:
@@ -96,6 +94,22 @@ def test_parts_of_one_water_trajectory_are_well_apart():
     for frames in times.values():
         for (t, part), (u, other) in zip(sorted(frames), sorted(frames)[1:], strict=False):
             assert part == other or u - t >= 0.5
+
+
+def test_every_frame_of_water_is_water():
+    for atoms in (atoms for part in PARTS for atoms in load_water(part)):
+        distances, molecule = atoms.get_all_distances(mic=True), np.arange(len(atoms)) // 3
+        assert list(atoms.symbols) == ["O", "H", "H"] * (len(atoms) // 3)
+        assert distances[::3, :][molecule[::3, None] == molecule].max() < 1.4  # Å
+        assert distances[molecule[:, None] != molecule].min(initial=9.0) > 1.2
+
+
+def test_water_is_many_states_half_of_them_from_each_round():
+    liquid = [a for part in PARTS for a in load_water(part) if a.info["config_type"] == "liquid" and len(a) == 96]
+    assert len({a.info["density"] for a in liquid}) >= 4
+    assert {280.0, 300.0, 350.0, 400.0, 600.0} <= {float(a.info["temperature"]) for a in liquid}
+    second = sum(a.info["trajectory"].startswith("second") for a in liquid)
+    assert 0.35 < second / len(liquid) < 0.65
 
 
 def test_molecules_to_pretrain_on_are_many_and_none_is_held_out():
