@@ -60,22 +60,39 @@ def water_figures():
     """[(caption, figure)] of the water set."""
     parts = {part: load_water(part) for part in PARTS}
     liquid = [a for frames in parts.values() for a in frames if a.info["config_type"] == "liquid"]
-    groups = {}
-    for atoms in sorted(liquid, key=lambda atoms: (atoms.info["density"], atoms.info["temperature"])):
-        state = f"{atoms.info['density']:.2f} g/cm³, {round(atoms.info['temperature'])} K"
-        groups.setdefault(state, []).append(atoms)
-    pressure = {name: [-np.trace(a.get_stress(voigt=False)) / 3 / GPa for a in fs] for name, fs in groups.items()}
-    shown = {name: frames for name, frames in groups.items() if len(frames) >= 8}
+    rounds = {"q-TIP4P/F": [], "first potential": []}  # whose MD the frames come from
+    for atoms in liquid:
+        rounds["first potential" if atoms.info["trajectory"].startswith("second") else "q-TIP4P/F"].append(atoms)
+    cool = {name: [a for a in frames if a.info["temperature"] <= 350] for name, frames in rounds.items()}
     figures = []
-    for pair in ("OO", "OH"):
-        curves = {name: rdf(frames, pair) for name, frames in shown.items()}
-        text = f"Distances {pair[0]}–{pair[1]} in the sampled frames (few frames: rough curves)."
-        figures.append((text, plots.lines(curves, "distance / Å", f"g({pair[0]}{pair[1]})")))
+    for pair, note in (("OO", ""), ("OH", " The peak of the bonds themselves is cut off.")):
+        curves = {name: rdf(frames, pair, n_bins=75) for name, frames in cool.items()}
+        text = f"Distances {pair[0]}–{pair[1]} at 280 to 350 K and all densities, by the model that moved them.{note}"
+        figure = plots.lines(curves, "distance / Å", f"g({pair[0]}{pair[1]})")
+        figures.append((text, figure.update_yaxes(range=[0, 4])))
+    text = "Lengths of the O–H bonds. DFT's are longer than q-TIP4P/F's: the first potential has learned that."
+    figures.append((text, plots.histogram({n: bonds(f) for n, f in rounds.items()}, "O–H / Å")))
     forces = {part: force_components(frames) for part, frames in parts.items()}
     figures.append(("Forces.", plots.histogram(forces, "force component / eV/Å", log=True)))
-    text = "Pressure of the frames under DFT, without the motion of the nuclei."
-    figures.append((text, plots.histogram(pressure, "pressure / GPa")))
-    return figures
+    points = {name: state_points(frames) for name, frames in rounds.items()}
+    figure = plots.lines(points, "density / g/cm³", "pressure / GPa").update_traces(mode="markers")
+    text = (
+        "Pressure of each frame under DFT, without the motion of the nuclei. q-TIP4P/F's short bonds push outwards: "
+        "two clouds, and a potential that is to find a density has to be right about both."
+    )
+    return [*figures, (text, figure)]
+
+
+def bonds(frames):
+    """O-H lengths of water, Å."""
+    positions = np.concatenate([atoms.positions.reshape(-1, 3, 3) for atoms in frames])  # (molecules, 3, 3)
+    return np.linalg.norm(positions[:, 1:] - positions[:, :1], axis=-1).ravel()
+
+
+def state_points(frames):
+    """(density in g/cm³, pressure in GPa) of each frame."""
+    pressure = [-np.trace(atoms.get_stress(voigt=False)) / 3 / GPa for atoms in frames]
+    return [atoms.info["density"] for atoms in frames], pressure
 
 
 def force_components(frames):
