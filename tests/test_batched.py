@@ -18,8 +18,12 @@ def molecules():
     return [shaken(ase_molecule(name), seed=k) for k, name in enumerate(("CH3CH2OH", "H2O", "CH4", "NH3"))]
 
 
+def boxes():
+    return [small_water_box(), small_water_box() * (2, 1, 1)]
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["reference", "compiled"])
-@pytest.mark.parametrize("structures", [molecules(), [small_water_box(), small_water_box() * (2, 1, 1)]], ids=str)
+@pytest.mark.parametrize("structures", [molecules(), boxes()], ids=["molecules", "boxes"])
 def test_all_at_once_gives_what_the_calculator_gives_one_by_one(structures, dtype):
     potential = lively_potential(dtype)
     model = TorchSimPotential(potential)
@@ -48,44 +52,93 @@ def test_neighbours_are_found_again_when_atoms_have_moved():
     np.testing.assert_allclose(forces.numpy(), box.get_forces(), atol=1e-9)
 
 
+def test_structures_may_change_under_one_model():
+    """torch-sim's batching exchanges structures: other cells, other sizes, another order."""
+    model = TorchSimPotential(lively_potential())
+    wide = small_water_box()
+    wide.set_cell(wide.cell * 1.03, scale_atoms=True)
+    for batch in (boxes(), [wide, *boxes()], boxes()[::-1], boxes()[:1]):
+        forces = model(torch_sim.initialize_state(batch, model.device, model.dtype))["forces"]
+        for atoms, mine in zip(batch, forces.split([len(atoms) for atoms in batch]), strict=True):
+            atoms.calc = PotentialCalculator(model.potential)
+            np.testing.assert_allclose(mine.numpy(), atoms.get_forces(), atol=1e-9)
+
+
+def test_weights_that_change_are_noticed(float32_potential):
+    model = TorchSimPotential(float32_potential)
+    state = torch_sim.initialize_state(boxes(), model.device, model.dtype)
+    before = model(state)["energy"]
+    with torch.no_grad():
+        for weight in float32_potential.painn.parameters():
+            weight.mul_(1.1)
+    box = boxes()[0]
+    box.calc = PotentialCalculator(float32_potential, fast=False)
+    after = model(state)["energy"]
+    assert after[0].item() == pytest.approx(box.get_potential_energy(), abs=1e-3) != pytest.approx(before[0].item())
+
+
 def test_frames_come_back_as_atoms_with_energies_forces_and_velocities():
     start, seen = molecules(), []
     start[0].info["smiles"] = "CCO"
     potential = lively_potential()
-    runs = run_many(start, potential, n_steps=20, every=5, timestep=0.1, watch=seen.append)
-    assert [len(run) for run in runs] == [4, 4, 4, 4] and len(seen) == 4
-    last = runs[0][-1]
-    assert last is seen[-1][0] and last.info["smiles"] == "CCO" and not last.pbc.any()
+    settings = {"n_steps": 20, "every": 5, "timestep": 0.1, "stop_when_broken": False}
+    runs = run_many(start, potential, **settings, watch=lambda runs: seen.append(len(runs[0].frames)))
+    assert [len(run.frames) for run in runs] == [5, 5, 5, 5] and seen == [2, 3, 4, 5]
+    last = runs[0].frames[-1]
+    assert last.info["smiles"] == "CCO" and last.info["time"] == 2.0 and not last.pbc.any()
     assert np.abs(last.positions - start[0].positions).max() > 1e-3
-    assert last.get_temperature() > 10
     fresh = last.copy()
     fresh.calc = PotentialCalculator(potential)
     assert last.get_potential_energy() == pytest.approx(fresh.get_potential_energy())
     np.testing.assert_allclose(last.get_forces(), fresh.get_forces(), atol=1e-9)
 
 
+def test_positions_of_boxes_are_never_wrapped():
+    free = lively_potential()
+    free.scale.fill_(0.0)  # no forces: molecules drift through the box as they are
+    (run,) = run_many(
+        [small_water_box()], free, n_steps=400, every=1, temperature=900, friction=0.0, stop_when_broken=False
+    )
+    moved = np.diff([atoms.positions for atoms in run.frames], axis=0)  # (frames, N, 3) Å
+    assert np.abs(moved).max() < 0.1
+    assert np.abs(run.frames[-1].positions - run.frames[0].positions).max() > 2.5
+
+
+def test_without_friction_it_is_velocity_verlet():
+    from ase import units
+    from ase.md.verlet import VelocityVerlet
+
+    potential = lively_potential()
+    (run,) = run_many(molecules()[:1], potential, n_steps=20, every=10, timestep=0.2, friction=0.0, temperature=300)
+    atoms = run.frames[0].copy()
+    atoms.calc = PotentialCalculator(potential)
+    VelocityVerlet(atoms, 0.2 * units.fs).run(20)
+    np.testing.assert_allclose(run.frames[-1].positions, atoms.positions, atol=1e-8)
+
+
 def test_the_same_seed_runs_the_same_way_and_leaves_other_random_numbers_alone():
     torch.manual_seed(7)
-    before = torch.get_rng_state()
-    first, second, other = (run_many(molecules(), lively_potential(), n_steps=5, every=5, seed=s) for s in (1, 1, 2))
+    before, settings = torch.get_rng_state(), {"n_steps": 5, "every": 5}
+    first, second, other = (run_many(molecules(), lively_potential(), **settings, seed=s) for s in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
-    np.testing.assert_array_equal(first[0][0].positions, second[0][0].positions)
-    assert not np.array_equal(first[0][0].positions, other[0][0].positions)
+    np.testing.assert_array_equal(first[0].frames[1].positions, second[0].frames[1].positions)
+    assert not np.array_equal(first[0].frames[1].positions, other[0].frames[1].positions)
 
 
-def test_the_temperature_is_the_one_asked_for():
+def test_the_temperature_is_the_one_asked_for_from_the_first_step_on():
     flat = lively_potential()
     flat.scale.fill_(0.0)  # no forces: what moves the atoms is the thermostat alone
-    runs = run_many([ase_molecule("CH4")] * 40, flat, n_steps=300, every=10, friction=50.0, temperature=500)
-    kinetic = np.mean([2 * atoms.get_kinetic_energy() / (3 * len(atoms)) for run in runs for atoms in run])  # eV
-    assert kinetic / 8.617333e-5 == pytest.approx(500, rel=0.05)
+    settings = {"n_steps": 60, "every": 1, "friction": 50.0, "temperature": 500, "stop_when_broken": False}
+    runs = run_many([ase_molecule("CH4")] * 150, flat, **settings)
+    kinetic = np.array([[2 * a.get_kinetic_energy() / (3 * len(a)) for a in run.frames] for run in runs])  # eV
+    kelvin = kinetic.mean(axis=0) / 8.617333e-5
+    assert kelvin.mean() == pytest.approx(500, rel=0.05)
+    assert kelvin[:3].mean() == pytest.approx(500, rel=0.08)
 
 
 def test_torch_sim_itself_runs_with_the_model():
     model = TorchSimPotential(lively_potential())
-    final = torch_sim.integrate(
-        [small_water_box()] * 2, model, integrator=torch_sim.nve, n_steps=3, temperature=100, timestep=0.0001
-    )
+    final = torch_sim.integrate(boxes(), model, integrator=torch_sim.nve, n_steps=3, temperature=100, timestep=0.0001)
     assert torch.isfinite(final.positions).all() and final.n_systems == 2
 
 
@@ -96,13 +149,35 @@ def test_molecules_and_boxes_together_are_refused():
         run_many([], lively_potential())
 
 
-def test_a_bad_structure_is_named_by_its_number():
+def test_a_bad_structure_is_named_by_its_number_and_bad_settings_are_refused():
     bad = molecules()
     bad[2].positions[1] = np.nan
     with pytest.raises(ValueError, match="structure 2: "):
         run_many(bad, lively_potential())
+    with pytest.raises(ValueError, match="every 0: all must be positive"):
+        run_many(molecules(), lively_potential(), every=0)
 
 
-def test_a_run_that_explodes_says_so():
-    with pytest.raises(ValueError, match=r"structure \d has exploded; use a shorter timestep"):
-        run_many(molecules(), lively_potential(), n_steps=5, timestep=1e307)
+@pytest.mark.parametrize("structures", [molecules(), boxes()], ids=["molecules", "boxes"])
+def test_what_breaks_is_stopped_with_the_reason_and_its_frames_so_far(structures):
+    runs = run_many(structures, lively_potential(), n_steps=40, every=10, timestep=20.0)
+    assert all(run.stopped.startswith("at ") and 1 <= len(run.frames) < 5 for run in runs)
+    assert all(np.isfinite(atoms.positions).all() for run in runs for atoms in run.frames)
+
+
+def test_one_that_breaks_does_not_stop_the_others():
+    still = lively_potential()
+    still.scale.fill_(0.0)
+    torn = molecules()
+    torn[1].positions[1] += [0.5, 0, 0]  # a bond as long as a bond may be
+    runs = run_many(torn, still, n_steps=300, every=10, temperature=2000, friction=0.0)
+    assert {bool(run.stopped) for run in runs} == {True} or any(run.stopped is None for run in runs)
+    assert len({len(run.frames) for run in runs}) > 1
+
+
+def test_a_strict_model_says_that_a_structure_has_exploded():
+    model = TorchSimPotential(lively_potential())
+    state = torch_sim.initialize_state(boxes(), model.device, model.dtype)
+    state.positions[-1] = torch.nan
+    with pytest.raises(ValueError, match="structure 1 has exploded; use a shorter timestep"):
+        model(state)

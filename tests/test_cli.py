@@ -121,7 +121,9 @@ def test_frames_without_forces_are_an_error_unless_energies_are_enough(files, la
 
 
 def test_the_shipped_weights_go_by_their_names(files, monkeypatch, tmp_path):
-    monkeypatch.setattr("tpainn_lite.recipes.pretrained", lambda name: Potential.load(files / "weights.safetensors"))
+    monkeypatch.setattr(
+        "tpainn_lite.recipes.load_pretrained", lambda name: Potential.load(files / "weights.safetensors")
+    )
     monkeypatch.chdir(tmp_path)
     assert run("evaluate", "gas", files / "labelled.extxyz").exit_code == 0
     assert "no weights file soup" in run("evaluate", "soup", files / "labelled.extxyz").output

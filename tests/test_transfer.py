@@ -98,8 +98,24 @@ def test_frames_that_are_replayed_are_not_forgotten(pretrained, labelled):
     forgetful = autotune(pretrained, methane, **settings)
     mindful = autotune(pretrained, methane, replay=classical, replay_size=10, **settings)
     before, lost, kept = (errors(p, classical)["force_mae"] for p in (pretrained, forgetful, mindful))
+    assert lost > 1.2 * before
     assert kept - before < 0.5 * (lost - before)
     assert errors(mindful, methane)["force_mae"] < errors(pretrained, methane)["force_mae"]
+
+
+def test_replayed_frames_without_labels_are_an_error_that_names_them(pretrained, labelled):
+    with pytest.raises(DatasetError, match=r"replay: frame 1 \(.*\) has no energy"):
+        autotune(pretrained, labelled[10:20], replay=[labelled[0], labelled[1].copy()], **QUICK)
+
+
+def test_replayed_frames_may_come_one_by_one_and_be_as_many_as_one_says(pretrained, labelled):
+    frames = labelled[10:20]
+    once = autotune(pretrained, frames, replay=iter(labelled[:10]), replay_size=3, **QUICK)
+    listed = autotune(pretrained, frames, replay=labelled[:10], replay_size=3, **QUICK)
+    never = autotune(pretrained, frames, replay=labelled[:10], replay_size=0, **QUICK)
+    plain = autotune(pretrained, frames, **QUICK)
+    assert same(state(once), state(listed)) and same(state(never), state(plain))
+    assert not same(state(once), state(plain))
 
 
 def test_energies_of_replayed_frames_move_with_the_references(pretrained, labelled):

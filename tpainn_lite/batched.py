@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from tpainn_lite.calculator import SKIN
+from tpainn_lite.calculator import SKIN, compiled
 from tpainn_lite.checks import check_structure
+from tpainn_lite.md import MDRun, bonds_of, check_settings, moving, trouble
 from tpainn_lite.potential import stress_of
 
 try:
@@ -33,32 +34,35 @@ class TorchSimPotential(ModelInterface):
         Stays where it is, CPU or GPU.  On the CPU, in float32 and with Numba, it is compiled (`tpainn_lite.fast`).
     skin : float
         Å.  Extra cutoff of the neighbour lists, so that they serve for several steps.
+    strict : bool
+        Raise ValueError when a structure has exploded; otherwise its atoms are left without forces.
 
     Positions and momenta are kept in float64, whatever the potential's precision.
     """
 
-    def __init__(self, potential, skin=SKIN):
+    def __init__(self, potential, skin=SKIN, strict=True):
         super().__init__()
-        self.potential, self.skin = potential.eval(), skin
+        self.potential, self.skin, self.strict = potential.eval(), skin, strict
         self._device, self._dtype = potential.device, torch.float64
         self._compute_forces = self._compute_stress = True
-        self._pairs = {}  # number of the structure: vesin's neighbour list
-        self._fast = None
-        if potential.can_be_compiled():
-            from tpainn_lite.fast import FastPotential
-
-            self._fast = FastPotential(potential)
+        self._lists = {}  # number of the structure: vesin's neighbour list, and the positions it was last asked for
+        self._compiled = None
 
     def forward(self, state, **_):
         """``energy`` (B,) in eV, ``forces`` (N, 3) in eV/Å and ``stress`` (B, 3, 3) in eV/Å³ of a ``SimState``."""
         graph = self._graph(state if isinstance(state, torch_sim.SimState) else torch_sim.SimState(**state))
-        if self._fast is None:
+        if not self.potential.can_be_compiled():
             output = self.potential(graph)
             return {key: output[key].detach().to(self.dtype) for key in ("energy", "forces", "stress")}
         self.potential._check_elements(graph.atomic_numbers)
-        energy, forces, virial = (values.to(self.dtype) for values in self._fast.of_graph(graph))
+        self._compiled = compiled(self.potential, self._compiled)
+        energy, forces, virial = (values.to(self.dtype) for values in self._compiled[1].of_graph(graph))
         energy = energy + self.potential._reference(graph)
         return {"energy": energy, "forces": forces, "stress": stress_of(virial, graph.volume)}
+
+    def unwrapped(self, number):
+        """Positions (N, 3) in Å of a structure at the last call; torch-sim's own jump from side to side of the box."""
+        return self._lists[number][1]
 
     def _graph(self, state):
         """What `graph.collate` gives, without a detour over single graphs."""
@@ -81,20 +85,27 @@ class TorchSimPotential(ModelInterface):
 
     def _neighbours(self, number, positions, cell, periodic):
         """idx_i, idx_j and r_ij of one structure."""
-        if not np.isfinite(positions).all():
+        exploded = not np.isfinite(positions).all()
+        if exploded and self.strict:
             raise ValueError(f"structure {number} has exploded; use a shorter timestep, or a better potential for it")
-        if number not in self._pairs:
+        if exploded:
+            self._lists[number] = (None, positions)
+            return np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3))
+        neighbours, last = self._lists.get(number, (None, positions))
+        if neighbours is None:
             from vesin import NeighborList
 
-            self._pairs[number] = NeighborList(
-                cutoff=self.potential.cutoff, full_list=True, sorted=True, skin=self.skin
-            )
-        return self._pairs[number].compute(positions, cell, periodic, "ijD")
+            neighbours = NeighborList(cutoff=self.potential.cutoff, full_list=True, sorted=True, skin=self.skin)
+        if periodic.all() and last.shape == positions.shape:
+            positions = positions - np.round((positions - last) @ np.linalg.inv(cell)) @ cell
+        self._lists[number] = (neighbours, positions)
+        return neighbours.compute(positions, cell, periodic, "ijD")
 
 
 def run_many(
-    structures, potential, *, n_steps=1000, temperature=300.0, timestep=0.5, friction=10.0, every=10, seed=0, watch=None
-):
+    structures, potential, *, n_steps=1000, temperature=300.0, timestep=0.5, friction=10.0, every=10, seed=0,
+    stop_when_broken=True, watch=None,
+):  # fmt: skip
     """Langevin MD of many structures at once, at constant volume.
 
     Parameters
@@ -109,34 +120,37 @@ def run_many(
     timestep : float
         fs.
     friction : float
-        1/ps, as in `run_md`.
+        1/ps, as in `tpainn_lite.md.run_md`, whose guards watch over each structure: one that breaks is no longer
+        kept, and the others go on.
     watch : callable, optional
-        Called with the newest frames, a list of ase.Atoms, whenever some are kept.
+        Called with the runs so far, a list of MDRun, whenever frames are kept.
 
     Returns
     -------
-    list of list of ase.Atoms
-        The frames of each structure, the first ``every`` steps after the start, with energies and forces.
+    list of tpainn_lite.md.MDRun
+        One for each structure.
 
     Raises
     ------
     ValueError
-        Molecules and boxes together, a bad structure (with its number), or a run that explodes.
+        Molecules and boxes together, or a bad structure (with its number).
     """
+    check_settings("nvt", temperature, timestep, n_steps, every)
     _check(structures)
-    model, trajectories = TorchSimPotential(potential), []
-    start, step = torch_sim.nvt_langevin(model, seed=seed, **_in_its_units(model, timestep, temperature, friction))
-    state = torch_sim.initialize_state([_boxed(atoms) for atoms in structures], model.device, model.dtype)
+    model = TorchSimPotential(potential, strict=False)
+    start, step = torch_sim.nvt_langevin(model, **_in_its_units(model, timestep, temperature, friction))
+    runs, bonds = [MDRun() for _ in structures], [bonds_of(a) if stop_when_broken else None for a in structures]
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)
-        state = start(state)
+        state = start(_moving_state(structures, model, temperature, seed))
+        _keep(runs, state, model, structures, bonds, 0.0, temperature)
         for k in range(1, n_steps + 1):
             state = step(state)
             if k % every == 0:
-                trajectories.append(_frames(state, structures))
+                _keep(runs, state, model, structures, bonds, k * timestep, temperature)
                 if watch is not None:
-                    watch(trajectories[-1])
-    return [list(frames) for frames in zip(*trajectories, strict=True)]
+                    watch(runs)
+    return runs
 
 
 def _check(structures):
@@ -158,6 +172,15 @@ def _in_its_units(model, timestep, temperature, friction):
     return {name: torch.tensor(value, **place) for name, value in values.items()}
 
 
+def _moving_state(structures, model, temperature, seed):
+    """The structures for torch-sim, with velocities: its own are too fast where masses differ (CH4: 562 K for 500)."""
+    state = torch_sim.initialize_state([_boxed(atoms) for atoms in structures], model.device, model.dtype)
+    moved = [moving(atoms, None, "nvt", temperature, (seed, k))[0] for k, atoms in enumerate(structures)]
+    momenta = np.concatenate([atoms.get_momenta() for atoms in moved])
+    state.momenta = torch.as_tensor(momenta, dtype=model.dtype, device=model.device)
+    return state
+
+
 def _boxed(atoms):
     """torch-sim wants a cell of molecules, too; nothing is periodic in it."""
     if atoms.cell.rank == 3:
@@ -167,17 +190,19 @@ def _boxed(atoms):
     return boxed
 
 
-def _frames(state, structures):
-    """The structures as they are now, with energies (eV) and forces (eV/Å)."""
-    sizes = [len(atoms) for atoms in structures]
-    energies = state.energy.cpu().numpy()
-    parts = (values.detach().cpu().split(sizes) for values in (state.positions, state.momenta, state.forces))
-    frames = []
-    for atoms, energy, *arrays in zip(structures, energies, *parts, strict=True):
-        positions, momenta, forces = (array.numpy().astype(float) for array in arrays)
+def _keep(runs, state, model, structures, bonds, time, temperature):
+    """One more frame of every structure that still goes on."""
+    sizes, energies = [len(atoms) for atoms in structures], state.energy.cpu().numpy()
+    momenta, forces = (x.detach().cpu().split(sizes) for x in (state.momenta, state.forces))
+    for k, (run, atoms) in enumerate(zip(runs, structures, strict=True)):
+        if run.stopped:
+            continue
         frame = atoms.copy()
-        frame.positions = positions
-        frame.set_momenta(momenta)
-        frame.calc = SinglePointCalculator(frame, energy=float(energy), forces=forces)
-        frames.append(frame)
-    return frames
+        frame.positions = model.unwrapped(k)
+        frame.set_momenta(momenta[k].numpy())
+        frame.calc = SinglePointCalculator(frame, energy=float(energies[k]), forces=forces[k].numpy())
+        if np.isfinite(frame.positions).all():
+            run.remember(frame, time)
+            run.frames[-1].calc = frame.calc
+        reason = trouble(frame, temperature, bonds[k])
+        run.stopped = f"at {time:.0f} fs: {reason}" if reason else None

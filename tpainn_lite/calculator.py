@@ -15,6 +15,16 @@ WORTH_COMPILING = 60  # atoms; for less the fast way saves little, and it takes 
 _told = set()
 
 
+def compiled(potential, before=None):
+    """(state of the weights, `FastPotential`): what there was before, or made anew if the weights have changed."""
+    state = [(id(tensor), tensor._version) for tensor in potential.state_dict(keep_vars=True).values()]
+    if before is not None and before[0] == state:
+        return before
+    from tpainn_lite.fast import FastPotential
+
+    return state, FastPotential(potential)
+
+
 class PotentialCalculator(Calculator):
     """A potential as an ASE calculator.
 
@@ -85,13 +95,8 @@ class PotentialCalculator(Calculator):
         return found
 
     def _fast(self, atoms):
-        """The compiled potential, made anew if the weights have changed."""
-        state = [(id(tensor), tensor._version) for tensor in self.potential.state_dict(keep_vars=True).values()]
         self.potential._check_elements(torch.as_tensor(atoms.numbers, dtype=torch.long))
-        if self._compiled is None or self._compiled[0] != state:
-            from tpainn_lite.fast import FastPotential
-
-            self._compiled = (state, FastPotential(self.potential))
+        self._compiled = compiled(self.potential, self._compiled)
         return self._compiled[1]
 
     def _graph(self, atoms):

@@ -49,25 +49,29 @@ def are_sound(positions):
     return np.isfinite(positions).all(axis=(1, 2)) & (squares.min(axis=1, initial=np.inf) >= CLOSEST**2)
 
 
-def check_labels(frames, need=("energy", "forces")):
-    """Raise `DatasetError` unless every frame carries finite labels, and all or none are periodic."""
+def check_labels(frames, need=("energy", "forces"), called=""):
+    """Raise `DatasetError` unless every frame carries finite labels, and all or none are periodic.
+
+    ``called`` is put before the number of a frame: "valid: ".
+    """
     if len(frames) == 0:
         raise DatasetError("the list of frames is empty; at least one labelled ase.Atoms is expected")
     for index, atoms in enumerate(frames):
         if atoms.pbc.any() != frames[0].pbc.any():
             told = (f"{k} ({frames[k].get_chemical_formula()}) has pbc {frames[k].pbc.tolist()}" for k in (0, index))
             raise DatasetError(
-                f"frame {' but frame '.join(told)}: all periodic or none is expected; put the molecules in a box "
+                f"{called}frame {' but frame '.join(told)}: all periodic or none is expected; put the molecules in a box "
                 "(pbc=True, a cell wider than twice the cutoff), or keep two lists"
             )
         results = atoms.calc.results if atoms.calc is not None else {}
         for key in need:
             if key not in results:
                 raise DatasetError(
-                    f"frame {index} ({atoms.get_chemical_formula()}) has no {key}; {_advice(atoms, key)}"
+                    f"{called}frame {index} ({atoms.get_chemical_formula()}) has no {key}; {_advice(atoms, key)}"
                 )
             if not np.isfinite(results[key]).all():
-                raise DatasetError(f"frame {index} ({atoms.get_chemical_formula()}): its {key} is not finite")
+                formula = atoms.get_chemical_formula()
+                raise DatasetError(f"{called}frame {index} ({formula}): its {key} is not finite")
 
 
 def _advice(atoms, key):

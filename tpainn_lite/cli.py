@@ -169,8 +169,8 @@ def weights_of(name):
     """The potential in a file; for "gas" and "water", where there is no such file, the shipped one."""
     from tpainn_lite import potential, recipes
 
-    if str(name) in recipes.RECIPES and not name.exists():
-        return recipes.pretrained(str(name))
+    if str(name) in recipes.RECIPES and not name.is_file():
+        return recipes.load_pretrained(str(name))
     return potential.Potential.load(name)
 
 

@@ -45,6 +45,18 @@ class MDRun:
     density: list = field(default_factory=list)
     stopped: str | None = None
 
+    def remember(self, atoms, time):
+        """One more frame."""
+        frame = atoms.copy()
+        frame.info["time"] = time
+        self.frames.append(frame)
+        self.time.append(time)
+        self.temperature.append(float(atoms.get_temperature()))
+        self.potential_energy.append(float(atoms.get_potential_energy()))
+        self.total_energy.append(float(atoms.get_total_energy()))
+        if atoms.pbc.all():
+            self.density.append(density_of(atoms))
+
     def __repr__(self):
         end = f"stopped: {self.stopped}" if self.stopped else "ran to the end"
         return f"MDRun({len(self.frames)} frames, {self.time[-1]:.0f} fs, {end})"
@@ -96,12 +108,12 @@ def run_md(
     MDRun
         Complete, or up to the moment when a guard stopped it, and the reason.
     """
-    _check_settings(ensemble, temperature, timestep, n_steps, every)
+    check_settings(ensemble, temperature, timestep, n_steps, every)
     if max_disagreement is not None and not hasattr(calculator, "members"):
         raise ValueError("max_disagreement needs a committee's calculator: Committee(potentials).calculator()")
-    work, rng = _moving(atoms, calculator, ensemble, temperature, seed)
+    work, rng = moving(atoms, calculator, ensemble, temperature, seed)
     dynamics = _integrator(work, ensemble, temperature, pressure, friction, timestep, rng)
-    bonds = _bonds(work) if stop_when_broken else None
+    bonds = bonds_of(work) if stop_when_broken else None
     record = _Record(path, work, dynamics, rng)
     with record:
         record.go_on_or_begin()
@@ -128,9 +140,9 @@ class Simulation:
             "ensemble": "nvt", "temperature": 300.0, "pressure": 1.0, "friction": 10.0, "timestep": 0.5, **settings,
         }  # fmt: skip
         start = (self.settings["ensemble"], self.settings["temperature"], seed)
-        self.work, self.rng = _moving(atoms, calculator, *start)
+        self.work, self.rng = moving(atoms, calculator, *start)
         self.time, self.stopped = 0.0, None
-        self.bonds, self.volume = _bonds(self.work), _volume(self.work)
+        self.bonds, self.volume = bonds_of(self.work), _volume(self.work)
         self.change()
 
     def change(self, **settings):
@@ -149,10 +161,11 @@ class Simulation:
             self.stopped = str(error)
             return
         self.time += n_steps * self.settings["timestep"]
-        self.stopped = _trouble(self.work, self.settings["temperature"], self.bonds, self.volume)
+        self.stopped = trouble(self.work, self.settings["temperature"], self.bonds, self.volume)
 
 
-def _check_settings(ensemble, temperature, timestep, n_steps, every):
+def check_settings(ensemble, temperature, timestep, n_steps, every):
+    """Raise ValueError where MD cannot be run so."""
     if ensemble not in ENSEMBLES:
         raise ValueError(f"ensemble {ensemble!r} is not one of {ENSEMBLES}")
     if not (timestep > 0 and temperature > 0 and n_steps >= 1 and every >= 1):
@@ -162,7 +175,7 @@ def _check_settings(ensemble, temperature, timestep, n_steps, every):
         )
 
 
-def _moving(atoms, calculator, ensemble, temperature, seed):
+def moving(atoms, calculator, ensemble, temperature, seed):
     """A copy of the atoms with velocities of this temperature, and the random numbers to go on with."""
     check_structure(atoms)
     if ensemble == "npt" and not atoms.pbc.all():
@@ -194,7 +207,7 @@ def _run(record, n_steps, every, timestep, temperature, bonds, max_disagreement,
         nanoseconds = (step - started[1]) * timestep * 1e-6
         bar.set_postfix_str(f"{nanoseconds / (time.perf_counter() - started[0]) * 86400:.2g} ns/day", refresh=False)
         record.keep(step, timestep)
-        reason = _trouble(work, temperature, bonds, volume) or _doubt(work, max_disagreement)
+        reason = trouble(work, temperature, bonds, volume) or _doubt(work, max_disagreement)
         if reason:
             run.stopped = f"at {step * timestep:.0f} fs: {reason}"
             break
@@ -242,15 +255,7 @@ class _Record:
             write_bytes(self.path.with_suffix(".state.npz"), content.getvalue())
 
     def _remember(self, atoms, time):
-        frame = atoms.copy()
-        frame.info["time"] = time
-        self.run.frames.append(frame)
-        self.run.time.append(time)
-        self.run.temperature.append(float(atoms.get_temperature()))
-        self.run.potential_energy.append(float(atoms.get_potential_energy()))
-        self.run.total_energy.append(float(atoms.get_total_energy()))
-        if atoms.pbc.all():
-            self.run.density.append(density_of(atoms))
+        self.run.remember(atoms, time)
         if self.writer is not None:  # an empty trajectory counts as False
             self.writer.write(atoms)
 
@@ -304,7 +309,7 @@ def _integrator(work, ensemble, temperature, pressure, friction, timestep, rng):
     return Langevin(work, step, temperature_K=temperature, friction=friction, fixcm=False, rng=rng)
 
 
-def _bonds(atoms):
+def bonds_of(atoms):
     """Pairs (n, 2) of bonded atoms, by covalent radii."""
     i, j, _ = _near(atoms, BONDED)
     return np.unique(np.sort(np.stack([i, j], axis=1), axis=1), axis=0)
@@ -332,7 +337,7 @@ def _distances(atoms, i, j):
     return find_mic(between, atoms.cell, atoms.pbc)[1] if atoms.pbc.any() else np.linalg.norm(between, axis=1)
 
 
-def _trouble(atoms, temperature, bonds, volume=None):
+def trouble(atoms, temperature, bonds, volume=None):
     """Why the run must stop, or None."""
     if volume is not None and not 1 / SWOLLEN < atoms.get_volume() / volume < SWOLLEN:
         return f"the box has {atoms.get_volume() / volume:.2f} times the volume it began with"

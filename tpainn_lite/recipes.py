@@ -18,10 +18,10 @@ from tpainn_lite.water_md import water_runs
 
 NETWORK = {"n_features": 64, "n_interactions": 3, "cutoff": 5.0}
 WATER_STATES = [(d, t) for d in (0.85, 0.92, 1.0, 1.08, 1.15) for t in (280, 330, 400, 600)]  # g/cm³, K
-LOCAL = {"electrostatics": "damped-shifted", "cutoff": 6.0}  # Å
+LOCAL = {"electrostatics": "damped-shifted", "cutoff": NETWORK["cutoff"]}  # charges end where the network does
 
 
-def pretrained(recipe):
+def load_pretrained(recipe):
     """The weights that are shipped: PaiNN pretrained on classical labels, to be autotuned.
 
     Parameters
@@ -65,7 +65,7 @@ def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 200
 def water_frames(n_frames=100, n_valid=5, n_molecules=64, seed=0, n_jobs=2, **settings):
     """Boxes of liquid q-TIP4P/F at twenty densities and temperatures, with stress; ``n_valid`` of each from runs apart.
 
-    Charges are damped and shifted (`LOCAL`): a network that sees a few Å can learn all of them.
+    Charges are damped, and shifted to end at the network's cutoff (`LOCAL`), so that it sees every pair that acts.
 
     Parameters
     ----------

@@ -90,7 +90,7 @@ def fit(
         Labelled frames of another sort that are not to be forgotten: some are drawn into every batch beside those of
         ``train``.  Their energies must fit the potential's references (`tpainn_lite.autotune` sees to that).
     replay_size : int, optional
-        How many; ``batch_size`` unless given.
+        How many; ``batch_size`` unless given.  They come on top of ``batch_size`` or ``batch_atoms``.
     stress_weight : float, optional
         0.1 where all frames are boxes with a stress, and 0 otherwise, unless given; with a number all must have one.
     ema_decay : float, optional
@@ -127,8 +127,8 @@ def fit(
     TrainingDiverged
         The loss is no longer finite; the message names the frames of the batch.
     """
-    need = _needed_labels(train, force_weight, stress_weight)
-    _check(train, [*(valid or ()), *replay], need, steps, batch_size, check_every, devices * nodes)
+    need, replay = _needed_labels(train, force_weight, stress_weight), list(replay)
+    _check(train, valid, replay, need, steps, batch_size, check_every, devices * nodes)
     loss_weights = (energy_weight, force_weight, 0.0 if "stress" not in need else stress_weight or STRESS_WEIGHT)
     graphs = _training_graphs(potential, train, need)
     valid_graphs = _training_graphs(potential, valid, need) if valid else None
@@ -137,7 +137,7 @@ def fit(
         potential, graphs, valid_graphs, steps, batch_size, batch_atoms, learning_rate, loss_weights,
         weight_decay, check_every, patience, rates or {}, seed, watch, checkpoint, fast,
         min(max(0.0, 1 - 20 / steps), LONGEST_AVERAGE) if ema_decay is None else ema_decay,
-        _training_graphs(potential, replay, need, named=False), replay_size or batch_size,
+        _training_graphs(potential, replay, need, named=False), batch_size if replay_size is None else replay_size,
     )  # fmt: skip
     callbacks, resume_from = [], None
     if checkpoint is not None:
@@ -153,10 +153,12 @@ def fit(
     return module.history
 
 
-def _check(train, others, need, steps, batch_size, check_every, n_devices):
-    check_labels(train, need)
-    if others:
-        check_labels(others, need)
+def _check(train, valid, replay, need, steps, batch_size, check_every, n_devices):
+    for name, frames in (("", train), ("valid: ", valid), ("replay: ", replay)):
+        if frames or name == "":
+            check_labels(frames, need, name)
+    if replay and replay[0].pbc.any() != train[0].pbc.any():
+        raise ValueError("replay and the frames to train on must be all periodic, or none")
     if min(steps, batch_size, check_every) < 1:
         sizes = f"steps is {steps}, batch_size {batch_size}, check_every {check_every}"
         raise ValueError(f"{sizes}; at least 1 of each is expected")
@@ -311,7 +313,7 @@ class _Module(pl.LightningModule):
 
     def _epoch(self):
         """This device's parts of the batches up to the next check."""
-        steps, rng = self._epoch_steps(), np.random.default_rng([self.seed, self.current_epoch])
+        steps, rng = self._epoch_steps(), np.random.default_rng([self.seed, self.current_epoch, 1])
         for whole in _batches(self.sizes, self.batch_size, self.batch_atoms, self.current_epoch, steps, self.seed):
             again = rng.choice(len(self.replayed), self.replay_size, replace=False) if self.replay_size else ()
             graphs = [self.graphs[i] for i in whole] + [self.replayed[i] for i in again]

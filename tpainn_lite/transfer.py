@@ -130,8 +130,8 @@ def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.
     rates = layer_rates(tuned, layer_decay) | dict.fromkeys(freeze, 0.0)
     if freeze or layer_decay != 1:
         print(rates_table(tuned, rates))
-    settings = {**AUTOTUNE, **settings, "rates": rates, "replay": moved(replay, potential, tuned)}
-    fit(tuned, frames, valid, seed=seed, **settings)
+    replay = moved(replay, potential, tuned)
+    fit(tuned, frames, valid, seed=seed, rates=rates, replay=replay, **{**AUTOTUNE, **settings})
     return tuned
 
 
@@ -230,6 +230,9 @@ def rereference(potential, frames):
 
 def moved(frames, old, new):
     """The same frames, their energies moved from the reference energies of one potential to those of another."""
+    frames = list(frames)
+    if frames:
+        check_labels(frames, need=("energy",), called="replay: ")
     shift = (new.atomref - old.atomref).cpu().numpy()  # eV by atomic number
     copies = [atoms.copy() for atoms in frames]
     for copy, atoms in zip(copies, frames, strict=True):

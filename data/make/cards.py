@@ -68,7 +68,7 @@ def errors_of_weights():
     rows = ["| weights | tested on | frames | mean force / meV/Å | force MAE / meV/Å | energy MAE / meV/atom |"]
     rows.append("|---" * 6 + "|")
     for r in load_results("checkpoints")["rows"]:
-        errors = f"{r['mean_force']:.0f} | {r['force_mae']:.1f} | {r['energy_mae']:.1f}"
+        errors = f"{r['mean_force']:.0f} | {r['force_mae']:.1f} | {r.get('energy_mae', '–')}"
         rows.append(f"| `{r['task']}` | {r['case']} | {r['n_test']} | {errors} |")
     return "\n".join(rows)
 

@@ -98,7 +98,7 @@ def autotuned_liquid(density, temperature, seed, train):
 def is_water(frame):
     """Whether all bonds are whole and no two molecules lie in each other."""
     molecule, distances = np.arange(len(frame)) // 3, frame.get_all_distances(mic=True)  # (N, N) Å
-    closest = distances[molecule[:, None] != molecule].min()
+    closest = distances[molecule[:, None] != molecule].min(initial=np.inf)
     return np.linalg.norm(_arms(frame), axis=-1).max() <= LONGEST_BOND and closest >= CLOSEST
 
 
