@@ -128,6 +128,13 @@ def nothing_made_by_running_is_stored(notebook):
         yield "the state of widgets is stored in the notebook's metadata"
 
 
+def formulas_are_typeset(notebook):
+    for cell in cells(notebook, "markdown"):
+        for formula in re.findall(r"\$\$.*?\$\$|\$[^$\n]+\$", cell.source, flags=re.DOTALL):
+            if re.search(r"\\\\[a-zA-Z]", formula):
+                yield f"two backslashes before a word are a line break and the word: {formula[:60]!r}"
+
+
 def the_kernel_is_named(notebook):
     if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
         yield "metadata.kernelspec.name is not python3; JupyterLab would ask the learner for a kernel"
@@ -150,7 +157,8 @@ def the_format_is_sound(notebook):
 RULES = [
     code_cells_are_short, there_is_not_too_much_code, markdown_cells_are_short, there_is_not_too_much_prose,
     prose_stands_between_code, few_functions_are_defined, every_section_with_code_checks_something,
-    nothing_made_by_running_is_stored, the_kernel_is_named, time_and_memory_are_promised, the_format_is_sound,
+    nothing_made_by_running_is_stored, formulas_are_typeset, the_kernel_is_named, time_and_memory_are_promised,
+    the_format_is_sound,
 ]  # fmt: skip
 
 
@@ -196,6 +204,7 @@ WRONG = {
         notebook(nbformat.v4.new_code_cell("x = 1", execution_count=1)),
         notebook(widgets={}),
     ],
+    "formulas_are_typeset": [notebook(text("$$\\\\sum_i x_i$$")), notebook(text("an energy $k\\\\text{B}T$"))],
     "the_kernel_is_named": [notebook(kernelspec={"name": "mine", "display_name": "Mine"})],
     "time_and_memory_are_promised": [notebook(tpainn={}), notebook(tpainn={"minutes": 20, "megabytes": 900})],
     "the_format_is_sound": [

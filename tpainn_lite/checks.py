@@ -60,18 +60,16 @@ def check_labels(frames, need=("energy", "forces"), called=""):
         if atoms.pbc.any() != frames[0].pbc.any():
             told = (f"{k} ({frames[k].get_chemical_formula()}) has pbc {frames[k].pbc.tolist()}" for k in (0, index))
             raise DatasetError(
-                f"{called}frame {' but frame '.join(told)}: all periodic or none is expected; put the molecules in a box "
-                "(pbc=True, a cell wider than twice the cutoff), or keep two lists"
+                f"{called}frame {' but frame '.join(told)}: all periodic or none is expected; put the molecules in a "
+                "box (pbc=True, a cell wider than twice the cutoff), or keep two lists"
             )
         results = atoms.calc.results if atoms.calc is not None else {}
+        name = f"{called}frame {index} ({atoms.get_chemical_formula()})"
         for key in need:
             if key not in results:
-                raise DatasetError(
-                    f"{called}frame {index} ({atoms.get_chemical_formula()}) has no {key}; {_advice(atoms, key)}"
-                )
+                raise DatasetError(f"{name} has no {key}; {_advice(atoms, key)}")
             if not np.isfinite(results[key]).all():
-                formula = atoms.get_chemical_formula()
-                raise DatasetError(f"{called}frame {index} ({formula}): its {key} is not finite")
+                raise DatasetError(f"{name}: its {key} is not finite")
 
 
 def _advice(atoms, key):
