@@ -120,15 +120,6 @@ def test_frames_without_forces_are_an_error_unless_energies_are_enough(files, la
     assert run(*arguments, "--force-weight", 0, "--steps", 5).exit_code == 0
 
 
-def test_the_shipped_weights_go_by_their_names(files, monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        "tpainn_lite.recipes.load_pretrained", lambda name: Potential.load(files / "weights.safetensors")
-    )
-    monkeypatch.chdir(tmp_path)
-    assert run("evaluate", "gas", files / "labelled.extxyz").exit_code == 0
-    assert "no weights file soup" in run("evaluate", "soup", files / "labelled.extxyz").output
-
-
 def test_weights_that_are_none_are_an_error_in_one_line(files):
     result = run("evaluate", files / "labelled.extxyz", files / "labelled.extxyz")
     assert result.exit_code == 1 and "safetensors" in result.output and "Traceback" not in result.output

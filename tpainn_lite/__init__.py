@@ -48,7 +48,6 @@ _HOME = {  # public name: its module
     "PaiNN": "painn",
     "Potential": "potential",
     "pretrain": "transfer",
-    "load_pretrained": "recipes",
     "autotune": "transfer",
     "train_from_scratch": "transfer",
     "delta_learn": "transfer",

@@ -1,4 +1,4 @@
-"""The shipped weights, and how they were pretrained: data, network and settings, as functions of a seed.
+"""How weights for both phases are pretrained: data, network and settings, as functions of a seed.
 
     tpainn pretrain --recipe gas weights.safetensors --checkpoint run
     tpainn pretrain --recipe water weights.safetensors --checkpoint run
@@ -8,10 +8,9 @@ No molecule of the DFT sets' `valid`, `test` or `test_large` is in the classical
 
 import numpy as np
 
-from tpainn_lite.datasets import molecule_list, shipped_file, tell_once
+from tpainn_lite.datasets import molecule_list
 from tpainn_lite.forcefields import mmff94
 from tpainn_lite.labels import label_stream
-from tpainn_lite.potential import Potential
 from tpainn_lite.sampling import shaken_molecules
 from tpainn_lite.transfer import pretrain
 from tpainn_lite.water_md import water_runs
@@ -19,23 +18,6 @@ from tpainn_lite.water_md import water_runs
 NETWORK = {"n_features": 64, "n_interactions": 3, "cutoff": 5.0}
 WATER_STATES = [(d, t) for d in (0.85, 0.92, 1.0, 1.08, 1.15) for t in (280, 330, 400, 600)]  # g/cm³, K
 LOCAL = {"electrostatics": "damped-shifted", "cutoff": NETWORK["cutoff"]}  # charges end where the network does
-
-
-def load_pretrained(recipe):
-    """The weights that are shipped: PaiNN pretrained on classical labels, to be autotuned.
-
-    Parameters
-    ----------
-    recipe : "gas" (molecules of H, C, N, O, F under MMFF94) or "water" (liquid q-TIP4P/F)
-
-    Returns
-    -------
-    Potential
-        A new one at each call.
-    """
-    _check(recipe)
-    tell_once("checkpoints")
-    return Potential.load(shipped_file(f"checkpoints/{recipe}.safetensors"))
 
 
 def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 2000), seed=0, n_jobs=2):
@@ -105,14 +87,10 @@ def follow(recipe, seed=0, sizes=None, **settings):
     -------
     Potential
     """
-    _check(recipe)
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe {recipe!r} is not one of {tuple(RECIPES)}")
     make, defaults = RECIPES[recipe]
     train, valid = make(seed=seed, **(sizes or {}))
     potential = pretrain(train, valid, seed=seed, **{**NETWORK, **defaults, **settings})
     potential.metadata["recipe"] = recipe
     return potential
-
-
-def _check(recipe):
-    if recipe not in RECIPES:
-        raise ValueError(f"recipe {recipe!r} is not one of {tuple(RECIPES)}")

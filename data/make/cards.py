@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from tpainn_lite.datasets import SCANS, read_frames, sha256, write_frames, write_text
-from tpainn_lite.results import load_results
 
 DATA = Path(__file__).resolve().parents[1]
 PARTS = ("train", "valid", "test", "test_large")
@@ -63,16 +62,6 @@ def counts(name):
     return "\n".join(rows)
 
 
-def errors_of_weights():
-    """A Markdown table of what `benchmarks/checkpoints.py` measured."""
-    rows = ["| weights | tested on | frames | mean force / meV/Å | force MAE / meV/Å | energy MAE / meV/atom |"]
-    rows.append("|---" * 6 + "|")
-    for r in load_results("checkpoints")["rows"]:
-        errors = f"{r['mean_force']:.0f} | {r['force_mae']:.1f} | {r.get('energy_mae', '–')}"
-        rows.append(f"| `{r['task']}` | {r['case']} | {r['n_test']} | {errors} |")
-    return "\n".join(rows)
-
-
 def checksums():
     """A Markdown table of every shipped data file with its SHA-256."""
     rows = ["| file | kB | SHA-256 |", "|---|---|---|"]
@@ -97,8 +86,6 @@ def cards():
     """{path: what it should say}, for data/README.md and the card of every set."""
     found = {DATA / "README.md": checksums()}
     found |= {DATA / name / "README.md": counts(name) for name in SETS if (DATA / name / "README.md").exists()}
-    if (DATA / "results" / "checkpoints.json").exists():
-        found[DATA / "checkpoints" / "README.md"] = errors_of_weights()
     return {path: with_numbers(path.read_text(encoding="utf-8"), numbers) for path, numbers in found.items()}
 
 
