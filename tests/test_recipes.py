@@ -19,9 +19,8 @@ def test_gas_phase_frames_hold_out_the_dft_tests_and_their_own_valid():
 
 
 def test_water_frames_have_stress_and_many_densities():
-    train, valid = water_frames(
-        n_frames=1, n_valid=1, n_molecules=8, n_jobs=1, warm_up=20, spacing=5, electrostatics="ewald"
-    )
+    train, valid = water_frames(n_frames=1, n_valid=1, n_molecules=8, n_jobs=1, warm_up=20, spacing=5, cutoff=2.5)
+    assert {atoms.info["level"] for atoms in train} == {"q-TIP4P/F, damped-shifted at 2.5 Å"}
     assert len(train) == len(valid) == 20
     assert len({round(atoms.info["density"], 2) for atoms in train}) == 5
     assert all("stress" in atoms.calc.results for atoms in train)
