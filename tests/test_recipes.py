@@ -1,5 +1,6 @@
 """Recipes make what they say, and hold out what they must."""
 
+import numpy as np
 import pytest
 from rdkit.Chem import CanonSmiles
 
@@ -16,6 +17,15 @@ def test_gas_phase_frames_hold_out_the_dft_tests_and_their_own_valid():
     held_out = {CanonSmiles(a.info["smiles"]) for part in PARTS if part != "train" for a in load_molecules(part)}
     assert held_out.isdisjoint(molecules[0] | molecules[1])
     assert {atoms.info["level"] for atoms in train} == {"MMFF94"}
+
+
+def test_frames_with_a_force_above_the_limit_are_left_out(monkeypatch):
+    sizes = {"n_molecules": 8, "n_frames": 6, "n_valid": 1, "n_jobs": 1}
+    every = [atoms for part in gas_frames(**sizes) for atoms in part]
+    largest = [np.abs(atoms.get_forces()).max() for atoms in every]
+    monkeypatch.setattr("tpainn_lite.recipes.FORCE_LIMIT", np.median(largest))
+    calm = [atoms for part in gas_frames(**sizes) for atoms in part]
+    assert len(calm) == len(every) // 2 and max(np.abs(a.get_forces()).max() for a in calm) < np.median(largest)
 
 
 def test_water_frames_have_stress_and_many_densities():

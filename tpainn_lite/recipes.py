@@ -17,11 +17,12 @@ from tpainn_lite.water_md import water_runs
 
 NETWORK = {"n_features": 64, "n_interactions": 3, "cutoff": 5.0}
 WATER_STATES = [(d, t) for d in (0.85, 0.92, 1.0, 1.08, 1.15) for t in (280, 330, 400, 600)]  # g/cm³, K
+FORCE_LIMIT = 30.0  # eV/Å: normal modes are straight lines, and at 2000 K some run one atom into another
 LOCAL = {"electrostatics": "damped-shifted", "cutoff": NETWORK["cutoff"]}  # charges end where the network does
 
 
 def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 2000), seed=0, n_jobs=2):
-    """MMFF94 labels of shaken molecules with up to nine heavy atoms.
+    """MMFF94 labels of shaken molecules with up to nine heavy atoms, but for frames with a force above `FORCE_LIMIT`.
 
     Parameters
     ----------
@@ -39,7 +40,9 @@ def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 200
     if n_molecules + n_valid > len(smiles):
         raise ValueError(f"{n_molecules} + {n_valid} molecules asked for; there are {len(smiles)}")
     shaken = shaken_molecules(smiles[: n_molecules + n_valid], n_frames, temperature, seed)
-    frames, kept = list(label_stream(shaken, mmff94(), n_jobs)), set(smiles[n_molecules : n_molecules + n_valid])
+    stream = label_stream(shaken, mmff94(), n_jobs)
+    frames = [atoms for atoms in stream if np.abs(atoms.get_forces()).max() < FORCE_LIMIT]
+    kept = set(smiles[n_molecules : n_molecules + n_valid])
     train = [atoms for atoms in frames if atoms.info["smiles"] not in kept]
     return train, [atoms for atoms in frames if atoms.info["smiles"] in kept]
 
