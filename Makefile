@@ -52,6 +52,8 @@ data-page: $(ready)  ## build/data.html: interactive figures of what is in the s
 
 bench: $(ready)  ## speed beside SchNetPack and graph-pes (ten minutes; the first time it fetches both)
 	$(py) benchmarks/speed.py
+	$(py) docs/speed_picture.py
+	$(py) docs/readme_numbers.py
 
 test: lint  ## lint, unit and physics tests, and every notebook from top to bottom
 	$(py) -m pytest --nbmake --nbmake-timeout=300 tests notebooks

@@ -12,21 +12,26 @@ import argparse
 import itertools
 import time
 
+import numpy as np
 import torch
 
 import tpainn_lite as tp
+from tpainn_lite.recipes import calm
 from tpainn_lite.results import earlier, save_results
 
 NETWORK = {"n_features": 48, "n_interactions": 2, "cutoff": 3.5}
 STEPS = 3000
 SIZES, WEIGHTS = (100, 300, 1000, 3000, 10_000, 30_000), (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-DEFAULT_SIZE, DEFAULT_WEIGHT, TEMPERATURE, PER_MOLECULE = 6000, 0.3, (300, 3000), 10
+DEFAULT_SIZE, DEFAULT_WEIGHT, TEMPERATURE, PER_MOLECULE = 6000, 0.3, (300, 3000), 12
 
 
 def classical(smiles, n, seed):
-    """So many labelled frames, ten of each molecule."""
-    frames = itertools.islice(tp.shaken_molecules(smiles, PER_MOLECULE, TEMPERATURE, seed), n)
-    return tp.label(frames, tp.mmff94(), progress=False)
+    """So many labelled frames, twelve of each molecule, without those where atoms run into each other."""
+    shaken = tp.shaken_molecules(smiles, PER_MOLECULE, TEMPERATURE, seed)
+    frames = calm(tp.label(itertools.islice(shaken, round(1.15 * n)), tp.mmff94(), progress=False))
+    if len(frames) < n:
+        raise ValueError(f"{len(frames)} sound frames of {len(smiles)} molecules; {n} are needed")
+    return frames[:n]
 
 
 def runs(seeds):
@@ -49,8 +54,8 @@ def main():
             continue
         started = time.perf_counter()
         if seed not in pools:
-            order = torch.randperm(len(tp.molecule_list(6)), generator=torch.Generator().manual_seed(seed)).tolist()
-            pools[seed] = classical((tp.molecule_list(6)[k] for k in order), max(SIZES), seed)
+            smiles = np.random.default_rng(seed).permutation(tp.molecule_list(max_heavy=6)).tolist()
+            pools[seed] = classical(smiles, max(SIZES), seed)
         settings = {"steps": STEPS, "energy_weight": weight, "progress": False, **NETWORK}
         potential = tp.pretrain(pools[seed][:n], seed=seed, **settings)
         spent += time.perf_counter() - started

@@ -24,13 +24,18 @@ from tpainn_lite.results import earlier, save_results
 N_MOLECULES, N_FLUORINE, SEED = 210, 30, 0
 
 
+def reference_reader(folder):
+    """``load.py`` of the folder with real reference data, as a module."""
+    spec = importlib.util.spec_from_file_location("load", Path(folder) / "load.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def molecules():
     """[(QM9 number, structure with QM9's energy)], chosen as the top of this file says."""
     folder = Path(os.environ["TPAINN_REFERENCE_DATA"])
-    spec = importlib.util.spec_from_file_location("load", folder / "load.py")
-    load = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(load)
-    path, rng = folder / "qm9" / "qm9_part.npz", np.random.default_rng(SEED)
+    load, path, rng = reference_reader(folder), folder / "qm9" / "qm9_part.npz", np.random.default_rng(SEED)
     numbers = [int(frame["id"]) for frame in load.frames(path)]
     every = list(zip(numbers, load.atoms(path), strict=True))
     heavy = np.array([(atoms.numbers > 1).sum() for _, atoms in every])

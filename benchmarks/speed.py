@@ -1,7 +1,7 @@
 """How fast is our PaiNN, beside SchNetPack's and graph-pes's at equal size, and beside what the machine could do?
 
     python benchmarks/speed.py                  # some ten minutes; makes the other environments where they are missing
-    python benchmarks/speed.py --quick          # without the largest box
+    python benchmarks/speed.py --quick          # without the largest box; prints, and writes nothing
 
 All run the same network (64 features, 3 interactions, 20 radial functions, 5 Å, float32) on the same structures with
 the same torch and as many threads, each in a process of its own, by turns: what else the machine does then hurts all
@@ -39,12 +39,10 @@ import numpy as np
 from speed_packages import CUTOFF, SIZE
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULT = ROOT / "data" / "results" / "speed.json"
 PEERS = {"schnetpack": "SchNetPack 2.1.1", "graph_pes": "graph-pes 1.0.2"}
 NAMES = {"ours": "tpainn_lite", "ours_reference": "tpainn_lite, painn.py", **PEERS}
 NAMES |= {"schnetpack_skin": f"{PEERS['schnetpack']}, skin list"}
 DENSITY = 0.997  # g/cm³
-SIDES = {"64 H2O": 4, "512 H2O": 8, "4096 H2O": 16}
 MOLECULES = (
     "CCO CC=O CC(=O)C CCN CC#N CNC=O CC(C)C CCOC c1ccccc1 Cc1ccccc1 c1ccncc1 c1ccoc1 C1CC1 C1CCC1 C1CCOC1 CC(=O)O "
     "CC(=O)N NCC(=O)O CC(F)F CCF OCCO CC(O)C C=CC=C CC#C OC=O COC=O NC(=O)N CCC CCCC CC=C CN(C)C FC(F)(F)C"
@@ -57,6 +55,9 @@ PEER_PACKAGES = {  # SchNetPack's own list asks for a sympy older than torch doe
     ],
     "graph_pes": ["ase graph-pes==1.0.2"],
 }
+
+
+OWN_PACKAGES = ("torch", "torch-geometric", "ase", "vesin", "numba")
 
 
 class Case(NamedTuple):
@@ -87,21 +88,6 @@ def package_of(implementation):
 # --- structures ---
 
 
-def water_box(n_side, seed=0):
-    """``n_side``³ water molecules, turned at random, on a simple cubic lattice at 0.997 g/cm³."""
-    from ase import Atoms, units
-    from ase.build import molecule
-
-    rng, water = np.random.default_rng(seed), molecule("H2O")
-    spacing = (water.get_masses().sum() / units._Nav / DENSITY) ** (1 / 3) * 1e8  # Å
-    turned = []
-    for corner in np.ndindex(n_side, n_side, n_side):
-        one = water.copy()
-        one.rotate(rng.uniform(0, 360), rng.normal(size=3), center="com")
-        turned.append(one.positions + spacing * (np.array(corner) + 0.5) - one.get_center_of_mass())
-    return Atoms("OHH" * n_side**3, np.concatenate(turned), cell=[n_side * spacing] * 3, pbc=True)
-
-
 def labelled_molecules():
     """One shaken frame of each of the 32 molecules, labelled by MMFF94."""
     from tpainn_lite import label, mmff94, molecule, normal_mode_frames
@@ -112,7 +98,10 @@ def labelled_molecules():
 
 def structures(cases):
     """The boxes that the cases need, each with its name, and the molecules."""
-    boxes = {case.system: water_box(SIDES[case.system]) for case in cases if case.system in SIDES}
+    from tpainn_lite import water_box
+
+    names = {case.system for case in cases if case.system.endswith("H2O")}
+    boxes = {name: water_box(int(name.split()[0]), DENSITY) for name in sorted(names)}
     for name, box in boxes.items():
         box.info["system"] = name
     return [*boxes.values(), *labelled_molecules()]
@@ -252,7 +241,9 @@ def counted_operations(box):
 
 def machine_rows(threads):
     """What the counted operations of 64 H2O would take at the measured rate of matrix products."""
-    rates, counted = machine_rates(threads), counted_operations(water_box(4))
+    from tpainn_lite import water_box
+
+    rates, counted = machine_rates(threads), counted_operations(water_box(64, DENSITY))
     seconds = (counted["networks_gflop"] + counted["loops_gflop"]) / rates["gflop_per_s"]
     row = {"case": "energy + forces", "system": "64 H2O", "n_atoms": 192, "threads": threads, "device": "cpu"}
     numbers = {name: round(value, 4) for name, value in {**rates, **counted}.items()}
@@ -280,18 +271,14 @@ def rows_of(found, peaks, sizes, threads):
     return rows
 
 
-def versions(pythons):
-    """{package: version} of all environments."""
-    from importlib.metadata import version
-
-    found = {
-        package: version(package) for package in ("tpainn-lite", "torch", "torch-geometric", "ase", "vesin", "numba")
-    }
+def versions_of_peers(pythons):
+    """{package: version} in the other environments."""
+    found = {}
     for name, package in {"schnetpack": "schnetpack", "graph_pes": "graph-pes"}.items():
         code = f"import importlib.metadata as m; print(m.version('{package}'), m.version('torch'))"
         answer = subprocess.run([pythons[name], "-c", code], capture_output=True, check=True, text=True).stdout.split()
         found |= {package: answer[0], f"torch of {package}": answer[1]}
-    return found | {"python": platform.python_version()}
+    return found
 
 
 def processor():
@@ -318,12 +305,11 @@ def print_table(rows):
 def main():
     from ase.io import write
 
-    from tpainn_lite.datasets import write_text
+    from tpainn_lite.results import save_results
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--quick", action="store_true", help="without the largest box")
-    parser.add_argument("--output", type=Path, default=RESULT)
     arguments = parser.parse_args()
     started, pythons = time.time(), {"ours": sys.executable}
     for package in PEERS:
@@ -344,15 +330,10 @@ def main():
     for name, seconds in import_times(pythons).items():
         row = {"case": "import", "system": "package", "n_atoms": 0, "threads": 1, "device": "cpu", "peak_mb": None}
         rows.append({**row, **summary(seconds), "implementation": NAMES[name]})
-    result = {
-        "command": " ".join(["python benchmarks/speed.py", *sys.argv[1:]]),
-        "created": time.strftime("%Y-%m-%d"),
-        "versions": versions(pythons),
-        "machine": f"{processor()}, {os.cpu_count()} cores, {platform.system()}",
-        "seconds": round(time.time() - started),
-        "rows": rows,
-    }
-    write_text(arguments.output, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    command, spent = " ".join(["python benchmarks/speed.py", *sys.argv[1:]]), time.time() - started
+    more = {"peers": versions_of_peers(pythons), "processor": processor()}
+    if not arguments.quick:
+        save_results("speed", rows, command, spent, OWN_PACKAGES, max(arguments.threads), **more)
     print_table(rows)
 
 

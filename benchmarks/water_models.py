@@ -4,11 +4,13 @@
 
 216 H2O at 300 K: 1 bar for the density and g(r), then that density at constant volume for the diffusion (weak Langevin
 friction of 0.05/ps), corrected for the box with Yeh and Hummer's term and the experimental viscosity.  Errors of a seed
-are standard errors of five blocks; the curves are those of the first seed.  Writes ``data/results/water_models.json``.
+are standard errors of five blocks, ``means`` are over seeds; the curves are those of the first.  Writes
+``data/results/water_models.json``.
 
 To compare with, at 298 K: Habershon, Markland, Manolopoulos 2009 (doi:10.1063/1.3167790): q-TIP4P/F was fitted to the
-measured diffusion with quantum nuclei, which are 1.15 times as fast as classical ones, so about 2.0; Wu, Tepper, Voth
-2006 (doi:10.1063/1.2136877): SPC/Fw about 1.01 g/cm³ and 2.3; experiment 0.997 g/cm³ and 2.3.
+measured diffusion (2.3) with quantum nuclei and these are about 1.15 times as fast as classical ones, which are thus
+expected at about 2.0; Wu, Tepper, Voth 2006 (doi:10.1063/1.2136877): SPC/Fw about 1.01 g/cm³ and 2.3; experiment
+0.997 g/cm³ and 2.3.
 """
 
 import argparse
@@ -39,12 +41,12 @@ def properties(model, seed):
     even = list(water_run(density=density, **common, **EVEN))
     oxygen = np.array([atoms.positions[::3] for atoms in even])  # (frames, N, 3) Å
     slow, slow_error = diffusion(oxygen, EVEN["spacing"] / 1000)
-    bond = np.mean([np.linalg.norm(a.positions[1::3] - a.positions[::3], axis=1).mean() for a in breathing])
+    bonds = [np.linalg.norm(a.positions[1::3] - a.positions[::3], axis=1).mean() for a in breathing]
     values = [
         ("density", density, density_error, "g/cm³"),
         ("diffusion", slow + yeh_hummer(KELVIN, even[0].cell[0, 0]), slow_error, "1e-9 m²/s"),
         ("diffusion_in_box", slow, slow_error, "1e-9 m²/s"),
-        ("bond", bond, 0.0, "Å"),
+        ("bond", *block_average(bonds), "Å"),
         ("kinetic_temperature", *block_average([a.info["kinetic_temperature"] for a in even]), "K"),
     ]
     named = ({"observable": o, "value": round(v, 4), "error": round(e, 4), "unit": u} for o, v, e, u in values)
@@ -52,11 +54,13 @@ def properties(model, seed):
 
 
 def means(rows):
-    """Over the seeds: the mean of each observable, and its standard error from those of the runs."""
+    """Over the seeds: the mean of each observable and its standard error, from the blocks, or the seeds if larger."""
     for model, observable in dict.fromkeys((row["model"], row["observable"]) for row in rows):
         runs = [row for row in rows if (row["model"], row["observable"]) == (model, observable)]
-        value, error = np.mean([r["value"] for r in runs]), np.sqrt(np.sum([r["error"] ** 2 for r in runs])) / len(runs)
-        found = {"value": round(float(value), 4), "error": round(float(error), 4), "seeds": len(runs)}
+        values, error = [r["value"] for r in runs], np.sqrt(np.sum([r["error"] ** 2 for r in runs])) / len(runs)
+        if len(runs) > 1:
+            error = max(error, np.std(values, ddof=1) / np.sqrt(len(runs)))
+        found = {"value": round(float(np.mean(values)), 4), "error": round(float(error), 4), "seeds": len(runs)}
         yield {"model": model, "observable": observable, **found}
 
 

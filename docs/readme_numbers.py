@@ -1,7 +1,7 @@
-"""Write the numbers of the last tour into README.md, or check that they are there.
+"""Write the measured numbers into README.md, or check that they are there: the last tour's, and those of speed.
 
-python docs/readme_numbers.py            # rewrite the block between the two `numbers` marks
-python docs/readme_numbers.py --check    # exit 1 if the block is not what data/results/tour.json says
+python docs/readme_numbers.py            # rewrite the blocks between their marks
+python docs/readme_numbers.py --check    # exit 1 if a block is not what data/results/*.json says
 """
 
 import argparse
@@ -14,8 +14,8 @@ from tpainn_lite.datasets import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
-RESULTS = ROOT / "data" / "results" / "tour.json"
-BEGIN, END = "<!-- numbers: begin (docs/readme_numbers.py) -->", "<!-- numbers: end -->"
+RESULTS = ROOT / "data" / "results"
+CASES = [("training step", "32 molecules"), *(("MD step", f"{n} H2O") for n in (64, 512, 4096))]
 METHODS = {  # as in the results: as in the table's head
     "scratch_atomref": "DFT labels alone",
     "tpainn_shuffled": "pretrained on shuffled labels",
@@ -44,7 +44,8 @@ def table(rows):
     return "\n".join(f"| {line.strip('|')} |" for line in lines)
 
 
-def block(results):
+def errors_block(results):
+    """What the tour's comparison found."""
     n_seeds = len({row["seed"] for row in results["rows"] if row["method"] in METHODS})
     minutes = results["seconds"] / 60
     return (
@@ -53,20 +54,43 @@ def block(results):
     )
 
 
-def with_block(text, new):
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{new}\n{END}{after}"
+def speed_block(results):
+    """Our milliseconds on one thread, and the others' as multiples."""
+    found = {(r["case"], r["system"], r["implementation"]): r["seconds"] for r in results["rows"] if r["threads"] == 1}
+    lines = ["| one thread | tpainn_lite | `painn.py` | SchNetPack | graph-pes |", "|" + "---|" * 5]
+    for case, system in CASES:
+        ours = found.get((case, system, "tpainn_lite"))
+        if ours is None:  # of a quick run
+            continue
+        cells = []
+        for start in ("tpainn_lite, painn.py", "SchNetPack", "graph-pes"):
+            times = [t for (c, s, name), t in found.items() if (c, s) == (case, system) and name.startswith(start)]
+            cells.append(f"{min(times) / ours:.1f}×" if times else "–")
+        lines.append(f"| {case}, {system} | {1e3 * ours:.3g} ms | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+BLOCKS = {"numbers": ("tour", errors_block), "speed": ("speed", speed_block)}  # name of the block: results, text
+
+
+def with_block(text, name, new):
+    """The text with this block between its marks."""
+    begin, end = f"<!-- {name}: begin (docs/readme_numbers.py) -->", f"<!-- {name}: end -->"
+    before, rest = text.split(begin)
+    _, after = rest.split(end)
+    return f"{before}{begin}\n{new}\n{end}{after}"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if README.md is out of date")
     args = parser.parse_args()
-    old = README.read_text(encoding="utf-8")
-    new = with_block(old, block(json.loads(RESULTS.read_text(encoding="utf-8"))))
+    old = new = README.read_text(encoding="utf-8")
+    for name, (results, block) in BLOCKS.items():
+        found = json.loads((RESULTS / f"{results}.json").read_text(encoding="utf-8"))
+        new = with_block(new, name, block(found))
     if args.check and new != old:
-        sys.exit("README.md does not quote data/results/tour.json; run: python docs/readme_numbers.py")
+        sys.exit("README.md does not quote data/results/*.json; run: python docs/readme_numbers.py")
     if new != old:
         write_text(README, new)
 

@@ -120,6 +120,37 @@ def test_frames_without_forces_are_an_error_unless_energies_are_enough(files, la
     assert run(*arguments, "--force-weight", 0, "--steps", 5).exit_code == 0
 
 
+def test_no_more_threads_are_taken_than_a_container_allows(files, monkeypatch, tmp_path):
+    monkeypatch.setattr("tpainn_lite.label_work.usable_cores", lambda: 1)
+    before = torch.get_num_threads()
+    try:
+        weights, frames = files / "weights.safetensors", files / "labelled.extxyz"
+        tuned, fresh = tmp_path / "tuned.safetensors", tmp_path / "fresh.safetensors"
+        small = ("--features", 16, "--interactions", 2)
+        for command in (
+            ("evaluate", weights, frames),
+            ("autotune", weights, frames, tuned, "--steps", 2),
+            ("pretrain", frames, fresh, "--steps", 2, *small),
+        ):
+            torch.set_num_threads(2)
+            assert run(*command).exit_code == 0
+            assert torch.get_num_threads() == 1, command[0]
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_shipped_weights_go_by_their_names(files, monkeypatch, tmp_path):
+    monkeypatch.setattr(
+        "tpainn_lite.recipes.load_pretrained", lambda name: Potential.load(files / "weights.safetensors")
+    )
+    monkeypatch.chdir(tmp_path)
+    assert run("evaluate", "gas", files / "labelled.extxyz").exit_code == 0
+    assert (
+        run("autotune", "gas", files / "labelled.extxyz", tmp_path / "tuned.safetensors", "--steps", 2).exit_code == 0
+    )
+    assert "no weights file soup" in run("evaluate", "soup", files / "labelled.extxyz").output
+
+
 def test_weights_that_are_none_are_an_error_in_one_line(files):
     result = run("evaluate", files / "labelled.extxyz", files / "labelled.extxyz")
     assert result.exit_code == 1 and "safetensors" in result.output and "Traceback" not in result.output

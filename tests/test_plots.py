@@ -28,6 +28,22 @@ def test_a_single_seed_has_no_error_bar():
     assert plots.learning_curve(ROWS[:1]).data[0].error_y.array[0] == 0
 
 
+def test_a_gain_is_a_ratio_seed_by_seed():
+    rows = [
+        {"method": method, "n_train": n, "seed": seed, "force_mae": error * (1 + seed)}
+        for method, error in (("tuned", 100.0), ("scratch", 300.0), ("other", 1.0))
+        for n in (10, 50)
+        for seed in (0, 1)
+    ]
+    figure = plots.gain(rows, "tuned", "scratch")
+    assert [trace.name for trace in figure.data] == ["tuned", "scratch", "ratio"]
+    ratio = figure.data[2]
+    assert list(ratio.y) == [3, 3] and list(ratio.error_y.array) == [0, 0] and ratio.yaxis == "y2"
+    assert figure.layout.yaxis2.range[0] < 0 < np.log10(3) < figure.layout.yaxis2.range[1]
+    with pytest.raises(ValueError, match="choose one task and one subset"):
+        plots.gain([*rows, rows[0]], "tuned", "scratch")
+
+
 def test_parity_names_the_error_and_stays_light():
     reference = [np.linspace(-1, 1, 9000).reshape(-1, 3)]
     figure = plots.parity(reference, {"off by 0.1": [reference[0] + 0.1]})
@@ -95,14 +111,15 @@ def test_panels_name_every_curve_once_and_every_axis():
 
 def test_a_slider_redraws_the_figure_in_place():
     def draw(k, kind):
-        return plots.lines({kind: ([0, 1], [0, k])}, "r / Å", "energy / eV", title=f"k = {k:g}")
+        drawn = plots.lines({kind: ([0, 1], [0, k])}, "r / Å", "energy / eV", title=f"k = {k:g}")
+        return drawn.update_yaxes(range=[0, k])
 
     box = plots.interactive(draw, k=(1, 9, 0.5, 5), kind=["spring", "Morse"])
     (k, kind), figure = box.children[0].children, box.children[1]
     assert (list(figure.data[0].y), figure.data[0].name) == ([0, 5], "spring")
     k.value, kind.value = 7.5, "Morse"
     assert (list(figure.data[0].y), figure.data[0].name) == ([0, 7.5], "Morse")
-    assert figure.layout.title.text == "k = 7.5"
+    assert figure.layout.title.text == "k = 7.5" and figure.layout.yaxis.range == (0, 7.5)
     assert k.readout_format == ".1f"
 
 

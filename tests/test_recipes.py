@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 from rdkit.Chem import CanonSmiles
 
-from tpainn_lite.datasets import PARTS, load_molecules
-from tpainn_lite.recipes import RECIPES, follow, gas_frames, water_frames
+from tpainn_lite.datasets import PARTS, data_folder, load_molecules, sha256
+from tpainn_lite.forcefields import mmff94
+from tpainn_lite.labels import label
+from tpainn_lite.observables import errors
+from tpainn_lite.recipes import LOCAL, RECIPES, follow, gas_frames, load_pretrained, rounds, water_frames
+from tpainn_lite.results import load_results
+from tpainn_lite.sampling import shaken_molecules
+from tpainn_lite.water_md import water_run
 
 TINY = {"steps": 4, "check_every": 2, "batch_size": 2, "progress": False, "n_features": 16, "n_interactions": 2}
 
@@ -19,7 +25,7 @@ def test_gas_phase_frames_hold_out_the_dft_tests_and_their_own_valid():
     assert {atoms.info["level"] for atoms in train} == {"MMFF94"}
 
 
-def test_frames_with_a_force_above_the_limit_are_left_out(monkeypatch):
+def test_frames_with_a_force_component_above_the_limit_are_left_out(monkeypatch):
     sizes = {"n_molecules": 8, "n_frames": 6, "n_valid": 1, "n_jobs": 1}
     every = [atoms for part in gas_frames(**sizes) for atoms in part]
     largest = [np.abs(atoms.get_forces()).max() for atoms in every]
@@ -36,15 +42,45 @@ def test_water_frames_have_stress_and_many_densities():
     assert all("stress" in atoms.calc.results for atoms in train)
 
 
-def test_following_a_recipe_gives_weights_that_name_it():
+def test_following_a_recipe_gives_weights_that_name_it(tmp_path):
     sizes = {"n_molecules": 6, "n_frames": 2, "n_valid": 2, "n_jobs": 1}
-    potential = follow("gas", sizes=sizes, **TINY)
+    potential = follow("gas", sizes=sizes, checkpoint=tmp_path, **TINY)
+    assert rounds("gas") == [60_000]
     assert potential.metadata["recipe"] == "gas" and potential.metadata["level"] == "MMFF94"
     assert set(RECIPES) == {"gas", "water"}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_shipped_weights_are_small_and_were_made_by_their_recipe(recipe):
+    potential = load_pretrained(recipe)
+    assert potential.metadata["recipe"] == recipe and potential.painn.n_features == 64
+    assert (data_folder() / "checkpoints" / f"{recipe}.safetensors").stat().st_size < 2e6
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_errors_that_are_quoted_are_those_of_the_shipped_weights(recipe):
+    """Otherwise: python benchmarks/checkpoints.py --history ..."""
+    told = load_results("checkpoints")
+    assert told["weights"][recipe] == sha256(data_folder() / "checkpoints" / f"{recipe}.safetensors")
+    assert told["histories"][recipe][-1]["step"] == sum(rounds(recipe))
+    assert any(row["task"] == recipe for row in told["rows"])
+
+
+def test_shipped_gas_weights_imitate_mmff94_on_molecules_they_have_not_seen():
+    smiles = sorted({atoms.info["smiles"] for atoms in load_molecules("test")})[::10]
+    frames = label(shaken_molecules(smiles, 3, 300, seed=99), mmff94(), progress=False)
+    assert errors(load_pretrained("gas"), frames)["force_mae"] < 60  # meV/Å
+
+
+def test_shipped_water_weights_imitate_q_tip4p_f_at_a_state_they_have_not_seen():
+    frames = list(water_run(density=0.95, temperature=310, n_frames=4, seed=99, warm_up=2000, **LOCAL))
+    assert errors(load_pretrained("water"), frames)["force_mae"] < 25  # meV/Å
 
 
 def test_an_unknown_recipe_or_too_many_molecules_is_an_error():
     with pytest.raises(ValueError, match=r"recipe 'soup' is not one of \('gas', 'water'\)"):
         follow("soup")
+    with pytest.raises(ValueError, match=r"recipe 'soup' is not one of"):
+        load_pretrained("soup")
     with pytest.raises(ValueError, match="molecules asked for; there are"):
         gas_frames(n_molecules=10**6)

@@ -48,6 +48,7 @@ _HOME = {  # public name: its module
     "PaiNN": "painn",
     "Potential": "potential",
     "pretrain": "transfer",
+    "load_pretrained": "recipes",
     "autotune": "transfer",
     "train_from_scratch": "transfer",
     "delta_learn": "transfer",

@@ -73,6 +73,7 @@ def pretrain(
     """Train PaiNN on labelled frames: on a CPU, a GPU, or several of them on several machines."""
     from tpainn_lite import datasets, recipes, training, transfer
 
+    stay_within_cores()
     chosen = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate, "check_every": check_every}
     settings = {"n_features": features, "n_interactions": interactions, "cutoff": cutoff, "checkpoint": checkpoint}
     settings |= {"accelerator": accelerator, "devices": devices, "nodes": nodes}
@@ -96,7 +97,7 @@ def pretrain(
 
 @app.command()
 def autotune(
-    weights: Annotated[Path, typer.Argument(help="pretrained weights: .safetensors")],
+    weights: Annotated[Path, typer.Argument(help="pretrained weights: .safetensors, or the shipped ones: gas, water")],
     source: Annotated[Path, typer.Argument(help="frames labelled by DFT: .extxyz or .extxyz.xz")],
     target: Annotated[Path, typer.Argument(help="new weights: .safetensors")],
     valid: Annotated[Path | None, typer.Option(help="labelled frames that decide which weights are best")] = None,
@@ -111,8 +112,9 @@ def autotune(
     checkpoint: Annotated[Path | None, typer.Option(help="folder; the same command goes on from there")] = None,
 ):
     """Go on with few DFT labels: reference energies in closed form, then all weights, gently."""
-    from tpainn_lite import datasets, potential, transfer
+    from tpainn_lite import datasets, transfer
 
+    stay_within_cores()
     chosen = {"steps": steps, "batch_size": batch_size, "learning_rate": learning_rate}
     settings = {name: value for name, value in chosen.items() if value is not None}
     settings |= {"force_weight": force_weight, "freeze": freeze or (), "layer_decay": layer_decay}
@@ -121,7 +123,7 @@ def autotune(
     try:
         frames, held_out = (datasets.read_frames(path, need) if path else None for path in (source, valid))
         again = datasets.read_frames(replay, need) if replay else ()
-        tuned = transfer.autotune(potential.Potential.load(weights), frames, held_out, replay=again, **settings)
+        tuned = transfer.autotune(weights_of(weights), frames, held_out, replay=again, **settings)
         tuned.save(target)
     except (ValueError, OSError) as error:
         typer.echo(f"tpainn autotune: {error}", err=True)
@@ -131,15 +133,16 @@ def autotune(
 
 @app.command()
 def evaluate(
-    weights: Annotated[Path, typer.Argument(help="weights: .safetensors")],
+    weights: Annotated[Path, typer.Argument(help="weights: .safetensors, or the shipped ones: gas, water")],
     source: Annotated[Path, typer.Argument(help="labelled frames that were never trained on")],
     report: Annotated[Path | None, typer.Option(help="parity plots as .html, the numbers beside them as .json")] = None,
 ):
     """Errors on labelled frames, by kind of frame."""
-    from tpainn_lite import datasets, potential, reports
+    from tpainn_lite import datasets, reports
 
+    stay_within_cores()
     try:
-        table = reports.evaluate(potential.Potential.load(weights), datasets.read_frames(source), report)
+        table = reports.evaluate(weights_of(weights), datasets.read_frames(source), report)
     except (ValueError, OSError) as error:
         typer.echo(f"tpainn evaluate: {error}", err=True)
         raise typer.Exit(1) from None
@@ -163,6 +166,24 @@ def calculator(teacher, first=None):
         Teacher.b3lyp: dft.PySCFCalculator,
         Teacher.revpbe_d3: cp2k.CP2KCalculator,
     }[teacher]()
+
+
+def stay_within_cores():
+    """No more threads than cores that this process may use: torch counts the machine's, whatever a container allows."""
+    import torch
+
+    from tpainn_lite.label_work import usable_cores
+
+    torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
+
+
+def weights_of(name):
+    """The potential in a file; for "gas" and "water", where there is no such file, the shipped one."""
+    from tpainn_lite import potential, recipes
+
+    if str(name) in recipes.RECIPES and not name.is_file():
+        return recipes.load_pretrained(str(name))
+    return potential.Potential.load(name)
 
 
 def _frames_of(source, n_frames, hottest, seed):

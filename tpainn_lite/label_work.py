@@ -79,6 +79,13 @@ def compute(frames, todo, calculator, n_jobs, deadline):
         yield from _unpacked(results) if many else results
 
 
+def usable_cores():
+    """Cores that this process may use: those of the machine, or fewer where it or its container is confined."""
+    from joblib import cpu_count
+
+    return cpu_count()
+
+
 def in_parallel(work, jobs, n_jobs):
     """Results of ``work(*job)`` as they come: from processes of joblib's, or from a Dask cluster if one is active."""
     from joblib import Parallel, delayed, parallel_config

@@ -88,7 +88,7 @@ def learning_curve(rows, lines=None, value="force_mae", unit="meV/Å", title=Non
     lines : dict {name: error}, optional
         Things that need no DFT label, drawn as horizontal lines.
     """
-    name = {"force_mae": "force MAE", "energy_mae": "energy MAE"}.get(value, value)
+    name = {"force_mae": "force MAE", "energy_mae": "energy MAE", "molecule_energy_mae": "energy MAE"}.get(value, value)
     figure = _figure("number of DFT labels", f"{name} on unseen molecules / {unit}", title)
     methods = list(dict.fromkeys(row["method"] for row in rows))
     for k, method in enumerate(methods):
@@ -103,6 +103,35 @@ def learning_curve(rows, lines=None, value="force_mae", unit="meV/Å", title=Non
         )
     figure.update_xaxes(type="log", tickvals=sorted({row["n_train"] for row in rows}))
     return _log_axis(figure, [row[value] for row in rows] + list((lines or {}).values()))
+
+
+def gain(rows, method, baseline, value="force_mae", unit="meV/Å", title=None):
+    """Two learning curves, and beside them the ratio of their errors, seed by seed: a ratio is worth its baseline.
+
+    Parameters
+    ----------
+    rows : list of dict
+        As for `learning_curve`; both methods with the same sizes and seeds, of one test set.
+    method, baseline : str
+    """
+    figure = learning_curve([r for r in rows if r["method"] in (method, baseline)], value=value, unit=unit, title=title)
+    errors = {(r["method"], r["n_train"], r["seed"]): r[value] for r in rows}
+    ratios = [
+        {"n_train": n, "ratio": error / errors[method, n, seed]}
+        for (name, n, seed), error in errors.items()
+        if name == baseline and (method, n, seed) in errors
+    ]
+    if len(errors) < len(rows):
+        raise ValueError("several rows have the same method, n_train and seed; choose one task and one subset")
+    sizes, mean, spread = _statistics(ratios, "ratio")
+    figure.set_subplots(1, 2, horizontal_spacing=0.14)
+    figure.update_layout(xaxis_domain=[0, 0.55], xaxis2_domain=[0.69, 1], xaxis2_anchor="y2", yaxis2_anchor="x2")
+    bars = {"type": "data", "array": spread, "visible": True}
+    figure.add_scatter(x=sizes, y=mean, error_y=bars, name="ratio", **_style(6), xaxis="x2", yaxis="y2")
+    figure.update_xaxes(title="number of DFT labels", type="log", tickvals=sizes)
+    figure.add_hline(y=1, line={"color": "grey", "dash": "dot"}, row=1, col=2)
+    figure.update_yaxes(title="error of the baseline / error", row=1, col=2)
+    return _log_axis(figure, [1.0, *(row["ratio"] for row in ratios)], row=1, col=2)
 
 
 def md_traces(runs, quantity="total_energy", title=None):
@@ -287,7 +316,8 @@ def interactive(draw, **controls):
         with figure.batch_update():
             for old, new in zip(figure.data, fresh.data, strict=True):
                 old.update({key: value for key, value in new.to_plotly_json().items() if key != "type"})
-            figure.layout.title = fresh.layout.title
+            changed = {k: v for k, v in fresh.layout.to_plotly_json().items() if k.startswith(("title", "yaxis"))}
+            figure.update_layout(changed)
 
     for slider in sliders.values():
         slider.observe(redraw, "value")
@@ -316,20 +346,22 @@ def _statistics(rows, value):
 def _figure(x, y, title):
     figure = go.Figure()
     figure.update_layout(
-        template="plotly_white", title=title, height=380, margin={"l": 70, "r": 20, "t": 50 if title else 20, "b": 50},
+        template="plotly_white", title={"text": title, "y": 0.97, "yanchor": "top"} if title else None,
+        height=380, margin={"l": 70, "r": 20, "t": 70 if title else 20, "b": 50},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}, font={"size": 13},
     )  # fmt: skip
     return figure.update_xaxes(title=x).update_yaxes(title=y)
 
 
-def _log_axis(figure, values):
+def _log_axis(figure, values, **place):
     """A logarithmic y axis around these values, with round numbers at its ticks."""
     low, high = 0.8 * np.nanmin(values), 1.25 * np.nanmax(values)
     steps = (1, 2, 5) if high / low > 20 else (1, 1.5, 2, 3, 4, 5, 6, 8)
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
     ticks = [step * decade for decade in decades for step in steps if low <= step * decade <= high]
     text = [f"{tick:.10g}" for tick in ticks]
-    return figure.update_yaxes(type="log", range=[np.log10(low), np.log10(high)], tickvals=ticks, ticktext=text)
+    axis = {"type": "log", "range": [np.log10(low), np.log10(high)], "tickvals": ticks, "ticktext": text}
+    return figure.update_yaxes(**axis, **place)
 
 
 def _style(k):

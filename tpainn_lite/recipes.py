@@ -1,4 +1,4 @@
-"""How weights for both phases are pretrained: data, network and settings, as functions of a seed.
+"""The shipped weights, and how they were pretrained: data, network and settings, as functions of a seed.
 
     tpainn pretrain --recipe gas weights.safetensors --checkpoint run
     tpainn pretrain --recipe water weights.safetensors --checkpoint run
@@ -6,23 +6,44 @@
 No molecule of the DFT sets' `valid`, `test` or `test_large` is in the classical data of a recipe.
 """
 
+from pathlib import Path
+
 import numpy as np
 
-from tpainn_lite.datasets import molecule_list
+from tpainn_lite.datasets import molecule_list, shipped_file, tell_once
 from tpainn_lite.forcefields import mmff94
 from tpainn_lite.labels import label_stream
+from tpainn_lite.potential import Potential
 from tpainn_lite.sampling import shaken_molecules
+from tpainn_lite.training import fit
 from tpainn_lite.transfer import pretrain
 from tpainn_lite.water_md import water_runs
 
 NETWORK = {"n_features": 64, "n_interactions": 3, "cutoff": 5.0}
 WATER_STATES = [(d, t) for d in (0.85, 0.92, 1.0, 1.08, 1.15) for t in (280, 330, 400, 600)]  # g/cm³, K
-FORCE_LIMIT = 30.0  # eV/Å: normal modes are straight lines, and at 2000 K some run one atom into another
+FORCE_LIMIT = 30.0  # eV/Å, a component: normal modes are straight lines; at 2000 K some run one atom into another
 LOCAL = {"electrostatics": "damped-shifted", "cutoff": NETWORK["cutoff"]}  # charges end where the network does
 
 
+def load_pretrained(recipe):
+    """The weights that are shipped: PaiNN pretrained on classical labels, to be autotuned.
+
+    Parameters
+    ----------
+    recipe : "gas" (molecules of H, C, N, O, F under MMFF94) or "water" (liquid q-TIP4P/F)
+
+    Returns
+    -------
+    Potential
+        A new one at each call.
+    """
+    _check(recipe)
+    tell_once("checkpoints")
+    return Potential.load(shipped_file(f"checkpoints/{recipe}.safetensors"))
+
+
 def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 2000), seed=0, n_jobs=2):
-    """MMFF94 labels of shaken molecules with up to nine heavy atoms, but for frames with a force above `FORCE_LIMIT`.
+    """MMFF94 labels of shaken molecules with up to nine heavy atoms; only `calm` frames.
 
     Parameters
     ----------
@@ -40,11 +61,15 @@ def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 200
     if n_molecules + n_valid > len(smiles):
         raise ValueError(f"{n_molecules} + {n_valid} molecules asked for; there are {len(smiles)}")
     shaken = shaken_molecules(smiles[: n_molecules + n_valid], n_frames, temperature, seed)
-    stream = label_stream(shaken, mmff94(), n_jobs)
-    frames = [atoms for atoms in stream if np.abs(atoms.get_forces()).max() < FORCE_LIMIT]
+    frames = calm(label_stream(shaken, mmff94(), n_jobs))
     kept = set(smiles[n_molecules : n_molecules + n_valid])
     train = [atoms for atoms in frames if atoms.info["smiles"] not in kept]
     return train, [atoms for atoms in frames if atoms.info["smiles"] in kept]
+
+
+def calm(frames):
+    """Those of the labelled frames in which no component of a force exceeds `FORCE_LIMIT`."""
+    return [atoms for atoms in frames if np.abs(atoms.get_forces()).max() < FORCE_LIMIT]
 
 
 def water_frames(n_frames=100, n_valid=5, n_molecules=64, seed=0, n_jobs=2, **settings):
@@ -69,9 +94,14 @@ def water_frames(n_frames=100, n_valid=5, n_molecules=64, seed=0, n_jobs=2, **se
     return train, water_runs(WATER_STATES, n_valid, seed=seed + 1000, **settings)
 
 
-RECIPES = {
-    "gas": (gas_frames, {"steps": 60_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000}),
-    "water": (water_frames, {"steps": 24_000, "batch_size": 2, "learning_rate": 2e-3, "check_every": 500}),
+RECIPES = {  # data; settings of the first round of training; what changes in the rounds after it (warm restarts,
+    # Loshchilov and Hutter 2017, arXiv:1608.03983)
+    "gas": (
+        gas_frames,
+        {"steps": 60_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000},
+        [],
+    ),
+    "water": (water_frames, {"steps": 16_000, "batch_size": 2, "learning_rate": 2e-3, "check_every": 500}, []),
 }
 
 
@@ -84,16 +114,32 @@ def follow(recipe, seed=0, sizes=None, **settings):
     sizes : dict, optional
         Of the data, instead of the recipe's: ``{"n_molecules": 100}``.
     **settings
-        Of the network and the run, instead of the recipe's.
+        Of the network and of every round of training, instead of the recipe's.  With ``checkpoint``, a folder, the
+        rounds after the first have folders of their own in it: ``round-2``.
 
     Returns
     -------
     Potential
     """
-    if recipe not in RECIPES:
-        raise ValueError(f"recipe {recipe!r} is not one of {tuple(RECIPES)}")
-    make, defaults = RECIPES[recipe]
+    _check(recipe)
+    make, first, later = RECIPES[recipe]
     train, valid = make(seed=seed, **(sizes or {}))
-    potential = pretrain(train, valid, seed=seed, **{**NETWORK, **defaults, **settings})
+    potential = pretrain(train, valid, seed=seed, **{**NETWORK, **first, **settings})
+    for number, changes in enumerate(later, start=2):
+        run = {k: v for k, v in {**first, **changes, **settings}.items() if k not in NETWORK}
+        if run.get("checkpoint"):
+            run["checkpoint"] = Path(run["checkpoint"]) / f"round-{number}"
+        fit(potential, train, valid, seed=seed + number, **run)
     potential.metadata["recipe"] = recipe
     return potential
+
+
+def rounds(recipe):
+    """Steps of each round of training of a recipe."""
+    _, first, later = RECIPES[recipe]
+    return [first["steps"], *(changes.get("steps", first["steps"]) for changes in later)]
+
+
+def _check(recipe):
+    if recipe not in RECIPES:
+        raise ValueError(f"recipe {recipe!r} is not one of {tuple(RECIPES)}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tpainn_lite.datasets import SCANS, read_frames, sha256, write_frames, write_text
+from tpainn_lite.results import load_results
 
 DATA = Path(__file__).resolve().parents[1]
 PARTS = ("train", "valid", "test", "test_large")
@@ -62,6 +63,17 @@ def counts(name):
     return "\n".join(rows)
 
 
+def errors_of_weights():
+    """A Markdown table of what `benchmarks/checkpoints.py` measured."""
+    quantities = {"zero_mae": ".0f", "force_mae": ".1f", "energy_mae": ".2f", "stress_mae": ".3f"}
+    head = "weights | tested on | frames | zero forces / meV/Å | forces / meV/Å | energies / meV/atom | stress / GPa"
+    rows = [f"| {head} |", "|---" * 7 + "|"]
+    for r in load_results("checkpoints")["rows"]:
+        errors = " | ".join(format(r[key], digits) if key in r else "–" for key, digits in quantities.items())
+        rows.append(f"| `{r['task']}` | {r['case']} | {r['n_test']} | {errors} |")
+    return "Mean absolute errors, of components of forces and stress:\n\n" + "\n".join(rows)
+
+
 def checksums():
     """A Markdown table of every shipped data file with its SHA-256."""
     rows = ["| file | kB | SHA-256 |", "|---|---|---|"]
@@ -86,6 +98,8 @@ def cards():
     """{path: what it should say}, for data/README.md and the card of every set."""
     found = {DATA / "README.md": checksums()}
     found |= {DATA / name / "README.md": counts(name) for name in SETS if (DATA / name / "README.md").exists()}
+    if (DATA / "results" / "checkpoints.json").exists():
+        found[DATA / "checkpoints" / "README.md"] = errors_of_weights()
     return {path: with_numbers(path.read_text(encoding="utf-8"), numbers) for path, numbers in found.items()}
 
 

@@ -1,0 +1,110 @@
+"""What the shipped weights are worth: their errors on classical frames they have never seen, and how they got there.
+
+    python benchmarks/checkpoints.py                    # minutes, on one core
+    python benchmarks/checkpoints.py --history gas=run  # and the course of the run that made them, from its folder
+
+Gas: MMFF94 labels of the molecules of the DFT set's `test` and `test_large`, which no recipe uses, shaken at several
+temperatures; as in training, frames with a force component above 30 eV/Å are left out (``left_out``).  Water: q-TIP4P/F
+at densities and temperatures between those trained on and one beyond, from runs of other seeds, with the charges that
+it was taught (damped-shifted at 5 Å) and, forces alone, with the full Ewald sum, whose energies have another zero.
+Each beside guessing zero forces (``zero_mae``).  Errors in meV/Å, meV/atom and, of the stress, GPa.  Writes
+``data/results/checkpoints.json``; then ``python data/make/cards.py`` puts the table into the weights' card.
+"""
+
+import argparse
+import csv
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase.units import GPa
+
+import tpainn_lite as tp
+from tpainn_lite.datasets import data_folder, sha256
+from tpainn_lite.observables import force_mae
+from tpainn_lite.recipes import LOCAL, RECIPES, calm, rounds
+from tpainn_lite.results import load_results, save_results
+
+TEMPERATURES, PER_MOLECULE = (300, 1000, 2000), 5  # K
+STATES = [(0.90, 300), (0.997, 300), (1.10, 350), (0.997, 700)]  # g/cm³, K
+KEPT = ("step", "train_loss", "force_mae", "energy_mae")
+SEED = 12345
+
+
+def gas_tests():
+    """(case, frames) for molecules of two sizes at three temperatures."""
+    for split, size in (("test", "up to 6 heavy atoms"), ("test_large", "7 to 9 heavy atoms")):
+        smiles = sorted({atoms.info["smiles"] for atoms in tp.load_molecules(split)})
+        for kelvin in TEMPERATURES:
+            shaken = tp.shaken_molecules(smiles, PER_MOLECULE, kelvin, SEED)
+            yield f"{size}, {kelvin} K", tp.label(shaken, tp.mmff94(), progress=False)
+
+
+def water_tests():
+    """(case, frames) for both sorts of charges at several states."""
+    settings = {"n_molecules": 64, "seed": SEED, "spacing": 200}
+    for charges, chosen in (("damped at 5 Å", {**LOCAL, "stress": True}), ("Ewald", {})):
+        for density, kelvin in STATES:
+            run = tp.water_run(density=density, temperature=kelvin, n_frames=10, **settings, **chosen)
+            yield f"{charges}, {density:.3f} g/cm³, {kelvin} K", list(run)
+
+
+def row(recipe, case, potential, frames):
+    """Errors in one case."""
+    tested = calm(frames)
+    forces = [atoms.get_forces() for atoms in tested]
+    values = {"zero_mae": force_mae([0 * f for f in forces], forces), **tp.errors(potential, tested)}
+    if "Ewald" in case:
+        del values["energy_mae"]
+    elif recipe == "water":
+        values["stress_mae"] = stress_mae(potential, tested)
+    rounded = {name: float(f"{value:.4g}") for name, value in values.items()}
+    left_out = len(frames) - len(tested)
+    return {"task": recipe, "case": case, "n_test": len(tested), "left_out": left_out, "seed": SEED, **rounded}
+
+
+def stress_mae(potential, frames):
+    """GPa, mean over the six components."""
+    calculator = tp.PotentialCalculator(potential)
+    return np.mean([np.abs(calculator.get_stress(a) - a.get_stress()).mean() for a in frames]) / GPa
+
+
+def history_of(recipe, folder):
+    """Columns of every ``history.csv`` of a run, every second row and the last; steps are counted over all rounds."""
+    chosen, before = [], 0
+    for number, steps in enumerate(rounds(recipe), start=1):
+        place = Path(folder) / (f"round-{number}" if number > 1 else "")
+        with open(place / "history.csv", newline="") as file:
+            rows = [{name: float(r[name]) for name in KEPT if r.get(name)} for r in csv.DictReader(file)]
+        if rows[-1]["step"] != steps:
+            raise ValueError(
+                f"{place} has {rows[-1]['step']:.0f} steps, its recipe {steps}: not the shipped weights' run"
+            )
+        chosen += [{**row, "step": row["step"] + before} for row in (*rows[1:-1:2], rows[-1])]
+        before += steps
+    return chosen
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--history", nargs="*", default=[], metavar="RECIPE=FOLDER")
+    pairs = [pair.split("=") for pair in parser.parse_args().history]
+    torch.set_num_threads(1)
+    try:
+        histories = load_results("checkpoints")["histories"]
+    except tp.checks.DatasetError:
+        histories = {}
+    histories |= {recipe: history_of(recipe, folder) for recipe, folder in pairs}
+    started, rows = time.perf_counter(), []
+    for recipe, tests in (("gas", gas_tests), ("water", water_tests)):
+        potential = tp.load_pretrained(recipe)
+        rows += [print(new, flush=True) or new for new in (row(recipe, c, potential, f) for c, f in tests())]
+    weights = {recipe: sha256(data_folder() / "checkpoints" / f"{recipe}.safetensors") for recipe in RECIPES}
+    packages, spent = ["torch", "rdkit", "openmm"], time.perf_counter() - started
+    more = {"weights": weights, "histories": histories}
+    save_results("checkpoints", rows, "python benchmarks/checkpoints.py", spent, packages, 1, **more)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""What the study's potentials start from: the same network, pretrained on different teachers.
+
+Used by `learning_curve_qm9.py`; each start is made once, with one seed, kept in ``build/study/``, and goes on where it
+was interrupted.
+
+    python benchmarks/study_starts.py                # all of them; some ten minutes each on one core
+    python benchmarks/study_starts.py mmff94 ladder  # these
+
+``mmff94``, ``uff``, ``xtb``: the same frames and steps.  ``ladder``: half of the steps on MMFF94 (``half``), half on
+GFN2-xTB.  ``shuffled``: MMFF94's labels dealt to the wrong frames of the same molecule, the negative control.
+``energies``: MMFF94's energies alone.  ``few``: one frame in twenty.
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from rdkit import Chem, RDLogger
+from rdkit.Chem import rdDetermineBonds
+from tour import shuffled
+
+import tpainn_lite as tp
+from tpainn_lite.recipes import NETWORK, calm
+
+BUILD = Path(__file__).resolve().parents[1] / "build" / "study"
+N_MOLECULES, PER_MOLECULE, TEMPERATURE = 3000, 10, (300, 3000)
+SPARSE = 20  # one frame in so many, for ``few``
+STEPS = {"steps": 12_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000}
+TEACHERS = {"mmff94": tp.mmff94, "uff": tp.uff, "xtb": tp.gfn2_xtb}
+
+
+# --- which molecule is which ---
+
+
+def skeleton(atoms):
+    """Which atoms are bonded to which, as text: the same for all conformers, whatever the bond orders."""
+    RDLogger.DisableLog("rdApp.*")
+    lines = [f"{s} {x:.6f} {y:.6f} {z:.6f}" for s, (x, y, z) in zip(atoms.symbols, atoms.positions, strict=True)]
+    rdmol = Chem.MolFromXYZBlock(f"{len(atoms)}\n\n" + "\n".join(lines))
+    rdDetermineBonds.DetermineConnectivity(rdmol)
+    return Chem.MolToSmiles(rdmol)
+
+
+def skeleton_of(smiles):
+    """The same of a SMILES."""
+    rdmol = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    bare = Chem.RWMol()
+    for atom in rdmol.GetAtoms():
+        new = Chem.Atom(atom.GetAtomicNum())
+        new.SetNoImplicit(True)
+        bare.AddAtom(new)
+    for bond in rdmol.GetBonds():
+        bare.AddBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), Chem.BondType.SINGLE)
+    return Chem.MolToSmiles(bare)
+
+
+# --- frames and starts ---
+
+
+def shaken():
+    """The structures that every teacher labels: ten of each molecule, at its minimum and away from it."""
+    smiles = np.random.default_rng(0).permutation(tp.molecule_list(max_heavy=9)).tolist()[:N_MOLECULES]
+    return tp.shaken_molecules(smiles, PER_MOLECULE, TEMPERATURE, seed=0)
+
+
+def labelled(teacher):
+    """All that a teacher could label; kept in a file."""
+    path = BUILD / f"{teacher}.extxyz"
+    if not path.exists():
+        tp.label_file(shaken(), TEACHERS[teacher](), path, n_jobs=2)
+    return tp.read_frames(path)
+
+
+def frames_of(teacher):
+    """A teacher's labels of the frames in which no teacher sees atoms run into each other: the same for all."""
+    shared = set.intersection(*({atoms.info["id"] for atoms in calm(labelled(name))} for name in TEACHERS))
+    return [atoms for atoms in labelled(teacher) if atoms.info["id"] in shared]
+
+
+HALF = {"steps": STEPS["steps"] // 2}
+STARTS = {  # name: (frames, settings, the start it goes on from)
+    "mmff94": (lambda: frames_of("mmff94"), {}, None),
+    "uff": (lambda: frames_of("uff"), {}, None),
+    "xtb": (lambda: frames_of("xtb"), {}, None),
+    "half": (lambda: frames_of("mmff94"), HALF, None),
+    "ladder": (lambda: frames_of("xtb"), HALF, "half"),
+    "shuffled": (lambda: shuffled(frames_of("mmff94")), {}, None),
+    "energies": (lambda: frames_of("mmff94"), {"force_weight": 0.0}, None),
+    "few": (lambda: frames_of("mmff94")[::SPARSE], {}, None),
+}
+
+
+def start(name):
+    """The pretrained potential of this name; "shipped" is the one of `tpainn_lite.load_pretrained`, which saw more."""
+    if name == "shipped":
+        return tp.load_pretrained("gas")
+    path = BUILD / f"{name}.safetensors"
+    if path.exists():
+        return tp.Potential.load(path)
+    frames, settings, before = STARTS[name]
+    settings = {**STEPS, **settings, "checkpoint": BUILD / f"run-{name}", "seed": 0}
+    if before is None:
+        potential = tp.pretrain(frames(), **NETWORK, **settings)
+    else:
+        potential = tp.autotune(start(before), frames(), **settings)
+    potential.save(path)
+    return potential
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", default=list(STARTS), metavar="NAME", help=f"of {', '.join(STARTS)}")
+    torch.set_num_threads(1)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    for name in parser.parse_args().names:
+        start(name)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()

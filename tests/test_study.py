@@ -1,0 +1,63 @@
+"""The study of learning curves: what it is tested on is in nothing that it was trained on."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rdkit.Chem import CanonSmiles
+
+from tpainn_lite.datasets import draw, load_molecules, molecule_list
+from tpainn_lite.forcefields import molecule
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from learning_curve_qm9 import methods_of, qm9_task, settings_of
+from study_starts import STARTS, skeleton, skeleton_of
+
+
+@pytest.mark.parametrize("smiles", ["CCO", "c1ccccc1", "CC(=O)NC", "N#CC#N", "C1CC1F", "O=C=O"])
+def test_a_molecule_has_one_skeleton_however_it_lies(smiles):
+    assert skeleton(molecule(smiles, seed=1)) == skeleton(molecule(smiles, seed=2)) == skeleton_of(smiles)
+
+
+def test_isomers_have_different_skeletons():
+    assert len({skeleton_of(smiles) for smiles in ("CCO", "COC", "CC(C)C", "CCCC")}) == 4
+
+
+def test_skeletons_tell_dft_frames_apart_as_their_smiles_do():
+    shown = {atoms.info["smiles"]: atoms for atoms in load_molecules("test")}
+    wrong = [smiles for smiles, atoms in shown.items() if skeleton(atoms) != skeleton_of(smiles)]
+    assert len(wrong) <= 0.01 * len(shown)  # cages whose atoms are nearer across than along
+
+
+def test_no_molecule_that_qm9_energies_are_tested_on_is_pretrained_or_trained_on(reference_data):
+    _, pool, tests = qm9_task()
+    energies = {atoms.get_potential_energy() for atoms in pool}
+    assert len(tests["uniform"]) > 400
+    assert energies.isdisjoint(atoms.get_potential_energy() for atoms in tests["uniform"])
+    # beside our own reading of the geometries, QM9's own SMILES, where the file has them
+    path = reference_data.folder / "qm9" / "qm9_part.npz"
+    told = {round(float(f["energy"]), 6): str(f["smiles"]) for f in reference_data.frames(path) if str(f["smiles"])}
+    tested = [
+        told[round(a.get_potential_energy(), 6)] for a in tests["uniform"] if round(a.get_potential_energy(), 6) in told
+    ]
+    assert len(tested) > 50
+    assert {CanonSmiles(smiles) for smiles in tested}.isdisjoint(CanonSmiles(s) for s in molecule_list(max_heavy=9))
+
+
+def test_every_draw_of_qm9_knows_the_elements_it_is_tested_on(reference_data):
+    _, pool, tests = qm9_task()
+    elements = {int(z) for atoms in tests["uniform"] for z in atoms.numbers}
+    for seed in (0, 1, 2):
+        few = draw(pool, 10, seed)
+        assert elements <= {int(z) for atoms in few for z in atoms.numbers}
+        assert np.mean([(a.numbers > 1).sum() for a in draw(pool, 300, seed)]) > 8  # drawn evenly, not by formula
+
+
+def test_every_start_is_a_method_and_from_scratch_gets_more_steps():
+    for task in ("molecule_forces", "qm9_energy"):
+        wanted = {f"tpainn_{name}" for name in (*STARTS, "shipped") if name != "half"}
+        assert wanted | {"scratch_atomref"} <= set(methods_of(task))
+        for n in (10, 100, 1000):
+            assert settings_of(task, n, True)["steps"] > settings_of(task, n, False)["steps"]
