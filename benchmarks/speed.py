@@ -13,7 +13,9 @@ machine disturbs least) are medians over the rounds.
 | energy + forces  | 64 H2O               | one evaluation, the neighbour list ready-made                          |
 | MD step          | 64, 512, 4096 H2O    | one step of ASE's velocity Verlet, 0.5 fs, neighbour list included     |
 | training step    | 32 molecules         | loss of energies and forces, its gradient, AdamW; the batch ready-made |
+| labelling        | 1,000 frames         | MMFF94 labels of shaken ethanol: `label` in one process, and ASE alone |
 | import           | package              | a fresh Python, up to the calculator                                   |
+| growth           | 64 to 4096 H2O       | time of an MD step per molecule, and memory per pair, larger to smaller |
 
 "tpainn_lite, painn.py" is the code that is read in the course, "tpainn_lite" what it runs (`fast.py`,
 `fast_training.py`).  SchNetPack's MD runs through its `SpkCalculator` with its matscipy neighbour list, once built anew
@@ -76,8 +78,9 @@ CASES = [
     Case("training step", "32 molecules", 8, 7, EVERYONE),
     Case("MD step", "64 H2O", 8, 7, (*EVERYONE, "schnetpack_skin")),
     Case("MD step", "512 H2O", 2, 3, ("ours", "schnetpack_skin", "graph_pes")),
-    Case("MD step", "4096 H2O", 1, 2, ("ours", "schnetpack_skin", "graph_pes")),
+    Case("MD step", "4096 H2O", 1, 3, ("ours", "schnetpack_skin")),  # on one thread
 ]
+PEAKS = [("training step", "32 molecules"), ("MD step", "64 H2O"), ("MD step", "4096 H2O")]  # memory is measured there
 
 
 def package_of(implementation):
@@ -203,6 +206,44 @@ def make_peer(package, python):
         subprocess.run([*pip, f"torch=={torch.__version__}", f"numpy=={np.__version__}", *words.split()], check=True)
 
 
+def labelling_rows(rounds=5, n=1000):
+    """Seconds for classical labels of ``n`` frames: ours, and a loop over ASE's calculator calls."""
+    from tpainn_lite import label, mmff94, molecule, normal_mode_frames
+
+    frames, teacher = normal_mode_frames(molecule("CCO"), mmff94(), 300, n), mmff94()
+
+    def ase_alone():
+        for atoms in frames:
+            atoms.calc = teacher
+            atoms.get_potential_energy(), atoms.get_forces()
+
+    ways, found = {NAMES["ours"]: lambda: label(frames, teacher, progress=False), "ASE, one by one": ase_alone}, {}
+    for k in range(rounds + 1):
+        for name, way in ways.items():
+            started, before = time.perf_counter(), time.process_time()
+            way()
+            if k:
+                found.setdefault(name, []).append((time.perf_counter() - started, time.process_time() - before))
+    row = {"case": "labelling", "system": f"{n} frames", "n_atoms": 9, "threads": 1, "device": "cpu", "peak_mb": None}
+    return [{**row, "implementation": name, **summary(values)} for name, values in found.items()]
+
+
+def growth_rows(rows, frames):
+    """From the smallest box to the largest: times the linear growth, and kB of memory for each further pair."""
+    from tpainn_lite.graph import to_graph
+
+    pairs = {f.info["system"]: to_graph(f, CUTOFF).edge_index.shape[1] for f in frames if "system" in f.info}
+    steps = {(r["implementation"], r["system"]): r for r in rows if r["case"] == "MD step" and r["threads"] == 1}
+    for name in dict.fromkeys(implementation for implementation, _ in steps):
+        if not all((name, system) in steps for system in ("64 H2O", "4096 H2O")):
+            continue
+        small, large = steps[name, "64 H2O"], steps[name, "4096 H2O"]
+        linear = large["seconds"] / small["seconds"] * small["n_atoms"] / large["n_atoms"]
+        more = 1000 * (large["peak_mb"] - small["peak_mb"]) / (pairs["4096 H2O"] - pairs["64 H2O"])
+        row = {"case": "growth", "system": "64 to 4096 H2O", "n_atoms": large["n_atoms"], "threads": 1, "device": "cpu"}
+        yield {**row, "implementation": name, "times_linear": round(linear, 3), "kb_per_pair": round(more, 2)}
+
+
 # --- the machine's own limit ---
 
 
@@ -265,7 +306,7 @@ def rows_of(found, peaks, sizes, threads):
     rows = []
     for (case, name), values in found.items():
         row = {"case": case.case, "system": case.system, "n_atoms": sizes[case.system], "threads": threads}
-        peak = peaks[case, name]
+        peak = peaks.get((case, name))
         row |= {"device": "cpu", "implementation": NAMES[name], **summary(values), "peak_mb": peak and round(peak)}
         rows.append(row)
     return rows
@@ -294,12 +335,17 @@ def print_table(rows):
     head = f"{'case':<16} {'system':<13} {'threads':>7} {'implementation':<28}"
     print(f"{head} {'ms':>9} {'CPU ms':>9} {'ours':>7} {'MB':>6}")
     key = lambda row: (row["case"], row["system"], row["threads"])  # noqa: E731
-    ours = {key(row): row["seconds"] for row in rows if row["implementation"] == NAMES["ours"]}
-    for row in sorted(rows, key=lambda row: (row["threads"], row["case"], row["n_atoms"], row["seconds"])):
+    timed = [row for row in rows if "seconds" in row]
+    ours = {key(row): row["seconds"] for row in timed if row["implementation"] == NAMES["ours"]}
+    for row in sorted(timed, key=lambda row: (row["threads"], row["case"], row["n_atoms"], row["seconds"])):
         name = f"{row['case']:<16} {row['system']:<13} {row['threads']:>7} {row['implementation']:<28}"
         times = row["seconds"] / ours[key(row)]
         print(f"{name} {1e3 * row['seconds']:>9.1f} {1e3 * row.get('cpu_seconds', 0):>9.1f}", end="")
         print(f" {times:>6.2f}× {row.get('peak_mb') or '–':>6}")
+    for row in rows:
+        if row["case"] == "growth":
+            told = f"{row['times_linear']:.2f} × linear, {row['kb_per_pair']:.2f} kB a pair"
+            print(f"growth, {row['system']}: {row['implementation']:<28} {told}")
 
 
 def main():
@@ -323,10 +369,12 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         path, rows = Path(folder) / "structures.extxyz", []
         write(path, frames, format="extxyz")
-        peaks = peak_memory(pythons, path, cases)
+        peaks = peak_memory(pythons, path, [case for case in cases if (case.case, case.system) in PEAKS])
         for threads in arguments.threads:
-            rows += rows_of(measure(pythons, path, cases, threads), peaks, sizes, threads)
+            chosen = [case for case in cases if threads == 1 or case.system != "4096 H2O"]
+            rows += rows_of(measure(pythons, path, chosen, threads), peaks, sizes, threads)
             rows.append(machine_rows(threads))
+    rows += [*growth_rows(rows, frames), *labelling_rows()]
     for name, seconds in import_times(pythons).items():
         row = {"case": "import", "system": "package", "n_atoms": 0, "threads": 1, "device": "cpu", "peak_mb": None}
         rows.append({**row, **summary(seconds), "implementation": NAMES[name]})

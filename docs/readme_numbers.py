@@ -56,7 +56,8 @@ def errors_block(results):
 
 def speed_block(results):
     """Our milliseconds on one thread, and the others' as multiples."""
-    found = {(r["case"], r["system"], r["implementation"]): r["seconds"] for r in results["rows"] if r["threads"] == 1}
+    timed = [row for row in results["rows"] if row["threads"] == 1 and "seconds" in row]
+    found = {(row["case"], row["system"], row["implementation"]): row["seconds"] for row in timed}
     lines = ["| one thread | tpainn_lite | `painn.py` | SchNetPack | graph-pes |", "|" + "---|" * 5]
     for case, system in CASES:
         ours = found.get((case, system, "tpainn_lite"))
