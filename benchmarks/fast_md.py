@@ -21,7 +21,7 @@ from tpainn_lite.recipes import LOCAL
 from tpainn_lite.results import save_results
 
 PICOSECONDS, TIMESTEP, EVERY = 20, 0.5, 100  # fs between steps, steps between frames that are kept
-N_TOGETHER, STEPS, ROUNDS = 20, 200, 5
+N_TOGETHER, STEPS, ROUNDS = 20, 100, 5
 
 
 def agreement(potential):

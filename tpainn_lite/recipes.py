@@ -99,7 +99,7 @@ RECIPES = {  # data; settings of the first round of training; what changes in th
     "gas": (
         gas_frames,
         {"steps": 60_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000},
-        [],
+        [{"steps": 30_000, "learning_rate": 2e-3}],
     ),
     "water": (water_frames, {"steps": 16_000, "batch_size": 2, "learning_rate": 2e-3, "check_every": 500}, []),
 }
