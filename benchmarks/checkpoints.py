@@ -16,7 +16,6 @@ Each beside guessing zero forces (``zero_mae``).  Errors in meV/Å, meV/atom and
 import argparse
 import csv
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from ase.units import GPa
 import tpainn_lite as tp
 from tpainn_lite.datasets import data_folder, sha256
 from tpainn_lite.observables import force_mae
-from tpainn_lite.recipes import LOCAL, RECIPES, calm, gas_frames, rounds
+from tpainn_lite.recipes import LOCAL, RECIPES, calm, gas_frames, round_folder, rounds
 from tpainn_lite.results import load_results, save_results
 
 TEMPERATURES, PER_MOLECULE = (300, 1000, 2000), 5  # K
@@ -78,7 +77,7 @@ def history_of(recipe, folder):
     """Columns of every ``history.csv`` of a run, every second row and the last; steps are counted over all rounds."""
     chosen, before = [], 0
     for number, steps in enumerate(rounds(recipe), start=1):
-        place = Path(folder) / (f"round-{number}" if number > 1 else "")
+        place = round_folder(folder, number)
         with open(place / "history.csv", newline="") as file:
             rows = [{name: float(r[name]) for name in KEPT if r.get(name)} for r in csv.DictReader(file)]
         if rows[-1]["step"] != steps:

@@ -24,7 +24,9 @@ Writes ``data/results/learning_curve_qm9.json``.
 import argparse
 import os
 import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -122,10 +124,10 @@ def _tuned(task, name, **changed):
 
 def measure(model, frames):
     """`errors`, and the energy error of whole molecules in meV."""
-    found = errors(model, frames)
-    energies, _ = model.predict(frames)
+    predicted = model.predict(frames)
+    found = errors(SimpleNamespace(predict=lambda _: predicted), frames)
     reference = np.array([atoms.get_potential_energy() for atoms in frames])
-    return found | {"molecule_energy_mae": energy_mae(energies, reference, np.ones(len(frames)))}
+    return found | {"molecule_energy_mae": energy_mae(predicted[0], reference, np.ones(len(frames)))}
 
 
 # --- the study ---
@@ -167,12 +169,15 @@ def tune(seeds):
     """Errors on our `valid` molecules with 50 labels, for every trial."""
     started, rows = time.perf_counter(), []
     pool, valid = tp.load_molecules("train"), {"valid": tp.load_molecules("valid")}
-    for method, trials in TRIALS.items():
-        for steps, rate in trials:
+    ways = {
+        "tpainn_mmff94": partial(_tuned, "molecule_forces", "mmff94"),
+        "scratch_atomref": partial(_scratch, "molecule_forces", "atomref"),
+    }
+    for method, way in ways.items():
+        for steps, rate in TRIALS[method]:
             changed = {"steps": steps, "learning_rate": rate}
-            train = _scratch("molecule_forces", "atomref", **changed) if method.startswith("scratch") else None
-            train = train or _tuned("molecule_forces", method.removeprefix("tpainn_"), **changed)
-            found = learning_curve({method: train}, pool, valid, (50,), range(seeds), measure=measure, progress=False)
+            settings = {"measure": measure, "progress": False}
+            found = learning_curve({method: way(**changed)}, pool, valid, (50,), range(seeds), **settings)
             rows += [{"task": "molecule_forces", **row, **changed} for row in found]
             print(method, changed, [row["force_mae"] for row in found], flush=True)
     command, spent = "python benchmarks/learning_curve_qm9.py --tune", time.perf_counter() - started

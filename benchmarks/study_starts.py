@@ -13,6 +13,7 @@ GFN2-xTB.  ``shuffled``: MMFF94's labels dealt to the wrong frames of the same m
 
 import argparse
 import os
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +66,9 @@ def shaken():
     return tp.shaken_molecules(smiles, PER_MOLECULE, TEMPERATURE, seed=0)
 
 
+@cache
 def labelled(teacher):
-    """All that a teacher could label; kept in a file."""
+    """All that a teacher could label; kept in a file, and in memory once read."""
     path = BUILD / f"{teacher}.extxyz"
     if not path.exists():
         tp.label_file(shaken(), TEACHERS[teacher](), path, n_jobs=2)

@@ -128,7 +128,7 @@ def follow(recipe, seed=0, sizes=None, **settings):
     for number, changes in enumerate(later, start=2):
         run = {k: v for k, v in {**first, **changes, **settings}.items() if k not in NETWORK}
         if run.get("checkpoint"):
-            run["checkpoint"] = Path(run["checkpoint"]) / f"round-{number}"
+            run["checkpoint"] = round_folder(run["checkpoint"], number)
         fit(potential, train, valid, seed=seed + number, **run)
     potential.metadata["recipe"] = recipe
     return potential
@@ -138,6 +138,11 @@ def rounds(recipe):
     """Steps of each round of training of a recipe."""
     _, first, later = RECIPES[recipe]
     return [first["steps"], *(changes.get("steps", first["steps"]) for changes in later)]
+
+
+def round_folder(checkpoint, number):
+    """Where a round of training keeps its state and its history, inside the folder ``checkpoint``."""
+    return Path(checkpoint) / (f"round-{number}" if number > 1 else "")
 
 
 def _check(recipe):
