@@ -1,12 +1,13 @@
 """How fast is our PaiNN, beside SchNetPack's and graph-pes's at equal size, and beside what the machine could do?
 
-    python benchmarks/speed.py                  # some ten minutes; makes the other environments where they are missing
+    python benchmarks/speed.py                  # eight minutes; makes the other environments where they are missing
+    python benchmarks/speed.py --all            # SchNetPack's step of the largest box too: three minutes more
     python benchmarks/speed.py --quick          # without the largest box; prints, and writes nothing
 
 All run the same network (64 features, 3 interactions, 20 radial functions, 5 Å, float32) on the same structures with
 the same torch and as many threads, each in a process of its own, by turns: what else the machine does then hurts all
 alike.  Written to data/results/speed.json: ``seconds`` (and ``cpu_seconds``, the time of all cores, which a busy
-machine disturbs least) are medians over the rounds.
+machine disturbs least) are medians over the rounds; SchNetPack's largest box, half a minute a step, is run once.
 
 | case             | system               | what is timed                                                          |
 |------------------|----------------------|------------------------------------------------------------------------|
@@ -63,24 +64,25 @@ OWN_PACKAGES = ("torch", "torch-geometric", "ase", "vesin", "numba")
 
 
 class Case(NamedTuple):
-    """What is timed, how often in a round, in how many rounds, for whom."""
+    """What is timed, how often in a round, in how many rounds, for whom; whether its peak memory is measured too."""
 
     case: str
     system: str
     repeats: int
     rounds: int
     implementations: tuple
+    memory: bool = False
 
 
 EVERYONE = ("ours", "ours_reference", "schnetpack", "graph_pes")
 CASES = [
     Case("energy + forces", "64 H2O", 6, 7, EVERYONE),
-    Case("training step", "32 molecules", 8, 7, EVERYONE),
-    Case("MD step", "64 H2O", 8, 7, (*EVERYONE, "schnetpack_skin")),
-    Case("MD step", "512 H2O", 2, 3, ("ours", "schnetpack_skin", "graph_pes")),
-    Case("MD step", "4096 H2O", 1, 3, ("ours", "schnetpack_skin")),  # on one thread
+    Case("training step", "32 molecules", 8, 7, EVERYONE, memory=True),
+    Case("MD step", "64 H2O", 8, 7, (*EVERYONE, "schnetpack_skin"), memory=True),
+    Case("MD step", "512 H2O", 1, 3, ("ours", "schnetpack_skin", "graph_pes")),
+    Case("MD step", "4096 H2O", 1, 3, ("ours",), memory=True),  # on one thread
 ]
-PEAKS = [("training step", "32 molecules"), ("MD step", "64 H2O"), ("MD step", "4096 H2O")]  # memory is measured there
+LONGEST = Case("MD step", "4096 H2O", 1, 1, ("schnetpack_skin",))  # half a minute a step
 
 
 def package_of(implementation):
@@ -238,6 +240,8 @@ def growth_rows(rows, frames):
         if not all((name, system) in steps for system in ("64 H2O", "4096 H2O")):
             continue
         small, large = steps[name, "64 H2O"], steps[name, "4096 H2O"]
+        if large["peak_mb"] is None:
+            continue
         linear = large["seconds"] / small["seconds"] * small["n_atoms"] / large["n_atoms"]
         more = 1000 * (large["peak_mb"] - small["peak_mb"]) / (pairs["4096 H2O"] - pairs["64 H2O"])
         row = {"case": "growth", "system": "64 to 4096 H2O", "n_atoms": large["n_atoms"], "threads": 1, "device": "cpu"}
@@ -355,6 +359,7 @@ def main():
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--all", action="store_true", help="SchNetPack's step of the largest box too")
     parser.add_argument("--quick", action="store_true", help="without the largest box")
     arguments = parser.parse_args()
     started, pythons = time.time(), {"ours": sys.executable}
@@ -362,14 +367,15 @@ def main():
         pythons[package] = str(ROOT / ".peers" / package / "bin" / "python")
         if not Path(pythons[package]).exists():
             make_peer(package, pythons[package])
-    cases = [case for case in CASES if not (arguments.quick and case.system == "4096 H2O")]
+    cases = [*CASES, LONGEST] if arguments.all else CASES
+    cases = [case for case in cases if not (arguments.quick and case.system == "4096 H2O")]
     frames = structures(cases)
     sizes = {frame.info["system"]: len(frame) for frame in frames if "system" in frame.info}
     sizes["32 molecules"] = sum(len(frame) for frame in frames if "system" not in frame.info)
     with tempfile.TemporaryDirectory() as folder:
         path, rows = Path(folder) / "structures.extxyz", []
         write(path, frames, format="extxyz")
-        peaks = peak_memory(pythons, path, [case for case in cases if (case.case, case.system) in PEAKS])
+        peaks = peak_memory(pythons, path, [case for case in cases if case.memory])
         for threads in arguments.threads:
             chosen = [case for case in cases if threads == 1 or case.system != "4096 H2O"]
             rows += rows_of(measure(pythons, path, chosen, threads), peaks, sizes, threads)
