@@ -79,7 +79,7 @@ def batched_block(results):
     read, compiled, together = (times[name] for name in ("one by one, painn.py", "one by one, compiled", TOGETHER))
     lines = [
         f"Twenty different molecules take {read:.0f} ms a step one by one with `painn.py`, {compiled:.0f} ms compiled,",
-        f"and {together:.0f} ms all in one step, with torch-sim and `TorchSimPotential`. Over {one['picoseconds']:.0f} ps",
+        f"and {together:.0f} ms in one step, with torch-sim (`TorchSimPotential`). Over {one['picoseconds']:.0f} ps",
         f"of compiled MD of {one['system']} the energy drifts by {one['drift']:.4f} meV per atom and ps, and no force",
         f"component is more than {one['largest_force_difference']:.2f} meV/Å from that of `painn.py`",
         "(`python benchmarks/fast_md.py`).",
