@@ -203,6 +203,14 @@ def test_gfn2_xtb_is_a_teacher_whose_forces_are_slopes():
     assert (energies[1] - energies[0]) / (2 * step) == pytest.approx(frame.get_forces()[1, 0], abs=1e-3)
 
 
+def test_gfn2_xtb_labels_in_several_processes_even_after_a_call():
+    pytest.importorskip("tblite")
+    teacher, frames = gfn2_xtb(), [molecule(smiles) for smiles in ("O", "C", "N", "CO")]
+    alone = [teacher.get_potential_energy(atoms) for atoms in frames]
+    labelled = label(frames, teacher, n_jobs=2, progress=False)
+    assert [atoms.get_potential_energy() for atoms in labelled] == pytest.approx(alone)
+
+
 def test_a_torsion_is_turned_to_the_angles_asked_for_and_the_rest_relaxes():
     frames = torsion_frames("CCCC", (0, 1, 2, 3), (60, 120, 180))
     for atoms in frames:

@@ -281,7 +281,8 @@ def gfn2_xtb():
         from tblite.ase import TBLite
     except ImportError as error:
         raise ImportError("GFN2-xTB needs tblite: pip install 'tpainn_lite[xtb]'") from error
-    calculator = TBLite(method="GFN2-xTB", verbosity=0)
+    # each structure from its own first guess: labels do not depend on their order, nor hold what cannot be pickled
+    calculator = TBLite(method="GFN2-xTB", verbosity=0, cache_api=False)
     calculator.level = "GFN2-xTB"
     return calculator
 

@@ -69,6 +69,8 @@ def compute(frames, todo, calculator, n_jobs, deadline):
     if parallel and not many and time.perf_counter() < deadline:
         first = _single_point(frames[todo[0]], calculator)  # its time decides how much work to hand out at once
         yield todo[0], first
+        if hasattr(calculator, "reset"):
+            calculator.reset()  # what it keeps of a structure may be a handle that no other process can take
         size = int(np.clip(CHUNK_SECONDS / first.get("seconds", 1.0), 1, 1 + len(todo) // (4 * abs(n_jobs))))
         todo = todo[1:]
     chunks = (todo[k : k + size] for k in range(0, len(todo), size))
