@@ -14,10 +14,11 @@ all methods alike.  Test molecules with the bonds of one in our list of molecule
 
 Methods: ``composition`` (best energy per element, no forces), ``force_field`` (MMFF94), from scratch with naive and
 with fitted reference energies, Δ-learning on MMFF94 (``delta``), and T-PaiNN from the starts of `study_starts.py`:
-``tpainn_mmff94`` and so on, ``tpainn_shuffled`` the negative control, ``tpainn_shipped`` from `load_pretrained`.  From
-scratch gets 1.7 to 3.3 times the steps.  Seeds change the labels drawn and the order of training, and from scratch the
-first weights; the starts are made once.  ``--tune`` compares steps and learning rates with 50 labels of our own set, on
-its `valid` molecules, as many trials for either way (``learning_curve_settings.json``).
+``tpainn_mmff94`` and so on, ``tpainn_shuffled`` the negative control, ``tpainn_shipped`` and ``tpainn_shipped_xtb``
+from `load_pretrained`.  From scratch gets 1.7 to 3.3 times the steps.  Seeds change the labels drawn and the order of
+training, and from scratch the first weights; the starts are made once.  ``--tune`` compares steps and learning rates
+with 50 labels of our own set, on its `valid` molecules, as many trials for either way
+(``learning_curve_settings.json``).
 Writes ``data/results/learning_curve_qm9.json``.
 """
 
@@ -31,7 +32,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from qm9_level import reference_reader
-from study_starts import BUILD, STARTS, skeleton, skeleton_of, start
+from study_starts import BUILD, SHIPPED, STARTS, skeleton, skeleton_of, start
 
 import tpainn_lite as tp
 from tpainn_lite.learning import learning_curve
@@ -41,7 +42,7 @@ from tpainn_lite.recipes import NETWORK
 from tpainn_lite.results import earlier, save_results
 
 SIZES = {"molecule_forces": (10, 50, 200, 1000), "qm9_energy": (10, 30, 100, 300, 1000, 3000)}
-STARTED = (*(name for name in STARTS if name != "half"), "shipped")
+STARTED = (*(name for name in STARTS if name not in ("half", "fewest")), *SHIPPED)
 REFERENCES = {"molecule_forces": ("atomref",), "qm9_energy": ("none", "mean", "atomref")}
 TRIALS = {  # steps, learning rate
     "tpainn_mmff94": [(s, r) for s in (200, 400, 800) for r in (5e-4, 1e-3, 2e-3)],
@@ -92,13 +93,15 @@ def settings_of(task, n, from_scratch):
 
 def methods_of(task):
     """{method: function of (frames, seed)}"""
-    found = {f"scratch_{kind}": _scratch(task, kind) for kind in REFERENCES[task]}
+    found = {f"scratch_{kind}": scratch_way(task, kind) for kind in REFERENCES[task]}
     if task == "molecule_forces":
         found["delta"] = _delta
-    return found | {f"tpainn_{name}": _tuned(task, name) for name in STARTED}
+    return found | {f"tpainn_{name}": tuned_way(task, name) for name in STARTED}
 
 
-def _scratch(task, references, **changed):
+def scratch_way(task, references, **changed):
+    """Function of (frames, seed) that trains from scratch; ``changed``: other settings."""
+
     def train(frames, seed):
         torch.set_num_threads(1)
         settings = {**NETWORK, **settings_of(task, len(frames), from_scratch=True), **changed}
@@ -113,7 +116,9 @@ def _delta(frames, seed):
     return tp.delta_learn(frames, tp.mmff94(), seed=seed, **settings)
 
 
-def _tuned(task, name, **changed):
+def tuned_way(task, name, **changed):
+    """Function of (frames, seed) that autotunes the start of this name; ``changed``: other settings."""
+
     def train(frames, seed):
         torch.set_num_threads(1)
         settings = {**settings_of(task, len(frames), from_scratch=False), **changed}
@@ -170,8 +175,8 @@ def tune(seeds):
     started, rows = time.perf_counter(), []
     pool, valid = tp.load_molecules("train"), {"valid": tp.load_molecules("valid")}
     ways = {
-        "tpainn_mmff94": partial(_tuned, "molecule_forces", "mmff94"),
-        "scratch_atomref": partial(_scratch, "molecule_forces", "atomref"),
+        "tpainn_mmff94": partial(tuned_way, "molecule_forces", "mmff94"),
+        "scratch_atomref": partial(scratch_way, "molecule_forces", "atomref"),
     }
     for method, way in ways.items():
         for steps, rate in TRIALS[method]:

@@ -8,7 +8,7 @@ was interrupted.
 
 ``mmff94``, ``uff``, ``xtb``: the same frames and steps.  ``ladder``: half of the steps on MMFF94 (``half``), half on
 GFN2-xTB.  ``shuffled``: MMFF94's labels dealt to the wrong frames of the same molecule, the negative control.
-``energies``: MMFF94's energies alone.  ``few``: one frame in twenty.
+``energies``: MMFF94's energies alone.  ``few``: one frame in twenty; ``fewest``: one in two hundred.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from tpainn_lite.recipes import NETWORK, calm
 BUILD = Path(__file__).resolve().parents[1] / "build" / "study"
 N_MOLECULES, PER_MOLECULE, TEMPERATURE = 3000, 10, (300, 3000)
 SPARSE = 20  # one frame in so many, for ``few``
-STEPS = {"steps": 12_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000}
+STEPS = {"steps": 8000, "batch_size": 20, "learning_rate": 3e-3, "check_every": 1000}
 TEACHERS = {"mmff94": tp.mmff94, "uff": tp.uff, "xtb": tp.gfn2_xtb}
 
 
@@ -91,13 +91,15 @@ STARTS = {  # name: (frames, settings, the start it goes on from)
     "shuffled": (lambda: shuffled(frames_of("mmff94")), {}, None),
     "energies": (lambda: frames_of("mmff94"), {"force_weight": 0.0}, None),
     "few": (lambda: frames_of("mmff94")[::SPARSE], {}, None),
+    "fewest": (lambda: frames_of("mmff94")[:: 10 * SPARSE], {}, None),
 }
+SHIPPED = {"shipped": "gas", "shipped_xtb": "gas_xtb"}  # of `tpainn_lite.load_pretrained`, which saw more
 
 
 def start(name):
-    """The pretrained potential of this name; "shipped" is the one of `tpainn_lite.load_pretrained`, which saw more."""
-    if name == "shipped":
-        return tp.load_pretrained("gas")
+    """The pretrained potential of this name."""
+    if name in SHIPPED:
+        return tp.load_pretrained(SHIPPED[name])
     path = BUILD / f"{name}.safetensors"
     if path.exists():
         return tp.Potential.load(path)

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from rdkit.Chem import CanonSmiles
 
-from tpainn_lite.datasets import draw, load_molecules, molecule_list
+from tpainn_lite.datasets import draw, load_molecules, load_scan, molecule_list
 from tpainn_lite.forcefields import molecule
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+from autotuning import CHOICES, along, choice
 from learning_curve_qm9 import methods_of, qm9_task, settings_of
 from study_starts import STARTS, skeleton, skeleton_of
 
@@ -57,7 +58,35 @@ def test_every_draw_of_qm9_knows_the_elements_it_is_tested_on(reference_data):
 
 def test_every_start_is_a_method_and_from_scratch_gets_more_steps():
     for task in ("molecule_forces", "qm9_energy"):
-        wanted = {f"tpainn_{name}" for name in (*STARTS, "shipped") if name != "half"}
+        wanted = {f"tpainn_{name}" for name in (*STARTS, "shipped", "shipped_xtb") if name not in ("half", "fewest")}
         assert wanted | {"scratch_atomref"} <= set(methods_of(task))
         for n in (10, 100, 1000):
             assert settings_of(task, n, True)["steps"] > settings_of(task, n, False)["steps"]
+
+
+class _Shifted:
+    """Labels themselves, from another zero, and too stiff where a bond is short."""
+
+    def predict(self, frames):
+        energies = [a.get_potential_energy() + 7 + 0.1 * (0 < a.info["coordinate"] < 0.93) for a in frames]
+        return np.array(energies), None
+
+
+def test_errors_along_a_scan_do_not_count_the_zero_of_energy():
+    found = along(_Shifted(), load_scan("bond"))
+    assert found["rmse_short"] == pytest.approx(100) and 0 < found["rmse"] < 60  # meV
+    torsion = along(_Shifted(), load_scan("torsion"))
+    assert torsion == {"rmse": pytest.approx(0, abs=1e-6)}  # nothing is short there
+
+
+def test_every_choice_of_settings_is_one_that_autotune_takes(monkeypatch):
+    taken = {}
+    monkeypatch.setattr("autotuning.taught", lambda: ["frame"] * 40)
+    monkeypatch.setattr("autotuning.tuned_way", lambda task, start, **changed: lambda *_: taken.update(changed))
+    for name in CHOICES:
+        taken.clear()
+        choice("molecule_forces", name)([None] * 50, 0)
+        assert set(taken) == set(CHOICES[name])
+    usual = settings_of("molecule_forces", 50, False)
+    choice("molecule_forces", "twice the steps")([None] * 50, 0)
+    assert taken["steps"] == 2 * usual["steps"] and isinstance(taken["steps"], int)

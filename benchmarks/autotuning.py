@@ -1,0 +1,205 @@
+"""Why autotuning is done as it is, and what comes with it.
+
+    python benchmarks/autotuning.py                  # all cases, an hour or so on 2 cores; resumes
+    python benchmarks/autotuning.py --case choices scans
+
+| case             | question                                                                                          |
+|------------------|---------------------------------------------------------------------------------------------------|
+| choices          | which settings of `autotune` pay, with 50 labels of our DFT set                                   |
+| choices_energies | the same with 100 energies of QM9                                                                 |
+| convergence      | after how many steps is T-PaiNN as good as the network from scratch ever gets (50 labels)         |
+| size             | how the number of classical frames shows in the pretrained and in the autotuned error (50 labels) |
+| forgetting       | how well an autotuned potential still imitates its teacher, with and without replay               |
+| scans            | simple motions of which no frame was labelled: a bond, an angle, a torsion, a pair of molecules   |
+
+Settings are compared on molecules that no study is tested on: our `valid`, and for QM9 some of its training part.
+Starts are those of `study_starts.py`; all errors are means over seeds in ``data/results/autotuning.json``.
+"""
+
+import argparse
+import os
+import time
+from functools import cache
+
+import numpy as np
+import torch
+from learning_curve_qm9 import measure, molecule_task, qm9_task, scratch_way, settings_of, tuned_way
+from study_starts import BUILD, SPARSE, frames_of, start
+
+import tpainn_lite as tp
+from tpainn_lite.datasets import SCANS
+from tpainn_lite.learning import learning_curve
+from tpainn_lite.results import earlier, save_results
+
+START, TEACHER = "ladder", "xtb"  # what settings are compared with, and who taught it last
+CHOICES = {
+    "as it is": {},
+    "layer decay 0.7": {"layer_decay": 0.7},
+    "layer decay 0.4": {"layer_decay": 0.4},
+    "embedding frozen": {"freeze": ("embedding",)},
+    "first round frozen too": {"freeze": ("embedding", "interactions.0", "mixings.0")},
+    "all but the readout frozen": {"freeze": ("embedding", "interactions", "mixings")},
+    "no average over weights": {"ema_decay": 0.0},
+    "twice the steps": {"steps": 2.0},
+    "twice the learning rate": {"learning_rate": 2.0},
+    "half the learning rate": {"learning_rate": 0.5},
+    "replay": {"replay": True},
+}
+COMMITTEE = "mean of three"
+CHECK_EVERY = 20  # steps, in ``convergence``
+
+
+# --- settings ---
+
+
+def choice(task, name):
+    """Function of (frames, seed) that autotunes with the settings of this name."""
+
+    def train(frames, seed):
+        changed = dict(CHOICES[name])
+        usual = settings_of(task, len(frames), from_scratch=False)
+        for factor in changed.keys() & {"steps", "learning_rate"}:
+            changed[factor] = type(usual[factor])(usual[factor] * changed[factor])
+        if changed.pop("replay", False):
+            changed["replay"] = taught()[::SPARSE]
+        return tuned_way(task, START, **changed)(frames, seed)
+
+    return train
+
+
+def committee(task):
+    """Function of (frames, seed) that autotunes three times, each in another order of the labels."""
+
+    def train(frames, seed):
+        return tp.Committee([tuned_way(task, START)(frames, 100 * k + seed) for k in range(3)])
+
+    return train
+
+
+@cache
+def taught():
+    """What the last teacher of `START` labelled."""
+    return frames_of(TEACHER)
+
+
+def choices(seeds, jobs, task="molecule_forces"):
+    """Rows of all settings."""
+    methods = {name: choice(task, name) for name in CHOICES} | {COMMITTEE: committee(task)}
+    if task == "molecule_forces":
+        _, pool, _ = molecule_task()
+        n, kept = 50, tp.load_molecules("valid")
+    else:
+        _, frames, _ = qm9_task()
+        order = np.random.default_rng(0).permutation(len(frames))
+        n, kept, pool = 100, [frames[k] for k in order[:400]], [frames[k] for k in order[400:]]
+    return curve(f"choices, {task}", methods, pool, {"valid": kept}, (n,), seeds, jobs)
+
+
+def choices_energies(seeds, jobs):
+    """Rows of all settings, for energies of QM9."""
+    return choices(seeds, jobs, "qm9_energy")
+
+
+def curve(name, methods, pool, tests, sizes, seeds, jobs, measured=measure):
+    """`learning_curve` that goes on where it was interrupted."""
+    path = BUILD / f"{name}.json"
+    return learning_curve(methods, pool, tests, sizes, range(seeds), path, n_jobs=jobs, measure=measured)
+
+
+# --- what comes with it ---
+
+
+def convergence(seeds, jobs):
+    """Rows of force errors along the training, on our `valid` molecules."""
+    rows, valid = [], tp.load_molecules("valid")[::3]
+    _, pool, _ = molecule_task()
+    ways = {"tpainn_mmff94": partial_way(tuned_way, "mmff94"), "tpainn_ladder": partial_way(tuned_way, "ladder")}
+    ways |= {"scratch_atomref": partial_way(scratch_way, "atomref")}
+    for seed in range(seeds):
+        for method, way in ways.items():
+            history = []
+            way(watch=history.append, check_every=CHECK_EVERY, valid=valid)(tp.draw(pool, 50, seed), seed)
+            keys = ("step", "force_mae", "energy_mae")
+            run = {"method": method, "n_train": 50, "seed": seed, "subset": "valid"}
+            rows += [run | {k: row[k] for k in keys} for row in history[-1] if row.get("force_mae") is not None]
+    return rows
+
+
+def partial_way(way, name):
+    """Function of settings."""
+    return lambda **changed: way("molecule_forces", name, **changed)
+
+
+def classical_errors(model, frames):
+    """Force error, meV/Å, on the frames' DFT labels and on MMFF94 labels of the same."""
+    taught_again = tp.label([atoms.copy() for atoms in frames], tp.mmff94(), progress=False)
+    return {**measure(model, frames), "teacher_force_mae": tp.errors(model, taught_again)["force_mae"]}
+
+
+def size(seeds, jobs):
+    """Rows of starts with more and more classical frames: before and after autotuning."""
+    _, pool, _ = molecule_task()
+    valid, rows, names = {"valid": tp.load_molecules("valid")}, [], ("fewest", "few", "mmff94", "shipped")
+    for name in names:
+        before = {"method": f"tpainn_{name}", "n_train": 0, "seed": 0, "subset": "valid"}
+        rows.append(before | classical_errors(start(name), valid["valid"]))
+    methods = {f"tpainn_{name}": tuned_way("molecule_forces", name) for name in names}
+    return rows + curve("size", methods, pool, valid, (50,), seeds, jobs)
+
+
+def forgetting(seeds, jobs):
+    """Rows of what is left of the teacher."""
+    _, pool, _ = molecule_task()
+    replayed = tuned_way("molecule_forces", "mmff94", replay=frames_of("mmff94")[::SPARSE])
+    methods = {"autotuned": tuned_way("molecule_forces", "mmff94"), "with replay": replayed}
+    valid = {"valid": tp.load_molecules("valid")}
+    return curve("forgetting", methods, pool, valid, (10, 50, 200), seeds, jobs, classical_errors)
+
+
+def along(model, frames):
+    """RMS error, meV, of the energy above the DFT minimum, for all points and for those at shorter lengths."""
+    dft = np.array([atoms.get_potential_energy() for atoms in frames])
+    predicted, lowest = model.predict(frames)[0], int(np.argmin(dft))
+    error = 1e3 * ((predicted - predicted[lowest]) - (dft - dft[lowest]))
+    found = {"rmse": float(np.sqrt(np.mean(error**2)))}
+    lengths = frames[0].info["config_type"] in ("bond", "dimer")
+    return found | ({"rmse_short": float(np.sqrt(np.mean(error[:lowest] ** 2)))} if lengths else {})
+
+
+def scans(seeds, jobs):
+    """Rows of errors along the scans."""
+    _, pool, _ = molecule_task()
+    task, tests = "molecule_forces", {name: tp.load_scan(name) for name in SCANS}
+    methods = {f"tpainn_{name}": tuned_way(task, name) for name in ("mmff94", "ladder")}
+    methods["scratch_atomref"] = scratch_way(task, "atomref")
+    rows = [
+        {"method": f"tpainn_{name}", "n_train": 0, "seed": 0, "subset": scan, **along(start(name), frames)}
+        for name in ("mmff94", "ladder")
+        for scan, frames in tests.items()
+    ]
+    return rows + curve("scans", methods, pool, tests, (50, 1000), seeds, jobs, along)
+
+
+CASES = {f.__name__: f for f in (choices, choices_energies, convergence, size, forgetting, scans)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    rows, spent = earlier("autotuning")
+    for name in arguments.case:
+        started = time.perf_counter()
+        new = [{"case": name, **row} for row in CASES[name](arguments.seeds, arguments.jobs)]
+        rows = [row for row in rows if row["case"] != name] + new
+        spent += time.perf_counter() - started
+        save_results("autotuning", rows, "python benchmarks/autotuning.py", spent, ["torch", "rdkit"], 1, start=START)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
