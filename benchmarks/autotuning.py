@@ -23,7 +23,7 @@ from functools import cache
 
 import numpy as np
 import torch
-from learning_curve_qm9 import measure, molecule_task, qm9_task, scratch_way, settings_of, tuned_way
+from learning_curve_qm9 import held_out, measure, molecule_task, scratch_way, settings_of, tuned_way
 from study_starts import BUILD, SPARSE, frames_of, start
 
 import tpainn_lite as tp
@@ -85,13 +85,7 @@ def taught():
 def choices(seeds, jobs, task="molecule_forces"):
     """Rows of all settings."""
     methods = {name: choice(task, name) for name in CHOICES} | {COMMITTEE: committee(task)}
-    if task == "molecule_forces":
-        _, pool, _ = molecule_task()
-        n, kept = 50, tp.load_molecules("valid")
-    else:
-        _, frames, _ = qm9_task()
-        order = np.random.default_rng(0).permutation(len(frames))
-        n, kept, pool = 100, [frames[k] for k in order[:400]], [frames[k] for k in order[400:]]
+    n, pool, kept = held_out(task)
     return curve(f"choices, {task}", methods, pool, {"valid": kept}, (n,), seeds, jobs)
 
 

@@ -16,16 +16,15 @@ Methods: ``composition`` (best energy per element, no forces), ``force_field`` (
 with fitted reference energies, Δ-learning on MMFF94 (``delta``), and T-PaiNN from the starts of `study_starts.py`:
 ``tpainn_mmff94`` and so on, ``tpainn_shuffled`` the negative control, ``tpainn_shipped`` and ``tpainn_shipped_xtb``
 from `load_pretrained`.  From scratch gets 1.7 to 3.3 times the steps.  Seeds change the labels drawn and the order of
-training, and from scratch the first weights; the starts are made once.  ``--tune`` compares steps and learning rates
-with 50 labels of our own set, on its `valid` molecules, as many trials for either way
-(``learning_curve_settings.json``).
+training, and from scratch the first weights; the starts are made once.  ``--tune`` compares steps and learning rates,
+as many trials for either way, with 50 labels of our own set on its `valid` molecules and with 100 energies of QM9 on
+others of its training part (``learning_curve_settings.json``).
 Writes ``data/results/learning_curve_qm9.json``.
 """
 
 import argparse
+import itertools
 import os
-import time
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,10 +43,9 @@ from tpainn_lite.results import earlier, save_results
 SIZES = {"molecule_forces": (10, 50, 200, 1000), "qm9_energy": (10, 30, 100, 300, 1000, 3000)}
 STARTED = (*(name for name in STARTS if name not in ("half", "fewest")), *SHIPPED)
 REFERENCES = {"molecule_forces": ("atomref",), "qm9_energy": ("none", "mean", "atomref")}
-TRIALS = {  # steps, learning rate
-    "tpainn_mmff94": [(s, r) for s in (200, 400, 800) for r in (5e-4, 1e-3, 2e-3)],
-    "scratch_atomref": [(s, r) for s in (500, 1000, 2000) for r in (1e-3, 3e-3, 6e-3)],
-}
+TRIALS = {"tpainn_mmff94": (5e-4, 1e-3, 2e-3), "scratch_atomref": (1e-3, 3e-3, 6e-3)}  # learning rates
+KEY = ("task", "source", "method", "n_train", "seed", "steps", "learning_rate", "subset")  # what makes a row
+FACTORS = (0.5, 1, 2)  # of the usual number of steps
 
 
 # --- what is learned and what it is tested on ---
@@ -170,23 +168,29 @@ def study(task, sizes, seeds, methods, jobs):
     return [{"task": task, "source": source, **row} for row in [*untrained_rows(task, pool, tests), *rows]]
 
 
-def tune(seeds):
-    """Errors on our `valid` molecules with 50 labels, for every trial."""
-    started, rows = time.perf_counter(), []
-    pool, valid = tp.load_molecules("train"), {"valid": tp.load_molecules("valid")}
-    ways = {
-        "tpainn_mmff94": partial(tuned_way, "molecule_forces", "mmff94"),
-        "scratch_atomref": partial(scratch_way, "molecule_forces", "atomref"),
-    }
-    for method, way in ways.items():
-        for steps, rate in TRIALS[method]:
-            changed = {"steps": steps, "learning_rate": rate}
-            settings = {"measure": measure, "progress": False}
-            found = learning_curve({method: way(**changed)}, pool, valid, (50,), range(seeds), **settings)
-            rows += [{"task": "molecule_forces", **row, **changed} for row in found]
-            print(method, changed, [row["force_mae"] for row in found], flush=True)
-    command, spent = "python benchmarks/learning_curve_qm9.py --tune", time.perf_counter() - started
-    save_results("learning_curve_settings", rows, command, spent, ["torch"], 1, network=NETWORK)
+def held_out(task):
+    """Number of labels, the pool, and frames to compare settings on, that no study is tested on."""
+    if task == "molecule_forces":
+        return 50, tp.load_molecules("train"), tp.load_molecules("valid")
+    _, frames, _ = qm9_task()
+    order = np.random.default_rng(0).permutation(len(frames))
+    return 100, [frames[k] for k in order[400:]], [frames[k] for k in order[:400]]
+
+
+def tune(task, seeds, jobs):
+    """Errors on held-out frames for every trial."""
+    n, pool, valid = held_out(task)
+    methods, changes = {}, {}
+    for method, rates in TRIALS.items():
+        way, name = (scratch_way, "atomref") if method == "scratch_atomref" else (tuned_way, "mmff94")
+        usual = settings_of(task, n, way is scratch_way)["steps"]
+        for steps, rate in itertools.product((int(usual * factor) for factor in FACTORS), rates):
+            trial = f"{method}, {steps} steps, {rate:g}"
+            changes[trial] = {"method": method, "steps": steps, "learning_rate": rate}
+            methods[trial] = way(task, name, steps=steps, learning_rate=rate)
+    path = BUILD / f"settings, {task}.json"
+    rows = learning_curve(methods, pool, {"valid": valid}, (n,), range(seeds), path, n_jobs=jobs, measure=measure)
+    return [{"task": task, **row, **changes[row["method"]]} for row in rows]
 
 
 def main():
@@ -201,17 +205,19 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     BUILD.mkdir(parents=True, exist_ok=True)
+    name, command = "learning_curve_qm9", "python benchmarks/learning_curve_qm9.py"
     if arguments.tune:
-        return tune(arguments.seeds)
-    rows, _ = earlier("learning_curve_qm9")
+        name, command = "learning_curve_settings", f"{command} --tune"
+    rows, _ = earlier(name)
     for task in arguments.task:
-        sizes, seeds = arguments.sizes or SIZES[task], range(arguments.seeds)
-        new = study(task, sizes, seeds, arguments.methods, arguments.jobs)
-        key = ("task", "source", "method", "n_train", "seed", "subset")
-        rows = list({tuple(row[k] for k in key): row for row in [*rows, *new]}.values())
-        runs = {tuple(row[k] for k in key[:-1]): row.get("seconds", 0) for row in rows}
-        command = "python benchmarks/learning_curve_qm9.py"
-        save_results("learning_curve_qm9", rows, command, sum(runs.values()), ["torch", "rdkit"], 1, network=NETWORK)
+        if arguments.tune:
+            new = tune(task, arguments.seeds, arguments.jobs)
+        else:
+            sizes = arguments.sizes or SIZES[task]
+            new = study(task, sizes, range(arguments.seeds), arguments.methods, arguments.jobs)
+        rows = list({tuple(row.get(k) for k in KEY): row for row in [*rows, *new]}.values())
+        spent = {tuple(row.get(k) for k in KEY[:-1]): row.get("seconds", 0) for row in rows}
+        save_results(name, rows, command, sum(spent.values()), ["torch", "rdkit"], 1, network=NETWORK)
 
 
 if __name__ == "__main__":
