@@ -136,6 +136,7 @@ def size(seeds, jobs):
     valid, rows, names = {"valid": tp.load_molecules("valid")}, [], ("fewest", "few", "mmff94", "shipped")
     for name in names:
         before = {"method": f"tpainn_{name}", "n_train": 0, "seed": 0, "subset": "valid"}
+        before["n_frames"] = start(name).metadata["n_train"]
         rows.append(before | classical_errors(start(name), valid["valid"]))
     methods = {f"tpainn_{name}": tuned_way("molecule_forces", name) for name in names}
     return rows + curve("size", methods, pool, valid, (50,), seeds, jobs)

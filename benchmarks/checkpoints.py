@@ -3,9 +3,10 @@
     python benchmarks/checkpoints.py                    # minutes, on one core
     python benchmarks/checkpoints.py --history gas=run  # and the course of the run that made them, from its folder
 
-Gas: MMFF94 labels of the molecules of the DFT set's `test` and `test_large`, which no recipe uses, shaken at several
-temperatures; as in training, frames with a force component above 30 eV/Å are left out (``left_out``); and, to see what
-limits the rest, some of the frames it was trained on (the run's own validation molecules: ``histories``).
+Gas: labels (MMFF94's for `gas`, GFN2-xTB's for `gas_xtb`) of the molecules of the DFT set's `test` and `test_large`,
+which no recipe uses, shaken at several temperatures; as in training, frames with a force component above 30 eV/Å are
+left out (``left_out``); and, to see what limits the rest, some of the frames it was trained on (the run's own
+validation molecules: ``histories``).
 Water: q-TIP4P/F at densities and temperatures between those trained on and one beyond, from runs of other seeds, with
 the charges that it was taught (damped-shifted at 5 Å) and, forces alone, with the full Ewald sum, whose energies have
 another zero.
@@ -33,14 +34,14 @@ KEPT = ("step", "train_loss", "force_mae", "energy_mae")
 SEED = 12345
 
 
-def gas_tests():
-    """(case, frames) for molecules of two sizes at three temperatures."""
+def gas_tests(teacher):
+    """(case, frames) for molecules of two sizes at three temperatures, labelled by this teacher."""
     for split, size in (("test", "up to 6 heavy atoms"), ("test_large", "7 to 9 heavy atoms")):
         smiles = sorted({atoms.info["smiles"] for atoms in tp.load_molecules(split)})
         for kelvin in TEMPERATURES:
             shaken = tp.shaken_molecules(smiles, PER_MOLECULE, kelvin, SEED)
-            yield f"{size}, {kelvin} K", tp.label(shaken, tp.mmff94(), progress=False)
-    trained_on, _ = gas_frames(n_molecules=200, n_valid=1, n_jobs=1)
+            yield f"{size}, {kelvin} K", tp.label(shaken, teacher(), progress=False)
+    trained_on, _ = gas_frames(n_molecules=200, n_valid=1, n_jobs=1, teacher=teacher)
     yield "frames it was trained on, 300 to 2000 K", trained_on
 
 
@@ -100,9 +101,10 @@ def main():
         histories = {}
     histories |= {recipe: history_of(recipe, folder) for recipe, folder in pairs}
     started, rows = time.perf_counter(), []
-    for recipe, tests in (("gas", gas_tests), ("water", water_tests)):
+    tests = {"gas": gas_tests(tp.mmff94), "gas_xtb": gas_tests(tp.gfn2_xtb), "water": water_tests()}
+    for recipe, cases in tests.items():
         potential = tp.load_pretrained(recipe)
-        rows += [print(new, flush=True) or new for new in (row(recipe, c, potential, f) for c, f in tests())]
+        rows += [print(new, flush=True) or new for new in (row(recipe, c, potential, f) for c, f in cases)]
     weights = {recipe: sha256(data_folder() / "checkpoints" / f"{recipe}.safetensors") for recipe in RECIPES}
     packages, spent = ["torch", "rdkit", "openmm"], time.perf_counter() - started
     more = {"weights": weights, "histories": histories}

@@ -85,7 +85,7 @@ def settings_of(task, n, from_scratch):
     """Steps, batch, learning rate and weights of the loss for so many labels."""
     steps = np.clip(150 * n**0.5, 1000, 5000) if from_scratch else np.clip(60 * n**0.5, 300, 3000)
     chosen = {"steps": int(steps), "batch_size": min(n, 10 if n < 200 else 20), "progress": False}
-    chosen["learning_rate"] = 3e-3 if from_scratch else 1e-3
+    chosen["learning_rate"] = 3e-3 if from_scratch and task == "molecule_forces" else 1e-3
     return chosen | ({"force_weight": 0.0, "energy_weight": 1.0} if task == "qm9_energy" else {})
 
 

@@ -5,7 +5,7 @@ import pytest
 from rdkit.Chem import CanonSmiles
 
 from tpainn_lite.datasets import PARTS, data_folder, load_molecules, sha256
-from tpainn_lite.forcefields import mmff94
+from tpainn_lite.forcefields import gfn2_xtb, mmff94
 from tpainn_lite.labels import label
 from tpainn_lite.observables import errors
 from tpainn_lite.recipes import LOCAL, RECIPES, follow, gas_frames, load_pretrained, rounds, water_frames
@@ -47,7 +47,20 @@ def test_following_a_recipe_gives_weights_that_name_it(tmp_path):
     potential = follow("gas", sizes=sizes, checkpoint=tmp_path, **TINY)
     assert rounds("gas") == [60_000, 30_000] and (tmp_path / "round-2" / "history.csv").exists()
     assert potential.metadata["recipe"] == "gas" and potential.metadata["level"] == "MMFF94"
-    assert set(RECIPES) == {"gas", "water"}
+    assert set(RECIPES) == {"gas", "gas_xtb", "water"}
+
+
+def test_a_recipe_may_go_on_from_shipped_weights_with_another_teacher():
+    pytest.importorskip("tblite", reason="pip install 'tpainn_lite[xtb]'")
+    few = {"steps": 2, "check_every": 2, "batch_size": 2, "progress": False}
+    sizes = {"n_molecules": 6, "n_frames": 2, "n_valid": 2, "n_jobs": 1}
+    potential = follow("gas_xtb", sizes=sizes, **few)
+    assert potential.metadata["recipe"] == "gas_xtb" and potential.metadata["start"] == "gas"
+    assert potential.metadata["level"] == "GFN2-xTB" and potential.metadata["stage"] == "pretrain"
+    mean, was = potential.painn.embedding.weight, load_pretrained("gas").painn.embedding.weight
+    assert 0 < (mean - was).abs().max() < 0.05  # it went on, it did not begin again
+    with pytest.raises(ValueError, match="goes on from the weights 'gas', a network of"):
+        follow("gas_xtb", sizes=sizes, **TINY)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -72,13 +85,20 @@ def test_shipped_gas_weights_imitate_mmff94_on_molecules_they_have_not_seen():
     assert errors(load_pretrained("gas"), frames)["force_mae"] < 60  # meV/Å
 
 
+def test_shipped_gas_xtb_weights_imitate_gfn2_xtb_on_molecules_they_have_not_seen():
+    pytest.importorskip("tblite", reason="pip install 'tpainn_lite[xtb]'")
+    smiles = sorted({atoms.info["smiles"] for atoms in load_molecules("test")})[::20]
+    frames = label(shaken_molecules(smiles, 2, 300, seed=99), gfn2_xtb(), progress=False)
+    assert errors(load_pretrained("gas_xtb"), frames)["force_mae"] < 70  # meV/Å
+
+
 def test_shipped_water_weights_imitate_q_tip4p_f_at_a_state_they_have_not_seen():
     frames = list(water_run(density=0.95, temperature=310, n_frames=4, seed=99, warm_up=2000, **LOCAL))
     assert errors(load_pretrained("water"), frames)["force_mae"] < 25  # meV/Å
 
 
 def test_an_unknown_recipe_or_too_many_molecules_is_an_error():
-    with pytest.raises(ValueError, match=r"recipe 'soup' is not one of \('gas', 'water'\)"):
+    with pytest.raises(ValueError, match=r"recipe 'soup' is not one of \('gas', 'gas_xtb', 'water'\)"):
         follow("soup")
     with pytest.raises(ValueError, match=r"recipe 'soup' is not one of"):
         load_pretrained("soup")

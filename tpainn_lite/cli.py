@@ -55,7 +55,7 @@ def label(
 @app.command()
 def pretrain(
     files: Annotated[list[Path], typer.Argument(help="labelled frames (not with --recipe), and weights to write")],
-    recipe: Annotated[str | None, typer.Option(help="gas or water: make the classical labels as well")] = None,
+    recipe: Annotated[str | None, typer.Option(help="gas, gas_xtb or water: make the classical labels as well")] = None,
     valid: Annotated[Path | None, typer.Option(help="labelled frames that decide which weights are best")] = None,
     steps: Annotated[int | None, typer.Option(help="3000, or the recipe's")] = None,
     batch_size: Annotated[int | None, typer.Option(help="frames per step, on all devices; 32, or the recipe's")] = None,
@@ -97,7 +97,7 @@ def pretrain(
 
 @app.command()
 def autotune(
-    weights: Annotated[Path, typer.Argument(help="pretrained weights: .safetensors, or the shipped ones: gas, water")],
+    weights: Annotated[Path, typer.Argument(help="pretrained weights: .safetensors, or shipped: gas, gas_xtb, water")],
     source: Annotated[Path, typer.Argument(help="frames labelled by DFT: .extxyz or .extxyz.xz")],
     target: Annotated[Path, typer.Argument(help="new weights: .safetensors")],
     valid: Annotated[Path | None, typer.Option(help="labelled frames that decide which weights are best")] = None,
@@ -133,7 +133,7 @@ def autotune(
 
 @app.command()
 def evaluate(
-    weights: Annotated[Path, typer.Argument(help="weights: .safetensors, or the shipped ones: gas, water")],
+    weights: Annotated[Path, typer.Argument(help="weights: .safetensors, or the shipped ones: gas, gas_xtb, water")],
     source: Annotated[Path, typer.Argument(help="labelled frames that were never trained on")],
     report: Annotated[Path | None, typer.Option(help="parity plots as .html, the numbers beside them as .json")] = None,
 ):
@@ -178,7 +178,7 @@ def stay_within_cores():
 
 
 def weights_of(name):
-    """The potential in a file; for "gas" and "water", where there is no such file, the shipped one."""
+    """The potential in a file; for "gas", "gas_xtb" and "water", where there is no such file, the shipped one."""
     from tpainn_lite import potential, recipes
 
     if str(name) in recipes.RECIPES and not name.is_file():

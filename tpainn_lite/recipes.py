@@ -1,22 +1,25 @@
 """The shipped weights, and how they were pretrained: data, network and settings, as functions of a seed.
 
     tpainn pretrain --recipe gas weights.safetensors --checkpoint run
+    tpainn pretrain --recipe gas_xtb weights.safetensors --checkpoint run
     tpainn pretrain --recipe water weights.safetensors --checkpoint run
 
 No molecule of the DFT sets' `valid`, `test` or `test_large` is in the classical data of a recipe.
 """
 
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tpainn_lite.datasets import molecule_list, shipped_file, tell_once
-from tpainn_lite.forcefields import mmff94
+from tpainn_lite.forcefields import gfn2_xtb, mmff94
 from tpainn_lite.labels import label_stream
 from tpainn_lite.potential import Potential
 from tpainn_lite.sampling import shaken_molecules
 from tpainn_lite.training import fit
-from tpainn_lite.transfer import pretrain
+from tpainn_lite.transfer import autotune, pretrain
 from tpainn_lite.water_md import water_runs
 
 NETWORK = {"n_features": 64, "n_interactions": 3, "cutoff": 5.0}
@@ -30,7 +33,8 @@ def load_pretrained(recipe):
 
     Parameters
     ----------
-    recipe : "gas" (molecules of H, C, N, O, F under MMFF94) or "water" (liquid q-TIP4P/F)
+    recipe : "gas", "gas_xtb" or "water"
+        Molecules of H, C, N, O, F under MMFF94; the same, gone on with under GFN2-xTB; liquid q-TIP4P/F.
 
     Returns
     -------
@@ -42,8 +46,8 @@ def load_pretrained(recipe):
     return Potential.load(shipped_file(f"checkpoints/{recipe}.safetensors"))
 
 
-def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 2000), seed=0, n_jobs=2):
-    """MMFF94 labels of shaken molecules with up to nine heavy atoms; only `calm` frames.
+def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 2000), seed=0, n_jobs=2, teacher=mmff94):
+    """Classical labels of shaken molecules with up to nine heavy atoms; only `calm` frames.
 
     Parameters
     ----------
@@ -51,6 +55,8 @@ def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 200
         Molecules to train on, and others to validate on.
     n_frames : int
         Of each molecule.
+    teacher : callable () -> ase Calculator
+        Who labels; all shake along the normal modes of MMFF94.
 
     Returns
     -------
@@ -61,7 +67,7 @@ def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 200
     if n_molecules + n_valid > len(smiles):
         raise ValueError(f"{n_molecules} + {n_valid} molecules asked for; there are {len(smiles)}")
     shaken = shaken_molecules(smiles[: n_molecules + n_valid], n_frames, temperature, seed)
-    frames = calm(label_stream(shaken, mmff94(), n_jobs))
+    frames = calm(label_stream(shaken, teacher(), n_jobs))
     kept = set(smiles[n_molecules : n_molecules + n_valid])
     train = [atoms for atoms in frames if atoms.info["smiles"] not in kept]
     return train, [atoms for atoms in frames if atoms.info["smiles"] in kept]
@@ -94,14 +100,28 @@ def water_frames(n_frames=100, n_valid=5, n_molecules=64, seed=0, n_jobs=2, **se
     return train, water_runs(WATER_STATES, n_valid, seed=seed + 1000, **settings)
 
 
-RECIPES = {  # data; settings of the first round of training; what changes in the rounds after it (warm restarts,
-    # Loshchilov and Hutter 2017, arXiv:1608.03983)
-    "gas": (
+class Recipe(NamedTuple):
+    """How shipped weights were made."""
+
+    make: Any  # the data: function of a seed
+    first: dict  # settings of the first round of training
+    later: tuple = ()  # what changes in the rounds after it: warm restarts (Loshchilov and Hutter, arXiv:1608.03983)
+    start: str | None = None  # the shipped weights that it goes on from, if not from scratch
+
+
+RECIPES = {
+    "gas": Recipe(
         gas_frames,
         {"steps": 60_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000},
-        [{"steps": 30_000, "learning_rate": 2e-3}],
+        ({"steps": 30_000, "learning_rate": 2e-3},),
     ),
-    "water": (water_frames, {"steps": 16_000, "batch_size": 2, "learning_rate": 2e-3, "check_every": 500}, []),
+    "gas_xtb": Recipe(
+        partial(gas_frames, n_frames=10, teacher=gfn2_xtb),
+        {"steps": 12_000, "batch_size": 32, "learning_rate": 2e-3, "check_every": 1000},
+        ({"energy_weight": 2.0},),  # energies between molecules are what GFN2-xTB knows and MMFF94 does not
+        start="gas",
+    ),
+    "water": Recipe(water_frames, {"steps": 16_000, "batch_size": 2, "learning_rate": 2e-3, "check_every": 500}),
 }
 
 
@@ -110,7 +130,7 @@ def follow(recipe, seed=0, sizes=None, **settings):
 
     Parameters
     ----------
-    recipe : "gas" or "water"
+    recipe : "gas", "gas_xtb" or "water"
     sizes : dict, optional
         Of the data, instead of the recipe's: ``{"n_molecules": 100}``.
     **settings
@@ -122,11 +142,18 @@ def follow(recipe, seed=0, sizes=None, **settings):
     Potential
     """
     _check(recipe)
-    make, first, later = RECIPES[recipe]
+    make, first, later, start = RECIPES[recipe]
+    network = {**NETWORK, **{name: settings.pop(name) for name in NETWORK if name in settings}}
+    if start and network != NETWORK:
+        raise ValueError(f"recipe {recipe!r} goes on from the weights {start!r}, a network of {NETWORK}, not {network}")
     train, valid = make(seed=seed, **(sizes or {}))
-    potential = pretrain(train, valid, seed=seed, **{**NETWORK, **first, **settings})
+    if start:
+        potential = autotune(load_pretrained(start), train, valid, seed=seed, **{**first, **settings})
+        potential.metadata |= {"stage": "pretrain", "start": start}
+    else:
+        potential = pretrain(train, valid, seed=seed, **{**network, **first, **settings})
     for number, changes in enumerate(later, start=2):
-        run = {k: v for k, v in {**first, **changes, **settings}.items() if k not in NETWORK}
+        run = {**first, **changes, **settings}
         if run.get("checkpoint"):
             run["checkpoint"] = round_folder(run["checkpoint"], number)
         fit(potential, train, valid, seed=seed + number, **run)
@@ -136,7 +163,7 @@ def follow(recipe, seed=0, sizes=None, **settings):
 
 def rounds(recipe):
     """Steps of each round of training of a recipe."""
-    _, first, later = RECIPES[recipe]
+    first, later = RECIPES[recipe].first, RECIPES[recipe].later
     return [first["steps"], *(changes.get("steps", first["steps"]) for changes in later)]
 
 
