@@ -297,6 +297,15 @@ def test_delta_learning_is_the_force_field_plus_what_was_learnt(labelled):
     assert errors(model, others)["force_mae"] < 1.5 * errors(teacher, others)["force_mae"]
 
 
+def test_delta_learning_takes_energies_alone(labelled):
+    whole = relabelled(labelled[::2], DFT_LIKE, stretch=1.01)
+    frames = [atoms.copy() for atoms in whole]
+    for copy, atoms in zip(frames, whole, strict=True):
+        copy.calc = SinglePointCalculator(copy, energy=atoms.get_potential_energy())
+    model = delta_learn(frames, mmff94(), force_weight=0.0, **SMALL, **QUICK)
+    assert errors(model, frames)["energy_mae"] < 5  # meV/atom: the constant between both is learnt
+
+
 def test_delta_learning_leaves_out_what_the_force_field_cannot_label_and_says_so(labelled, capsys):
     frames = [atoms.copy() for atoms in labelled[:12]]
     for copy, atoms in zip(frames, labelled, strict=False):

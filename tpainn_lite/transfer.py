@@ -183,15 +183,15 @@ def delta_learn(frames, teacher, valid=None, *, seed=0, **settings):
     Parameters
     ----------
     frames, valid : list of ase.Atoms
-        Labelled by DFT.
+        Labelled by DFT; energies alone will do with ``force_weight=0``.
     teacher : ase Calculator
-        The force field; what it cannot label is left out.
+        The force field, or any cheap method; what it cannot label is left out.
 
     Returns
     -------
     DeltaPotential
     """
-    check_labels(frames)
+    check_labels(frames, need=("energy",))
     train, checked = _minus(frames, teacher), _minus(valid, teacher) if valid else None
     return DeltaPotential(_train(train, checked, seed, {**SCRATCH, **settings}, stage="delta"), teacher)
 
@@ -203,9 +203,10 @@ def _minus(frames, teacher):
         atoms.info["place"] = k
     for taught in label(numbered, teacher, progress=False):
         atoms = frames[taught.info["place"]]
-        copy = atoms.copy()
-        energy = atoms.get_potential_energy() - taught.get_potential_energy()
-        copy.calc = SinglePointCalculator(copy, energy=energy, forces=atoms.get_forces() - taught.get_forces())
+        copy, labels = atoms.copy(), {"energy": atoms.get_potential_energy() - taught.get_potential_energy()}
+        if "forces" in atoms.calc.results:
+            labels["forces"] = atoms.get_forces() - taught.get_forces()
+        copy.calc = SinglePointCalculator(copy, **labels)
         differences.append(copy)
     return differences
 
