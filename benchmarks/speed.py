@@ -270,10 +270,11 @@ def _seconds(once):
 
 
 def counted_operations(box):
-    """GFLOP of energy and forces of a box: the networks of each atom, and the loops over pairs.
+    """GFLOP and MB of energy and forces of a box: the networks of each atom, and the loops over pairs.
 
     Networks: 2 per weight and row, forward and back.  Loops: counted in `fast.py`, per pair and feature 34 forward and
-    77 back; 21 and 46 in the first round, in which no atom has vectors.
+    77 back; 21 and 46 in the first round, in which no atom has vectors.  MB: every pair's index, distance and direction
+    read in each round, forward and back; every atom's scalars, vectors and filters' inputs written and read in each.
     """
     from tpainn_lite.graph import to_graph
 
@@ -281,15 +282,19 @@ def counted_operations(box):
     phi, mixing = 4 * f * f - f * f / rounds, 3 * 2 * f * f + 5 * f * f  # weights × rows per atom and round
     networks = 2 * 2 * len(box) * (rounds * (phi + mixing) + f * f / 2)
     loops = pairs * f * ((rounds - 1) * (34 + 77) + 21 + 46)
-    return {"networks_gflop": 1e-9 * networks, "loops_gflop": 1e-9 * loops, "pairs": pairs}
+    moved = 2 * rounds * (pairs * (8 + 4 + 12) + 2 * len(box) * 7 * f * 4)  # bytes
+    return {"networks_gflop": 1e-9 * networks, "loops_gflop": 1e-9 * loops, "megabytes": 1e-6 * moved, "pairs": pairs}
 
 
 def machine_rows(threads):
-    """What the counted operations of 64 H2O would take at the measured rate of matrix products."""
+    """What the counted operations of 64 H2O would take at the measured rates, the slower of arithmetic and memory."""
     from tpainn_lite import water_box
 
     rates, counted = machine_rates(threads), counted_operations(water_box(64, DENSITY))
-    seconds = (counted["networks_gflop"] + counted["loops_gflop"]) / rates["gflop_per_s"]
+    seconds = max(
+        (counted["networks_gflop"] + counted["loops_gflop"]) / rates["gflop_per_s"],
+        1e-3 * counted["megabytes"] / rates["gb_per_s"],
+    )
     row = {"case": "energy + forces", "system": "64 H2O", "n_atoms": 192, "threads": threads, "device": "cpu"}
     numbers = {name: round(value, 4) for name, value in {**rates, **counted}.items()}
     return {**row, "implementation": "machine's limit", "seconds": round(seconds, 6), **numbers}
