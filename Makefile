@@ -50,7 +50,7 @@ tour: $(ready)  ## run the tour without a browser: build/tour.html and its table
 data-page: $(ready)  ## build/data.html: interactive figures of what is in the shipped DFT sets
 	$(py) docs/data_page.py build/data.html
 
-bench: $(ready)  ## speed beside SchNetPack and graph-pes (some eight minutes; the first time it fetches both)
+bench: $(ready)  ## speed beside SchNetPack and graph-pes (seven minutes; the first time it fetches both)
 	$(py) benchmarks/speed.py
 	$(py) docs/speed_picture.py
 	$(py) docs/readme_numbers.py

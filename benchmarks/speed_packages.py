@@ -216,7 +216,7 @@ def _warm(done, case, system, implementation):
             for _ in range(n):
                 once()
 
-    step(1 if system == "4096 H2O" else 3)
+    step(1 if system in ("512 H2O", "4096 H2O") else 3)
     return step
 
 
