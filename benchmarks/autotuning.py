@@ -19,11 +19,10 @@ Starts are those of `study_starts.py`; all errors are means over seeds in ``data
 import argparse
 import os
 import time
-from functools import cache
 
 import numpy as np
 import torch
-from learning_curve_qm9 import held_out, measure, molecule_task, scratch_way, settings_of, tuned_way
+from learning_curve_qm9 import held_out, measure, scratch_way, settings_of, tuned_way
 from study_starts import BUILD, SPARSE, frames_of, start
 
 import tpainn_lite as tp
@@ -54,14 +53,13 @@ CHECK_EVERY = 20  # steps, in ``convergence``
 
 def choice(task, name):
     """Function of (frames, seed) that autotunes with the settings of this name."""
+    replayed = {"replay": frames_of(TEACHER)[::SPARSE]} if "replay" in CHOICES[name] else {}
 
     def train(frames, seed):
-        changed = dict(CHOICES[name])
+        changed = CHOICES[name] | replayed
         usual = settings_of(task, len(frames), from_scratch=False)
         for factor in changed.keys() & {"steps", "learning_rate"}:
             changed[factor] = type(usual[factor])(usual[factor] * changed[factor])
-        if changed.pop("replay", False):
-            changed["replay"] = taught()[::SPARSE]
         return tuned_way(task, START, **changed)(frames, seed)
 
     return train
@@ -74,12 +72,6 @@ def committee(task):
         return tp.Committee([tuned_way(task, START)(frames, 100 * k + seed) for k in range(3)])
 
     return train
-
-
-@cache
-def taught():
-    """What the last teacher of `START` labelled."""
-    return frames_of(TEACHER)
 
 
 def choices(seeds, jobs, task="molecule_forces"):
@@ -105,16 +97,16 @@ def curve(name, methods, pool, tests, sizes, seeds, jobs, measured=measure):
 
 def convergence(seeds, jobs):
     """Rows of force errors along the training, on our `valid` molecules."""
-    rows, valid = [], tp.load_molecules("valid")[::3]
-    _, pool, _ = molecule_task()
+    n, pool, valid = held_out("molecule_forces")
+    rows = []
     ways = {"tpainn_mmff94": partial_way(tuned_way, "mmff94"), "tpainn_ladder": partial_way(tuned_way, "ladder")}
     ways |= {"scratch_atomref": partial_way(scratch_way, "atomref")}
     for seed in range(seeds):
         for method, way in ways.items():
             history = []
-            way(watch=history.append, check_every=CHECK_EVERY, valid=valid)(tp.draw(pool, 50, seed), seed)
+            way(watch=history.append, check_every=CHECK_EVERY, valid=valid[::3])(tp.draw(pool, n, seed), seed)
             keys = ("step", "force_mae", "energy_mae")
-            run = {"method": method, "n_train": 50, "seed": seed, "subset": "valid"}
+            run = {"method": method, "n_train": n, "seed": seed, "subset": "valid"}
             rows += [run | {k: row[k] for k in keys} for row in history[-1] if row.get("force_mae") is not None]
     return rows
 
@@ -132,23 +124,22 @@ def classical_errors(model, frames):
 
 def size(seeds, jobs):
     """Rows of starts with more and more classical frames: before and after autotuning."""
-    _, pool, _ = molecule_task()
-    valid, rows, names = {"valid": tp.load_molecules("valid")}, [], ("fewest", "few", "mmff94", "shipped")
+    n, pool, valid = held_out("molecule_forces")
+    rows, names = [], ("fewest", "few", "mmff94", "shipped")
     for name in names:
         before = {"method": f"tpainn_{name}", "n_train": 0, "seed": 0, "subset": "valid"}
         before["n_frames"] = start(name).metadata["n_train"]
-        rows.append(before | classical_errors(start(name), valid["valid"]))
+        rows.append(before | classical_errors(start(name), valid))
     methods = {f"tpainn_{name}": tuned_way("molecule_forces", name) for name in names}
-    return rows + curve("size", methods, pool, valid, (50,), seeds, jobs)
+    return rows + curve("size", methods, pool, {"valid": valid}, (n,), seeds, jobs)
 
 
 def forgetting(seeds, jobs):
     """Rows of what is left of the teacher."""
-    _, pool, _ = molecule_task()
+    _, pool, valid = held_out("molecule_forces")
     replayed = tuned_way("molecule_forces", "mmff94", replay=frames_of("mmff94")[::SPARSE])
     methods = {"autotuned": tuned_way("molecule_forces", "mmff94"), "with replay": replayed}
-    valid = {"valid": tp.load_molecules("valid")}
-    return curve("forgetting", methods, pool, valid, (10, 50, 200), seeds, jobs, classical_errors)
+    return curve("forgetting", methods, pool, {"valid": valid}, (10, 50, 200), seeds, jobs, classical_errors)
 
 
 def along(model, frames):
@@ -163,7 +154,7 @@ def along(model, frames):
 
 def scans(seeds, jobs):
     """Rows of errors along the scans."""
-    _, pool, _ = molecule_task()
+    _, pool, _ = held_out("molecule_forces")
     task, tests = "molecule_forces", {name: tp.load_scan(name) for name in SCANS}
     methods = {f"tpainn_{name}": tuned_way(task, name) for name in ("mmff94", "ladder")}
     methods["scratch_atomref"] = scratch_way(task, "atomref")

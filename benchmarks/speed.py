@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from speed_packages import CUTOFF, SIZE
+from speed_packages import CUTOFF, LARGE, SIZE
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = {"schnetpack": "SchNetPack 2.1.1", "graph_pes": "graph-pes 1.0.2"}
@@ -83,7 +83,6 @@ CASES = [
     Case("MD step", "512 H2O", 1, 3, ("ours", "schnetpack_skin", "graph_pes")),
     Case("MD step", "4096 H2O", 1, 3, ("ours",), memory=True),
 ]
-LARGE = ("512 H2O", "4096 H2O")  # on one thread
 LONGEST = Case("MD step", "4096 H2O", 1, 1, ("schnetpack_skin",))  # half a minute a step
 
 

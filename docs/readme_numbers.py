@@ -16,7 +16,6 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "data" / "results"
 CASES = [("training step", "32 molecules"), *(("MD step", f"{n} H2O") for n in (64, 512, 4096))]
-TOGETHER = "together, compiled"
 METHODS = {  # as in the results: as in the table's head
     "scratch_atomref": "DFT labels alone",
     "tpainn_shuffled": "pretrained on shuffled labels",
@@ -76,7 +75,8 @@ def batched_block(results):
     """Many molecules in one step, and how true the compiled MD is to the code of the course."""
     times = {row["implementation"]: row["milliseconds"] for row in results["rows"] if row["case"] == "batched"}
     one = next(row for row in results["rows"] if row["case"] == "agreement")
-    read, compiled, together = (times[name] for name in ("one by one, painn.py", "one by one, compiled", TOGETHER))
+    ways = ("one by one, painn.py", "one by one, compiled", "together, compiled")
+    read, compiled, together = (times[way] for way in ways)
     lines = [
         f"Twenty different molecules take {read:.0f} ms a step one by one with `painn.py`, {compiled:.0f} ms compiled,",
         f"and {together:.0f} ms in one step, with torch-sim (`TorchSimPotential`). Over {one['picoseconds']:.0f} ps",

@@ -81,7 +81,7 @@ def test_errors_along_a_scan_do_not_count_the_zero_of_energy():
 
 def test_every_choice_of_settings_is_one_that_autotune_takes(monkeypatch):
     taken = {}
-    monkeypatch.setattr("autotuning.taught", lambda: ["frame"] * 40)
+    monkeypatch.setattr("autotuning.frames_of", lambda teacher: ["frame"] * 40)
     monkeypatch.setattr("autotuning.tuned_way", lambda task, start, **changed: lambda *_: taken.update(changed))
     for name in CHOICES:
         taken.clear()
