@@ -22,12 +22,11 @@ import time
 
 import numpy as np
 import torch
-from learning_curve_qm9 import held_out, measure, scratch_way, settings_of, tuned_way
+from learning_curve_qm9 import curve, held_out, measure, scratch_way, settings_of, tuned_way
 from study_starts import BUILD, SPARSE, frames_of, start
 
 import tpainn_lite as tp
 from tpainn_lite.datasets import SCANS
-from tpainn_lite.learning import learning_curve
 from tpainn_lite.results import earlier, save_results
 
 START, TEACHER = "ladder", "xtb"  # what settings are compared with, and who taught it last
@@ -84,12 +83,6 @@ def choices(seeds, jobs, task="molecule_forces"):
 def choices_energies(seeds, jobs):
     """Rows of all settings, for energies of QM9."""
     return choices(seeds, jobs, "qm9_energy")
-
-
-def curve(name, methods, pool, tests, sizes, seeds, jobs, measured=measure):
-    """`learning_curve` that goes on where it was interrupted."""
-    path = BUILD / f"{name}.json"
-    return learning_curve(methods, pool, tests, sizes, range(seeds), path, n_jobs=jobs, measure=measured)
 
 
 # --- what comes with it ---

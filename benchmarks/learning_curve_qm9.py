@@ -143,6 +143,12 @@ def measure(model, frames):
 # --- the study ---
 
 
+def curve(name, methods, pool, tests, sizes, seeds, jobs, measured=measure):
+    """`learning_curve` that goes on where it was interrupted."""
+    path = BUILD / f"{name}.json"
+    return learning_curve(methods, pool, tests, sizes, range(seeds), path, n_jobs=jobs, measure=measured)
+
+
 def untrained_rows(task, pool, tests):
     """Rows of what needs no network: the best fit of the composition, and MMFF94 as it is."""
     atomref, rows = fit_atomref(pool), []
@@ -171,8 +177,7 @@ def study(task, sizes, seeds, methods, jobs):
     for name in chosen:
         if name.startswith("tpainn_"):
             start(name.removeprefix("tpainn_"))
-    path = BUILD / f"{task}, {source}.json"
-    rows = learning_curve(chosen, pool, tests, sizes, seeds, path, n_jobs=jobs, measure=measure)
+    rows = curve(f"{task}, {source}", chosen, pool, tests, sizes, seeds, jobs)
     return [{"task": task, "source": source, **row} for row in [*untrained_rows(task, pool, tests), *rows]]
 
 
@@ -196,8 +201,7 @@ def tune(task, seeds, jobs):
             trial = f"{method}, {steps} steps, {rate:g}"
             changes[trial] = {"method": method, "steps": steps, "learning_rate": rate}
             methods[trial] = way(task, name, steps=steps, learning_rate=rate)
-    path = BUILD / f"settings, {task}.json"
-    rows = learning_curve(methods, pool, {"valid": valid}, (n,), range(seeds), path, n_jobs=jobs, measure=measure)
+    rows = curve(f"settings, {task}", methods, pool, {"valid": valid}, (n,), seeds, jobs)
     return [{"task": task, **row, **changes[row["method"]]} for row in rows]
 
 
@@ -222,7 +226,7 @@ def main():
             new = tune(task, arguments.seeds, arguments.jobs)
         else:
             sizes = arguments.sizes or SIZES[task]
-            new = study(task, sizes, range(arguments.seeds), arguments.methods, arguments.jobs)
+            new = study(task, sizes, arguments.seeds, arguments.methods, arguments.jobs)
         rows = list({tuple(row.get(k) for k in KEY): row for row in [*rows, *new]}.values())
         spent = {tuple(row.get(k) for k in KEY[:-1]): row.get("seconds", 0) for row in rows}
         save_results(name, rows, command, sum(spent.values()), ["torch", "rdkit"], 1, network=NETWORK)
