@@ -22,7 +22,8 @@ import time
 
 import numpy as np
 import torch
-from learning_curve_qm9 import curve, held_out, measure, scratch_way, settings_of, tuned_way
+from learning_curve_qm9 import curve, measure, scratch_way, settings_of, tuned_way
+from study_data import held_out
 from study_starts import BUILD, SPARSE, frames_of, start
 
 import tpainn_lite as tp

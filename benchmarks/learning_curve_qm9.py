@@ -16,23 +16,23 @@ Methods: ``composition`` (best energy per element, no forces), ``force_field`` (
 from scratch with naive and with fitted reference energies, Δ-learning on MMFF94 (``delta``) and on GFN2-xTB
 (``delta_xtb``), which ask their teacher at every prediction too, and T-PaiNN from the starts of `study_starts.py`:
 ``tpainn_mmff94`` and so on, ``tpainn_shuffled`` the negative control, ``tpainn_shipped`` and ``tpainn_shipped_xtb``
-from `load_pretrained`.  From scratch gets 1.7 to 3.3 times the steps.  Seeds change the labels drawn and the order of
-training, and from scratch the first weights; the starts are made once.  ``--tune`` compares steps and learning rates,
-as many trials for either way, with 50 labels of our own set on its `valid` molecules and with 100 energies of QM9 on
-others of its training part (``learning_curve_settings.json``).
+from `load_pretrained`, ``tpainn_pool`` from the latter after GFN2-xTB has labelled the task's own structures.
+Teachers are compared with 50 labels and with 100 (`sizes_of`).  From scratch gets 1.7 to 3.3 times the steps.  Seeds
+change the labels drawn and the order of training, and from scratch the first weights; the starts are made once.
+``--tune`` compares steps and learning rates, as many trials for either way, with 50 labels of our own set on its
+`valid` molecules and with 100 energies of QM9 on others of its training part (``learning_curve_settings.json``).
 Writes ``data/results/learning_curve_qm9.json``.
 """
 
 import argparse
 import itertools
 import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import torch
-from qm9_level import reference_reader
-from study_starts import BUILD, SHIPPED, STARTS, skeleton, skeleton_of, start
+from study_data import TASKS, held_out
+from study_starts import BUILD, SHIPPED, start
 
 import tpainn_lite as tp
 from tpainn_lite.learning import learning_curve
@@ -42,41 +42,14 @@ from tpainn_lite.recipes import NETWORK
 from tpainn_lite.results import earlier, save_results
 
 SIZES = {"molecule_forces": (10, 50, 200, 1000), "qm9_energy": (10, 30, 100, 300, 1000, 3000)}
-STARTED = (*(name for name in STARTS if name not in ("half", "fewest")), *SHIPPED)
+TEACHERS = ("uff", "xtb", "energies", "few")  # compared at one size alone
+COMPARED_AT = {"molecule_forces": (50,), "qm9_energy": (100,)}
+LESSER = ("mmff94", "ladder", "shuffled")  # a part of the shipped starts' training, or of their sense: up to 1,000
+NAIVE = ("scratch_none", "scratch_mean")  # their errors are hundreds of eV: a point a decade will do
 REFERENCES = {"molecule_forces": ("atomref",), "qm9_energy": ("none", "mean", "atomref")}
 TRIALS = {"tpainn_mmff94": (5e-4, 1e-3, 2e-3), "scratch_atomref": (1e-3, 3e-3, 6e-3)}  # learning rates
 KEY = ("task", "source", "method", "n_train", "seed", "steps", "learning_rate", "subset")  # what makes a row
 FACTORS = (0.5, 1, 2)  # of the usual number of steps
-
-
-# --- what is learned and what it is tested on ---
-
-
-def molecule_task():
-    """(source, pool, {subset: test frames}) of our DFT set."""
-    tests = {part: tp.load_molecules(part) for part in ("test", "test_large")}
-    return "molecules_b3lyp", tp.load_molecules("train"), tests
-
-
-def qm9_task():
-    """(source, pool, {"uniform": test molecules}) of the real QM9."""
-    source, frames, uniform = _qm9()
-    pretrained_on = {skeleton_of(smiles) for smiles in tp.molecule_list(max_heavy=9)}
-    pool, test = [], []
-    for number, (atoms, is_test) in enumerate(zip(frames, uniform, strict=True)):
-        atoms.info["smiles"] = f"QM9 {number}"  # `draw` takes each for a molecule of its own
-        if 9 not in atoms.numbers and not (is_test and skeleton(atoms) in pretrained_on):
-            (test if is_test else pool).append(atoms)
-    return source, pool, {"uniform": test}
-
-
-def _qm9():
-    folder = os.environ.get("TPAINN_REFERENCE_DATA")
-    if not folder:
-        frames = tp.load_qm9(n=7500)
-        return "QM9", frames, np.random.default_rng(0).permutation(len(frames)) < 600
-    path = Path(folder) / "qm9" / "qm9_part.npz"
-    return "QM9, a part", list(reference_reader(folder).atoms(path)), np.load(path)["uniform_test"]
 
 
 # --- methods ---
@@ -96,7 +69,21 @@ def methods_of(task):
     if task == "molecule_forces":  # MMFF94 needs bonds, which QM9's structures have not
         found["delta"] = delta_way(task, tp.mmff94)
     found["delta_xtb"] = delta_way(task, tp.gfn2_xtb)
-    return found | {f"tpainn_{name}": tuned_way(task, name) for name in STARTED}
+    return found | {f"tpainn_{name}": tuned_way(task, name) for name in (*TEACHERS, *LESSER, *SHIPPED, "pool")}
+
+
+def sizes_of(task, method):
+    """The numbers of labels at which the study asks about a method."""
+    name = method.removeprefix("tpainn_")
+    if name in TEACHERS:
+        return COMPARED_AT[task]
+    wanted = (10, 100, 1000) if name in NAIVE else [n for n in SIZES[task] if n <= 1000 or name not in LESSER]
+    return tuple(n for n in SIZES[task] if n in wanted)
+
+
+def start_of(task, name):
+    """The pretrained potential of this name; the one that saw the structures of the pool is another for each task."""
+    return start(f"pool_{task}" if name == "pool" else name)
 
 
 def scratch_way(task, references, **changed):
@@ -127,7 +114,7 @@ def tuned_way(task, name, **changed):
     def train(frames, seed):
         torch.set_num_threads(1)
         settings = {**settings_of(task, len(frames), from_scratch=False), **changed}
-        return tp.autotune(start(name), frames, seed=seed, **settings)
+        return tp.autotune(start_of(task, name), frames, seed=seed, **settings)
 
     return train
 
@@ -168,26 +155,21 @@ def untrained_rows(task, pool, tests):
 
 
 def study(task, sizes, seeds, methods, jobs):
-    """All rows of one task."""
-    source, pool, tests = molecule_task() if task == "molecule_forces" else qm9_task()
+    """All rows of one task; ``sizes``: instead of `sizes_of`."""
+    source, pool, tests = TASKS[task]()
     told = ", ".join(f"{len(frames)} in {name}" for name, frames in tests.items())
     print(f"{task}: {len(pool)} frames to draw from; tested on {told}; ", end="")
     print(f"composition leaves {np.std(composition_residual(pool)):.2f} eV", flush=True)
     chosen = {name: train for name, train in methods_of(task).items() if name in methods}
-    for name in chosen:
+    together = {}  # methods by the sizes that they are asked about
+    for name, train in chosen.items():
         if name.startswith("tpainn_"):
-            start(name.removeprefix("tpainn_"))
-    rows = curve(f"{task}, {source}", chosen, pool, tests, sizes, seeds, jobs)
+            start_of(task, name.removeprefix("tpainn_"))  # made before processes share it
+        together.setdefault(tuple(sizes or sizes_of(task, name)), {})[name] = train
+    rows = []
+    for wanted, ways in together.items():
+        rows += curve(f"{task}, {source}", ways, pool, tests, wanted, seeds, jobs)
     return [{"task": task, "source": source, **row} for row in [*untrained_rows(task, pool, tests), *rows]]
-
-
-def held_out(task):
-    """Number of labels, the pool, and frames to compare settings on, that no study is tested on."""
-    if task == "molecule_forces":
-        return 50, tp.load_molecules("train"), tp.load_molecules("valid")
-    _, frames, _ = qm9_task()
-    order = np.random.default_rng(0).permutation(len(frames))
-    return 100, [frames[k] for k in order[400:]], [frames[k] for k in order[:400]]
 
 
 def tune(task, seeds, jobs):
@@ -225,8 +207,7 @@ def main():
         if arguments.tune:
             new = tune(task, arguments.seeds, arguments.jobs)
         else:
-            sizes = arguments.sizes or SIZES[task]
-            new = study(task, sizes, arguments.seeds, arguments.methods, arguments.jobs)
+            new = study(task, arguments.sizes, arguments.seeds, arguments.methods, arguments.jobs)
         rows = list({tuple(row.get(k) for k in KEY): row for row in [*rows, *new]}.values())
         spent = {tuple(row.get(k) for k in KEY[:-1]): row.get("seconds", 0) for row in rows}
         save_results(name, rows, command, sum(spent.values()), ["torch", "rdkit"], 1, network=NETWORK)

@@ -9,17 +9,18 @@ was interrupted.
 ``mmff94``, ``uff``, ``xtb``: the same frames and steps.  ``ladder``: half of the steps on MMFF94 (``half``), half on
 GFN2-xTB.  ``shuffled``: MMFF94's labels dealt to the wrong frames of the same molecule, the negative control.
 ``energies``: MMFF94's energies alone.  ``few``: one frame in twenty; ``fewest``: one in two hundred.
+``pool_molecule_forces``, ``pool_qm9_energy``: the shipped ladder, `gas_xtb`, gone on with on GFN2-xTB labels of the
+very structures that the DFT labels of a task are drawn from (their DFT labels are not looked at).
 """
 
 import argparse
 import os
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from rdkit import Chem, RDLogger
-from rdkit.Chem import rdDetermineBonds
+from study_data import TASKS
 from tour import shuffled
 
 import tpainn_lite as tp
@@ -30,31 +31,6 @@ N_MOLECULES, PER_MOLECULE, TEMPERATURE = 3000, 10, (300, 3000)
 SPARSE = 20  # one frame in so many, for ``few``
 STEPS = {"steps": 8000, "batch_size": 20, "learning_rate": 3e-3, "check_every": 1000}
 TEACHERS = {"mmff94": tp.mmff94, "uff": tp.uff, "xtb": tp.gfn2_xtb}
-
-
-# --- which molecule is which ---
-
-
-def skeleton(atoms):
-    """Which atoms are bonded to which, as text: the same for all conformers, whatever the bond orders."""
-    RDLogger.DisableLog("rdApp.*")
-    lines = [f"{s} {x:.6f} {y:.6f} {z:.6f}" for s, (x, y, z) in zip(atoms.symbols, atoms.positions, strict=True)]
-    rdmol = Chem.MolFromXYZBlock(f"{len(atoms)}\n\n" + "\n".join(lines))
-    rdDetermineBonds.DetermineConnectivity(rdmol)
-    return Chem.MolToSmiles(rdmol)
-
-
-def skeleton_of(smiles):
-    """The same of a SMILES."""
-    rdmol = Chem.AddHs(Chem.MolFromSmiles(smiles))
-    bare = Chem.RWMol()
-    for atom in rdmol.GetAtoms():
-        new = Chem.Atom(atom.GetAtomicNum())
-        new.SetNoImplicit(True)
-        bare.AddAtom(new)
-    for bond in rdmol.GetBonds():
-        bare.AddBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), Chem.BondType.SINGLE)
-    return Chem.MolToSmiles(bare)
 
 
 # --- frames and starts ---
@@ -81,7 +57,19 @@ def frames_of(teacher):
     return [atoms for atoms in labelled(teacher) if atoms.info["id"] in shared]
 
 
+def pool_frames(task):
+    """GFN2-xTB labels of the structures that a task draws its DFT labels from."""
+    path = BUILD / f"pool, {task}.extxyz"
+    if not path.exists():
+        pool = [atoms.copy() for atoms in TASKS[task]()[1]]
+        for number, atoms in enumerate(pool):
+            atoms.info["id"] = f"{task}/{number}"
+        tp.label_file(pool, tp.gfn2_xtb(), path, n_jobs=2)
+    return calm(tp.read_frames(path))
+
+
 HALF = {"steps": STEPS["steps"] // 2}
+POOL = {"steps": 3000, "learning_rate": 1e-3, "energy_weight": 2.0}
 STARTS = {  # name: (frames, settings, the start it goes on from)
     "mmff94": (lambda: frames_of("mmff94"), {}, None),
     "uff": (lambda: frames_of("uff"), {}, None),
@@ -92,6 +80,7 @@ STARTS = {  # name: (frames, settings, the start it goes on from)
     "energies": (lambda: frames_of("mmff94"), {"force_weight": 0.0}, None),
     "few": (lambda: frames_of("mmff94")[::SPARSE], {}, None),
     "fewest": (lambda: frames_of("mmff94")[:: 10 * SPARSE], {}, None),
+    **{f"pool_{task}": (partial(pool_frames, task), POOL, "shipped_xtb") for task in TASKS},
 }
 SHIPPED = {"shipped": "gas", "shipped_xtb": "gas_xtb"}  # of `tpainn_lite.load_pretrained`, which saw more
 

@@ -13,8 +13,9 @@ from tpainn_lite.forcefields import molecule
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from autotuning import CHOICES, along, choice
-from learning_curve_qm9 import methods_of, qm9_task, settings_of
-from study_starts import STARTS, skeleton, skeleton_of
+from learning_curve_qm9 import SIZES, methods_of, settings_of, sizes_of
+from study_data import qm9_task, skeleton, skeleton_of
+from study_starts import SHIPPED, STARTS
 
 
 @pytest.mark.parametrize("smiles", ["CCO", "c1ccccc1", "CC(=O)NC", "N#CC#N", "C1CC1F", "O=C=O"])
@@ -58,10 +59,18 @@ def test_every_draw_of_qm9_knows_the_elements_it_is_tested_on(reference_data):
 
 def test_every_start_is_a_method_and_from_scratch_gets_more_steps():
     for task in ("molecule_forces", "qm9_energy"):
-        wanted = {f"tpainn_{name}" for name in (*STARTS, "shipped", "shipped_xtb") if name not in ("half", "fewest")}
-        assert wanted | {"scratch_atomref"} <= set(methods_of(task))
+        names = {name.removeprefix("tpainn_") for name in methods_of(task) if name.startswith("tpainn_")}
+        assert {"shipped", "shipped_xtb", "pool", "shuffled"} < names and f"pool_{task}" in STARTS
+        assert names - {"pool"} == {name for name in (*STARTS, *SHIPPED) if name in names}
         for n in (10, 100, 1000):
             assert settings_of(task, n, True)["steps"] > settings_of(task, n, False)["steps"]
+
+
+def test_fair_rivals_and_what_ships_are_asked_at_every_number_of_labels_and_the_bars_ones():
+    for task, bar in (("molecule_forces", 50), ("qm9_energy", 100)):
+        everywhere = [name for name in methods_of(task) if sizes_of(task, name) == SIZES[task]]
+        assert {"scratch_atomref", "delta_xtb", "tpainn_shipped_xtb", "tpainn_pool"} <= set(everywhere)
+        assert all(bar in sizes_of(task, name) for name in methods_of(task))
 
 
 class _Shifted:
