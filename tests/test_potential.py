@@ -12,7 +12,7 @@ from conftest import lively_potential, shaken, small_water_box
 
 from tpainn_lite import potential as potential_module
 from tpainn_lite.checks import DatasetError
-from tpainn_lite.graph import collate, to_graph
+from tpainn_lite.graph import collate, to_graph, to_graphs
 from tpainn_lite.potential import Potential, WeightsError, element_numbers, fit_atomref
 
 
@@ -374,11 +374,26 @@ def test_predicting_many_frames_gives_what_one_at_a_time_gives(monkeypatch, labe
     pytest.importorskip("numba")
     potential, frames = lively_potential(torch.float32), labelled[:12]
     energies, forces = potential.predict(frames)
-    monkeypatch.setattr(potential_module, "WORTH_COMPILING", 10)
+    monkeypatch.setattr(potential_module, "WORTH_COMPILING", 100)
     fast_energies, fast_forces = potential.predict(frames, batch_size=5)
     np.testing.assert_allclose(fast_energies, energies, atol=1e-4)
     for fast, slow in zip(fast_forces, forces, strict=True):
         np.testing.assert_allclose(fast, slow, atol=3e-5 * max(np.abs(f).max() for f in forces))
+
+
+def test_predictions_are_cut_by_pairs_so_that_boxes_do_not_fill_the_memory(monkeypatch, labelled):
+    potential, frames = lively_potential(), labelled[:12]
+    energies, forces = potential.predict(frames)
+    sizes, together = [], potential_module.collate
+    pairs = [graph.num_edges for graph in to_graphs(frames, potential.cutoff)]
+    monkeypatch.setattr(potential_module, "BATCH_PAIRS", 2 * max(pairs))
+    monkeypatch.setattr(potential_module, "collate", lambda chunk: sizes.append(len(chunk)) or together(chunk))
+    again, forces_again = potential.predict(frames)
+    assert sum(sizes) == 12 and 2 <= max(sizes) < 12
+    np.testing.assert_allclose(again, energies, atol=1e-9)
+    np.testing.assert_allclose(np.concatenate(forces_again), np.concatenate(forces), atol=1e-9)
+    monkeypatch.setattr(potential_module, "BATCH_PAIRS", 1)  # less than any structure has: one at a time
+    np.testing.assert_allclose(potential.predict(frames)[0], energies, atol=1e-9)
 
 
 def test_one_frame_that_is_hundreds_of_ev_off_does_not_spoil_the_references(labelled):

@@ -5,7 +5,7 @@ neighbour j.  Turning or shifting the whole structure turns every r_ij and shift
 Two examples, cutoff 5 Å:
 
 * water, a molecule: 3 atoms, 6 pairs (each pair is listed twice, once from either end);
-* one argon atom in a periodic box of 4 Å: 1 atom, 18 pairs, all of them with its own images.
+* one argon atom in a periodic box of 4 Å: 1 atom, 6 pairs, all of them with its own images.
 
 Graphs are `torch_geometric.data.Data`; batching is PyG's (`torch_geometric.data.Batch`).
 """

@@ -23,7 +23,8 @@ from tpainn_lite.graph import collate, to_graphs, unpack
 from tpainn_lite.observables import composition
 from tpainn_lite.painn import MAX_ATOMIC_NUMBER, PaiNN
 
-WORTH_COMPILING = 100  # structures to predict; for fewer the seconds of compiling are not won back
+WORTH_COMPILING = 20_000  # pairs to predict; for fewer the seconds of compiling are not won back
+BATCH_PAIRS = 20_000  # in one batch of predictions: some 250 MB
 HUBER, HUBER_ROUNDS = 1.345, 50  # outliers begin at so many standard deviations
 FORMAT = 1  # of the weights file; raised when old readers would misread a new file
 
@@ -119,10 +120,9 @@ class Potential(nn.Module):
         """
         was_training, energies, forces = self.training, [], []
         self.eval()
-        evaluate = self._evaluator(len(frames))
         graphs = to_graphs(frames, self.cutoff, self.dtype)
-        for k in range(0, len(graphs), batch_size):
-            chunk = graphs[k : k + batch_size]
+        evaluate = self._evaluator(sum(graph.num_edges for graph in graphs))
+        for chunk in _chunks(graphs, batch_size):
             energy, of_chunk = evaluate(collate(chunk).to(self.device))
             energies.append(energy.detach().cpu().numpy())
             sizes = [graph.num_nodes for graph in chunk]
@@ -138,9 +138,9 @@ class Potential(nn.Module):
         """Whether it suits, and Numba is there."""
         return self.suits_compiling() and find_spec("numba") is not None
 
-    def _evaluator(self, n_structures):
+    def _evaluator(self, n_pairs):
         """A function from a batch to energies (B,) and forces (N, 3): compiled, where that is worth it."""
-        if n_structures < WORTH_COMPILING or not self.can_be_compiled():
+        if n_pairs < WORTH_COMPILING or not self.can_be_compiled():
             return lambda graph: operator.itemgetter("energy", "forces")(self(graph))
         from tpainn_lite.fast import FastPotential
 
@@ -205,6 +205,18 @@ class Potential(nn.Module):
                 f"the potential was not made for {', '.join(strangers)}; it knows {', '.join(self.elements)}. "
                 "Train one on data that contains every element you need"
             )
+
+
+def _chunks(graphs, batch_size):
+    """The graphs in lists of up to ``batch_size``, and of up to `BATCH_PAIRS` pairs where one alone has no more."""
+    chunk, pairs = [], 0
+    for graph in graphs:
+        if chunk and (len(chunk) == batch_size or pairs + graph.num_edges > BATCH_PAIRS):
+            yield chunk
+            chunk, pairs = [], 0
+        chunk, pairs = [*chunk, graph], pairs + graph.num_edges
+    if chunk:
+        yield chunk
 
 
 def stress_of(virial, volume):

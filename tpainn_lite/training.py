@@ -31,7 +31,7 @@ from tpainn_lite.graph import collate, to_graphs
 
 WARMUP = 0.05  # of all steps
 LARGEST_SLOPE = 10.0  # norm of the slopes of a step by all weights; longer ones are shortened to it
-WORTH_COMPILING = 2000  # structures to pass through the network; for fewer the seconds of compiling are not won back
+WORTH_COMPILING = 400_000  # pairs to pass through the network; for fewer the seconds of compiling are not won back
 LONGEST_AVERAGE = 0.999  # of weights; at a high learning rate the mean of far-apart weights is no good network
 STRESS_WEIGHT = 0.1  # where every frame has a stress and nothing else is said
 
@@ -132,7 +132,8 @@ def fit(
     loss_weights = (energy_weight, force_weight, 0.0 if "stress" not in need else stress_weight or STRESS_WEIGHT)
     graphs = _training_graphs(potential, train, need)
     valid_graphs = _training_graphs(potential, valid, need) if valid else None
-    fast = _takes_the_fast_way(potential, fast, steps * batch_size)
+    pairs = sum(graph.num_edges for graph in graphs) / len(graphs)
+    fast = _takes_the_fast_way(potential, fast, steps * batch_size * pairs)
     module = _Module(
         potential, graphs, valid_graphs, steps, batch_size, batch_atoms, learning_rate, loss_weights,
         weight_decay, check_every, patience, rates or {}, seed, watch, checkpoint, fast,
@@ -166,10 +167,10 @@ def _check(train, valid, replay, need, steps, batch_size, check_every, n_devices
         raise ValueError(f"{n_devices} devices share a batch of {batch_size}; at least one frame each is needed")
 
 
-def _takes_the_fast_way(potential, fast, n_structures):
+def _takes_the_fast_way(potential, fast, n_pairs):
     if fast is not None:
         return fast
-    return n_structures >= WORTH_COMPILING and potential.can_be_compiled()
+    return n_pairs >= WORTH_COMPILING and potential.can_be_compiled()
 
 
 def is_first_process():
