@@ -47,7 +47,12 @@ COMPARED_AT = {"molecule_forces": (50,), "qm9_energy": (100,)}
 LESSER = ("mmff94", "ladder", "shuffled")  # a part of the shipped starts' training, or of their sense: up to 1,000
 NAIVE = ("scratch_none", "scratch_mean")  # their errors are hundreds of eV: a point a decade will do
 REFERENCES = {"molecule_forces": ("atomref",), "qm9_energy": ("none", "mean", "atomref")}
-TRIALS = {"tpainn_mmff94": (5e-4, 1e-3, 2e-3), "scratch_atomref": (1e-3, 3e-3, 6e-3)}  # learning rates
+TRIALS = {  # learning rates
+    "tpainn_mmff94": (5e-4, 1e-3, 2e-3),
+    "tpainn_pool": (2e-4, 5e-4, 1e-3),
+    "scratch_atomref": (1e-3, 3e-3, 6e-3),
+}
+NEAR = {"qm9_energy": {"pool": {"learning_rate": 5e-4}}}  # nearer to the goal already: smaller steps
 KEY = ("task", "source", "method", "n_train", "seed", "steps", "learning_rate", "subset")  # what makes a row
 FACTORS = (0.5, 1, 2)  # of the usual number of steps
 
@@ -113,7 +118,8 @@ def tuned_way(task, name, **changed):
 
     def train(frames, seed):
         torch.set_num_threads(1)
-        settings = {**settings_of(task, len(frames), from_scratch=False), **changed}
+        near = NEAR.get(task, {}).get(name, {})
+        settings = {**settings_of(task, len(frames), from_scratch=False), **near, **changed}
         return tp.autotune(start_of(task, name), frames, seed=seed, **settings)
 
     return train
@@ -177,7 +183,8 @@ def tune(task, seeds, jobs):
     n, pool, valid = held_out(task)
     methods, changes = {}, {}
     for method, rates in TRIALS.items():
-        way, name = (scratch_way, "atomref") if method == "scratch_atomref" else (tuned_way, "mmff94")
+        way, name = method.split("_")
+        way = {"scratch": scratch_way, "tpainn": tuned_way}[way]
         usual = settings_of(task, n, way is scratch_way)["steps"]
         for steps, rate in itertools.product((int(usual * factor) for factor in FACTORS), rates):
             trial = f"{method}, {steps} steps, {rate:g}"

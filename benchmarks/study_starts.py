@@ -69,7 +69,7 @@ def pool_frames(task):
 
 
 HALF = {"steps": STEPS["steps"] // 2}
-POOL = {"steps": 3000, "learning_rate": 1e-3, "energy_weight": 2.0}
+POOL = {"steps": 6000, "learning_rate": 1e-3, "energy_weight": 2.0}
 STARTS = {  # name: (frames, settings, the start it goes on from)
     "mmff94": (lambda: frames_of("mmff94"), {}, None),
     "uff": (lambda: frames_of("uff"), {}, None),

@@ -55,14 +55,14 @@ def classical_frames(seed, temperature=TEMPERATURE):
     return tp.label(frames, teacher, progress=False)
 
 
-def shuffled(frames):
-    """The same labels, each dealt to the next frame of the same molecule."""
+def shuffled(frames, same="smiles"):
+    """The same labels, each dealt to the next frame of the same molecule (one ``same`` in ``info``)."""
     dealt = []
-    for _, group in itertools.groupby(frames, key=lambda frame: frame.info["smiles"]):
-        same = list(group)
-        for frame, giver in zip(same, same[1:] + same[:1], strict=True):
+    for _, group in itertools.groupby(frames, key=lambda frame: frame.info[same]):
+        alike = list(group)
+        for frame, giver in zip(alike, alike[1:] + alike[:1], strict=True):
             copy = frame.copy()
-            copy.calc = SinglePointCalculator(copy, energy=giver.get_potential_energy(), forces=giver.get_forces())
+            copy.calc = SinglePointCalculator(copy, **giver.calc.results)
             dealt.append(copy)
     return dealt
 

@@ -11,6 +11,7 @@ import nbformat
 import numpy as np
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "docs"))
 PAGE = runpy.run_path(str(ROOT / "docs" / "build_page.py"))
 NUMBERS = runpy.run_path(str(ROOT / "docs" / "readme_numbers.py"))
 

@@ -1,0 +1,243 @@
+"""Liquid water: error against the number of DFT frames, by where a potential starts, inside and between molecules.
+
+    python benchmarks/water.py                    # two hours or so on 2 cores; resumes run by run
+    python benchmarks/water.py --case curve --methods tpainn scratch_atomref --sizes 10 100
+
+| case    | question                                                                                                 |
+|---------|----------------------------------------------------------------------------------------------------------|
+| curve   | the learning curve: T-PaiNN, starts from other teachers, from scratch, Δ-learning                         |
+| rounds  | the same number of labels from the first round of sampling alone, from both, and picked by disagreement  |
+
+Starts: `load_pretrained("water")` (``tpainn``), and, smaller, kept in ``build/water/`` and compared at two numbers of
+labels: q-TIP4P/F (``tpainn_qtip4pf``), SPC/Fw, the poor teacher (``tpainn_spcfw``), single q-TIP4P/F molecules
+(``tpainn_monomer``), and q-TIP4P/F with its labels dealt to wrong frames (``tpainn_shuffled``, the negative control).
+``tpainn_gentle`` is ``tpainn`` whose deeper layers learn more slowly.  Rivals: from scratch with one fitted constant
+(``scratch_atomref``), as all of them have, and Δ-learning on q-TIP4P/F (``delta``).  Untrained: ``constant``, the mean
+energy and no forces; ``force_field``, q-TIP4P/F itself; ``pretrained``.  The pool: the liquid in the DFT set's `train`,
+drawn evenly over its trajectories; subsets of the test: the DFT set's `test`, later times of the same densities
+(``later``) and densities of its own (``new_densities``); and `test_large`, 64 H2O.
+Writes ``data/results/water.json``: energies in meV/atom, forces in meV/Å (also what pushes and turns whole molecules,
+``between``, and what deforms them), stress in GPa.
+"""
+
+import argparse
+import os
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from ase.units import GPa
+from tour import shuffled
+
+import tpainn_lite as tp
+from tpainn_lite.learning import learning_curve
+from tpainn_lite.liquid import split_force_errors
+from tpainn_lite.observables import errors
+from tpainn_lite.recipes import LOCAL, NETWORK
+from tpainn_lite.results import earlier, save_results
+
+BUILD = Path(__file__).resolve().parents[1] / "build" / "water"
+STATES = [(d, t) for d in (0.85, 0.95, 1.05, 1.15) for t in (300, 400, 600)]  # g/cm³, K
+N_FRAMES = 30  # of each state
+PRETRAIN = {"steps": 4000, "batch_size": 4, "learning_rate": 2e-3, "check_every": 500}
+SIZES, COMPARED_AT = (5, 10, 25, 50, 100, 150), (10, 100)
+GENTLE = {"layer_decay": 0.3}
+N_ROUNDS = 50  # labels in ``rounds``
+
+
+# --- frames ---
+
+
+def liquids(part):
+    """The boxes of liquid in a part of the DFT set; `draw` takes each trajectory for a molecule of its own."""
+    frames = [atoms for atoms in tp.load_water(part) if atoms.info["config_type"] == "liquid"]
+    for atoms in frames:
+        atoms.info["smiles"] = atoms.info["trajectory"]
+    return frames
+
+
+def data():
+    """(pool, {subset: test frames})"""
+    pool, test = liquids("train"), liquids("test")
+    known = {atoms.info["density"] for atoms in pool}
+    tests = {"later": [a for a in test if a.info["density"] in known]}
+    tests["new_densities"] = [a for a in test if a.info["density"] not in known]
+    return pool, tests | {"test_large": liquids("test_large")}
+
+
+# --- starts ---
+
+
+def boxes(model):
+    """Labelled boxes of 32 H2O."""
+    settings = {**LOCAL, "n_molecules": 32, "model": model, "stress": True, "spacing": 200, "n_jobs": 2}
+    return tp.water_runs(STATES, N_FRAMES, seed=0, **settings)
+
+
+def monomers():
+    """As many atoms in single molecules, hot ones too, each in a box of its own."""
+    free, n = tp.water_box(1, density=0.03), N_FRAMES * len(STATES) * 8
+    frames = tp.thermal_frames(free, tp.water(), (100, 3000), n, seed=0, spacing=50)
+    return tp.label(frames, tp.water(), progress=False)
+
+
+STARTS = {
+    "qtip4pf": partial(boxes, "q-TIP4P/F"),
+    "spcfw": partial(boxes, "SPC/Fw"),
+    "monomer": monomers,
+    "shuffled": lambda: shuffled(boxes("q-TIP4P/F"), "temperature"),
+}
+
+
+def start(name):
+    """The pretrained potential of this name; made if it is not there."""
+    if name == "shipped":
+        return tp.load_pretrained("water")
+    path = BUILD / f"{name}.safetensors"
+    if not path.exists():
+        batch = {"batch_size": 64} if name == "monomer" else {}
+        settings = {**PRETRAIN, **batch, "checkpoint": BUILD / f"run-{name}", "progress": False}
+        tp.pretrain(STARTS[name](), **NETWORK, **settings).save(path)
+    return tp.Potential.load(path)
+
+
+# --- methods ---
+
+
+def settings(n, from_scratch):
+    """Steps, batch and learning rate for so many frames; from scratch gets more and larger steps."""
+    chosen = {"batch_size": min(n, 4), "progress": False}
+    if from_scratch:
+        return chosen | {"steps": int(np.clip(200 * n**0.5, 600, 2000)), "learning_rate": 3e-3}
+    return chosen | {"steps": int(np.clip(100 * n**0.5, 300, 1000)), "learning_rate": 1e-3}
+
+
+def scratch(frames, seed):
+    torch.set_num_threads(1)
+    return tp.train_from_scratch(frames, seed=seed, **NETWORK, **settings(len(frames), True))
+
+
+def delta(frames, seed):
+    torch.set_num_threads(1)
+    return tp.delta_learn(frames, tp.water(), seed=seed, **NETWORK, **settings(len(frames), True))
+
+
+def tuned(name, **changed):
+    """Function of (frames, seed) that autotunes the start of this name."""
+
+    def train(frames, seed):
+        torch.set_num_threads(1)
+        return tp.autotune(start(name), frames, seed=seed, **settings(len(frames), False), **changed)
+
+    return train
+
+
+EVERYWHERE = {"tpainn": tuned("shipped"), "scratch_atomref": scratch, "delta": delta}
+COMPARED = {"tpainn_gentle": tuned("shipped", **GENTLE), **{f"tpainn_{name}": tuned(name) for name in STARTS}}
+
+
+def measure(model, frames):
+    """Errors in all, inside and between molecules, and of the stress."""
+    asked = model.predict(frames) if hasattr(model, "predict") else None
+    calculator, stress, own = model, [], []
+    if asked:
+        calculator = model.calculator() if hasattr(model, "calculator") else tp.PotentialCalculator(model)
+    for atoms in frames:
+        copy = atoms.copy()
+        copy.calc = calculator
+        own.append(copy.get_forces())
+        stress.append(np.abs(copy.get_stress() - atoms.get_stress()) / GPa)
+    found = errors(SimpleNamespace(predict=lambda _: asked) if asked else model, frames)
+    return found | split_force_errors(own, frames) | {"stress_mae": float(np.mean(stress))}
+
+
+# --- cases ---
+
+
+def curve(arguments):
+    """Rows of the learning curves, and of what needs no training."""
+    pool, tests = data()
+    rows = untrained_rows(pool, tests)
+    for ways, sizes in ((EVERYWHERE, SIZES), (COMPARED, COMPARED_AT)):
+        chosen = {name: train for name, train in ways.items() if name in arguments.methods}
+        for name in chosen.keys() & {f"tpainn_{name}" for name in STARTS}:
+            start(name.removeprefix("tpainn_"))  # made before processes share it
+        if chosen:
+            rows += run("curve", chosen, pool, tests, arguments.sizes or sizes, arguments)
+    return rows
+
+
+def run(name, methods, pool, tests, sizes, arguments):
+    """`learning_curve` that goes on where it was interrupted."""
+    seeds, path = range(arguments.seeds), BUILD / f"{name}.json"
+    return learning_curve(methods, pool, tests, sizes, seeds, path, n_jobs=arguments.jobs, measure=measure)
+
+
+def untrained_rows(pool, tests):
+    """Rows of the mean energy and no forces, of q-TIP4P/F, and of the pretrained network with one constant fitted."""
+    mean = np.mean([atoms.get_potential_energy() / len(atoms) for atoms in pool])
+
+    def nothing(frames):
+        return [mean * len(atoms) for atoms in frames], [0 * atoms.positions for atoms in frames]
+
+    pretrained = tp.load_pretrained("water")
+    tp.transfer.rereference(pretrained, pool)
+    rows = []
+    for subset, frames in tests.items():
+        row = {"n_train": 0, "seed": 0, "subset": subset}
+        constant = errors(SimpleNamespace(predict=nothing), frames) | split_force_errors(nothing(frames)[1], frames)
+        rows.append({"method": "constant", **row, **constant})
+        rows.append({"method": "force_field", **row, **measure(tp.water(), frames)})
+        rows.append({"method": "pretrained", **row, **measure(pretrained, frames)})
+    return rows
+
+
+def rounds(arguments):
+    """Rows of what the second round of sampling, by the first potential's own MD, is worth."""
+    pool, tests = data()
+    first = [atoms for atoms in pool if not atoms.info["trajectory"].startswith("second-")]
+
+    def picked(frames, seed):
+        """Half drawn from the first round, half picked from both by a committee of three."""
+        few = tp.draw(first, len(frames) // 2, seed)
+        committee = tp.Committee([EVERYWHERE["tpainn"](few, 100 * k + seed) for k in range(3)])
+        taken = {atoms.info["id"] for atoms in few}
+        left = [atoms for atoms in pool if atoms.info["id"] not in taken]
+        return EVERYWHERE["tpainn"](few + committee.pick(left, len(frames) - len(few), seed), seed)
+
+    everything = [atoms for frames in tests.values() for atoms in frames]
+    second = [atoms for atoms in everything if atoms.info["trajectory"].startswith("second-")]
+    names = {atoms.info["id"] for atoms in second}
+    by_round = {"first_round": [a for a in everything if a.info["id"] not in names], "second_round": second}
+    rows = run("rounds, first", {"first round": EVERYWHERE["tpainn"]}, first, by_round, (N_ROUNDS,), arguments)
+    both = {"both rounds": EVERYWHERE["tpainn"], "picked by a committee": picked}
+    return rows + run("rounds, both", both, pool, by_round, (N_ROUNDS,), arguments)
+
+
+CASES = {"curve": curve, "rounds": rounds}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--sizes", type=int, nargs="+")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", choices=[*EVERYWHERE, *COMPARED], default=[*EVERYWHERE, *COMPARED])
+    parser.add_argument("--jobs", type=int, default=2)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    rows, _ = earlier("water")
+    for name in arguments.case:
+        new = [{"case": name, **row} for row in CASES[name](arguments)]
+        key = ("case", "method", "n_train", "seed", "subset")
+        rows = list({tuple(row[k] for k in key): row for row in [*rows, *new]}.values())
+        spent = {tuple(row[k] for k in key[:-1]): row.get("seconds", 0) for row in rows}
+        save_results("water", rows, "python benchmarks/water.py", sum(spent.values()), ["torch", "openmm"], 1)
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
