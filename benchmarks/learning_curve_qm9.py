@@ -16,7 +16,8 @@ Methods: ``composition`` (best energy per element, no forces), ``force_field`` (
 from scratch with naive and with fitted reference energies, Δ-learning on MMFF94 (``delta``) and on GFN2-xTB
 (``delta_xtb``), which ask their teacher at every prediction too, and T-PaiNN from the starts of `study_starts.py`:
 ``tpainn_mmff94`` and so on, ``tpainn_shuffled`` the negative control, ``tpainn_shipped`` and ``tpainn_shipped_xtb``
-from `load_pretrained`, ``tpainn_pool`` from the latter after GFN2-xTB has labelled the task's own structures.
+from `load_pretrained`, ``tpainn_pool`` from the latter after GFN2-xTB has labelled the task's own structures.  For QM9
+our own DFT set may be one more rung before QM9's labels: after ``tpainn_pool``'s start, or alone (``scratch_dft``).
 Teachers are compared with 50 labels and with 100 (`sizes_of`).  From scratch gets 1.7 to 3.3 times the steps.  Seeds
 change the labels drawn and the order of training, and from scratch the first weights; the starts are made once.
 ``--tune`` compares steps and learning rates, as many trials for either way, with 50 labels of our own set on its
@@ -52,7 +53,7 @@ TRIALS = {  # learning rates
     "tpainn_pool": (2e-4, 5e-4, 1e-3),
     "scratch_atomref": (1e-3, 3e-3, 6e-3),
 }
-NEAR = {"qm9_energy": {"pool": {"learning_rate": 5e-4}}}  # nearer to the goal already: smaller steps
+NEAR = {"qm9_energy": {name: {"learning_rate": 5e-4} for name in ("pool", "dft")}}  # near already: smaller steps
 KEY = ("task", "source", "method", "n_train", "seed", "steps", "learning_rate", "subset")  # what makes a row
 FACTORS = (0.5, 1, 2)  # of the usual number of steps
 
@@ -74,7 +75,9 @@ def methods_of(task):
     if task == "molecule_forces":  # MMFF94 needs bonds, which QM9's structures have not
         found["delta"] = delta_way(task, tp.mmff94)
     found["delta_xtb"] = delta_way(task, tp.gfn2_xtb)
-    return found | {f"tpainn_{name}": tuned_way(task, name) for name in (*TEACHERS, *LESSER, *SHIPPED, "pool")}
+    found |= {f"tpainn_{name}": tuned_way(task, name) for name in (*TEACHERS, *LESSER, *SHIPPED, "pool")}
+    rungs = {"tpainn_dft": tuned_way(task, "dft"), "scratch_dft": tuned_way(task, "dft_alone")}
+    return found | (rungs if task == "qm9_energy" else {})
 
 
 def sizes_of(task, method):
@@ -82,7 +85,11 @@ def sizes_of(task, method):
     name = method.removeprefix("tpainn_")
     if name in TEACHERS:
         return COMPARED_AT[task]
-    wanted = (10, 100, 1000) if name in NAIVE else [n for n in SIZES[task] if n <= 1000 or name not in LESSER]
+    wanted = (
+        (10, 100, 1000)
+        if name in NAIVE
+        else [n for n in SIZES[task] if n <= 1000 or name not in (*LESSER, "scratch_dft")]
+    )
     return tuple(n for n in SIZES[task] if n in wanted)
 
 
@@ -171,6 +178,8 @@ def study(task, sizes, seeds, methods, jobs):
     for name, train in chosen.items():
         if name.startswith("tpainn_"):
             start_of(task, name.removeprefix("tpainn_"))  # made before processes share it
+        if name == "scratch_dft":
+            start("dft_alone")
         together.setdefault(tuple(sizes or sizes_of(task, name)), {})[name] = train
     rows = []
     for wanted, ways in together.items():

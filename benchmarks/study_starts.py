@@ -10,7 +10,8 @@ was interrupted.
 GFN2-xTB.  ``shuffled``: MMFF94's labels dealt to the wrong frames of the same molecule, the negative control.
 ``energies``: MMFF94's energies alone.  ``few``: one frame in twenty; ``fewest``: one in two hundred.
 ``pool_molecule_forces``, ``pool_qm9_energy``: the shipped ladder, `gas_xtb`, gone on with on GFN2-xTB labels of the
-very structures that the DFT labels of a task are drawn from (their DFT labels are not looked at).
+very structures that the DFT labels of a task are drawn from (their DFT labels are not looked at).  ``dft``: this, gone
+on with on our own DFT set of small molecules, the level of QM9.  ``dft_alone``: that set, from scratch.
 """
 
 import argparse
@@ -70,6 +71,7 @@ def pool_frames(task):
 
 HALF = {"steps": STEPS["steps"] // 2}
 POOL = {"steps": 6000, "learning_rate": 1e-3, "energy_weight": 2.0}
+DFT = {"steps": 3000, "learning_rate": 1e-3, "energy_weight": 2.0, "layer_decay": 0.5}
 STARTS = {  # name: (frames, settings, the start it goes on from)
     "mmff94": (lambda: frames_of("mmff94"), {}, None),
     "uff": (lambda: frames_of("uff"), {}, None),
@@ -81,6 +83,8 @@ STARTS = {  # name: (frames, settings, the start it goes on from)
     "few": (lambda: frames_of("mmff94")[::SPARSE], {}, None),
     "fewest": (lambda: frames_of("mmff94")[:: 10 * SPARSE], {}, None),
     **{f"pool_{task}": (partial(pool_frames, task), POOL, "shipped_xtb") for task in TASKS},
+    "dft": (lambda: tp.load_molecules("train"), DFT, "pool_qm9_energy"),
+    "dft_alone": (lambda: tp.load_molecules("train"), {"steps": 5000}, None),
 }
 SHIPPED = {"shipped": "gas", "shipped_xtb": "gas_xtb"}  # of `tpainn_lite.load_pretrained`, which saw more
 
