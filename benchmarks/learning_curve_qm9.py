@@ -85,12 +85,9 @@ def sizes_of(task, method):
     name = method.removeprefix("tpainn_")
     if name in TEACHERS:
         return COMPARED_AT[task]
-    wanted = (
-        (10, 100, 1000)
-        if name in NAIVE
-        else [n for n in SIZES[task] if n <= 1000 or name not in (*LESSER, "scratch_dft")]
-    )
-    return tuple(n for n in SIZES[task] if n in wanted)
+    if name in NAIVE:
+        return tuple(n for n in SIZES[task] if n in (10, 100, 1000))
+    return tuple(n for n in SIZES[task] if n <= 1000 or name not in (*LESSER, "scratch_dft"))
 
 
 def start_of(task, name):

@@ -1,4 +1,4 @@
-"""Write the measured numbers into README.md, or check that they are there: the last tour's, and those of speed.
+"""Write the measured numbers into README.md and docs/what_pretraining_buys.md, or check that they are there.
 
 python docs/readme_numbers.py            # rewrite the blocks between their marks
 python docs/readme_numbers.py --check    # exit 1 if a block is not what data/results/*.json says
@@ -6,14 +6,16 @@ python docs/readme_numbers.py --check    # exit 1 if a block is not what data/re
 
 import argparse
 import json
-import statistics
 import sys
 from pathlib import Path
+
+import study_tables
+from study_tables import spread
 
 from tpainn_lite.datasets import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
+README, STUDY = ROOT / "README.md", ROOT / "docs" / "what_pretraining_buys.md"
 RESULTS = ROOT / "data" / "results"
 CASES = [("training step", "32 molecules"), *(("MD step", f"{n} H2O") for n in (64, 512, 4096))]
 METHODS = {  # as in the results: as in the table's head
@@ -22,12 +24,6 @@ METHODS = {  # as in the results: as in the table's head
     "delta": "Δ-learning",
     "tpainn": "pretrained, then autotuned",
 }
-
-
-def spread(values):
-    """Mean ± standard deviation over seeds; no digits that another seed would change."""
-    error = f" ± {statistics.stdev(values):.0f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.0f}{error}"
 
 
 def table(rows):
@@ -87,7 +83,7 @@ def batched_block(results):
     return "\n".join(lines).replace("-0.", "−0.")
 
 
-BLOCKS = {  # name of the block: results, text
+BLOCKS = {  # of the README; name of the block: results, text
     "numbers": ("tour", errors_block),
     "speed": ("speed", speed_block),
     "batched": ("fast_md", batched_block),
@@ -104,16 +100,17 @@ def with_block(text, name, new):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if README.md is out of date")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a page is out of date")
     args = parser.parse_args()
-    old = new = README.read_text(encoding="utf-8")
-    for name, (results, block) in BLOCKS.items():
-        found = json.loads((RESULTS / f"{results}.json").read_text(encoding="utf-8"))
-        new = with_block(new, name, block(found))
-    if args.check and new != old:
-        sys.exit("README.md does not quote data/results/*.json; run: python docs/readme_numbers.py")
-    if new != old:
-        write_text(README, new)
+    for path, blocks in ((README, BLOCKS), (STUDY, study_tables.BLOCKS)):
+        old = new = path.read_text(encoding="utf-8")
+        for name, (results, block) in blocks.items():
+            found = json.loads((RESULTS / f"{results}.json").read_text(encoding="utf-8"))
+            new = with_block(new, name, block(found))
+        if args.check and new != old:
+            sys.exit(f"{path.name} does not quote data/results/*.json; run: python docs/readme_numbers.py")
+        if new != old:
+            write_text(path, new)
 
 
 if __name__ == "__main__":
