@@ -7,6 +7,7 @@
 |------------------|---------------------------------------------------------------------------------------------------|
 | choices          | which settings of `autotune` pay, with 50 labels of our DFT set                                   |
 | choices_energies | the same with 100 energies of QM9                                                                 |
+| closed_form      | ridge regression on the pretrained network's features beside autotuning, 100 energies of QM9      |
 | convergence      | after how many steps is T-PaiNN as good as the network from scratch ever gets (50 labels)         |
 | size             | how the number of classical frames shows in the pretrained and in the autotuned error (50 labels) |
 | forgetting       | how well an autotuned potential still imitates its teacher, with and without replay               |
@@ -19,10 +20,13 @@ Starts are those of `study_starts.py`; all errors are means over seeds in ``data
 import argparse
 import os
 import time
+from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import torch
-from learning_curve_qm9 import curve, measure, scratch_way, settings_of, tuned_way
+from closed_form import RidgePotential
+from learning_curve_qm9 import curve, measure, scratch_way, settings_of, start_of, tuned_way
 from study_data import held_out
 from study_starts import BUILD, SPARSE, frames_of, start
 
@@ -45,6 +49,7 @@ CHOICES = {
     "replay": {"replay": True},
 }
 COMMITTEE = "mean of three"
+CLOSED_FORM = ("mmff94", "shipped_xtb", "pool", "dft")
 CHECK_EVERY = 20  # steps, in ``convergence``
 
 
@@ -84,6 +89,25 @@ def choices(seeds, jobs, task="molecule_forces"):
 def choices_energies(seeds, jobs):
     """Rows of all settings, for energies of QM9."""
     return choices(seeds, jobs, "qm9_energy")
+
+
+def closed_form(seeds, jobs):
+    """Rows of ridge regression, of autotuning, and of the mean of both, from several starts."""
+    task, methods = "qm9_energy", {}
+    for name in CLOSED_FORM:
+        methods |= {f"{name}, {kind}": partial(_closed, task, name, kind) for kind in ("ridge", "autotuned", "both")}
+    n, pool, kept = held_out(task)
+    return curve("closed form", methods, pool, {"valid": kept}, (n,), seeds, jobs)
+
+
+def _closed(task, name, kind, frames, seed):
+    torch.set_num_threads(1)
+    found = []
+    if kind != "autotuned":
+        found.append(RidgePotential(start_of(task, name), frames))
+    if kind != "ridge":
+        found.append(tuned_way(task, name)(frames, seed))
+    return SimpleNamespace(predict=lambda asked: (np.mean([model.predict(asked)[0] for model in found], axis=0), None))
 
 
 # --- what comes with it ---
@@ -160,7 +184,7 @@ def scans(seeds, jobs):
     return rows + curve("scans", methods, pool, tests, (50, 1000), seeds, jobs, along)
 
 
-CASES = {f.__name__: f for f in (choices, choices_energies, convergence, size, forgetting, scans)}
+CASES = {f.__name__: f for f in (choices, choices_energies, closed_form, convergence, size, forgetting, scans)}
 
 
 def main():

@@ -5,14 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase.calculators.singlepoint import SinglePointCalculator
 from rdkit.Chem import CanonSmiles
 
 from tpainn_lite.datasets import draw, load_molecules, load_scan, molecule_list
 from tpainn_lite.forcefields import molecule
+from tpainn_lite.observables import composition
+from tpainn_lite.recipes import load_pretrained
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 from autotuning import CHOICES, along, choice
+from closed_form import RidgePotential
 from learning_curve_qm9 import SIZES, methods_of, settings_of, sizes_of
 from study_data import qm9_task, skeleton, skeleton_of
 from study_starts import SHIPPED, STARTS
@@ -71,6 +75,23 @@ def test_fair_rivals_and_what_ships_are_asked_at_every_number_of_labels_and_the_
         everywhere = [name for name in methods_of(task) if sizes_of(task, name) == SIZES[task]]
         assert {"scratch_atomref", "delta_xtb", "tpainn_shipped_xtb", "tpainn_pool"} <= set(everywhere)
         assert all(bar in sizes_of(task, name) for name in methods_of(task))
+
+
+def test_ridge_regression_finds_one_energy_per_element_exactly_and_more_of_dft_than_that():
+    frames, potential = draw(load_molecules("train"), 150), load_pretrained("gas")  # a frame of each molecule
+    predicted, _ = potential.predict(frames)
+    dft = np.array([atoms.get_potential_energy() for atoms in frames])
+    elements, counts = composition(frames)
+
+    def missed(energies):
+        for atoms, energy in zip(frames, energies, strict=True):
+            atoms.calc = SinglePointCalculator(atoms, energy=energy)
+        found, _ = RidgePotential(potential, frames[:100]).predict(frames[100:])
+        return np.abs(found - energies[100:])
+
+    assert missed(predicted + counts @ np.arange(1.0, len(elements) + 1)).max() < 1e-3
+    by_element = counts[100:] @ np.linalg.lstsq(counts[:100], (dft - predicted)[:100], rcond=None)[0]
+    assert missed(dft).mean() < 0.7 * np.abs(by_element - (dft - predicted)[100:]).mean()
 
 
 class _Shifted:
