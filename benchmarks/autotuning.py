@@ -49,7 +49,7 @@ CHOICES = {
     "replay": {"replay": True},
 }
 COMMITTEE = "mean of three"
-CLOSED_FORM = ("mmff94", "shipped_xtb", "pool", "dft")
+CLOSED_FORM = ("shipped_xtb", "pool", "dft")
 CHECK_EVERY = 20  # steps, in ``convergence``
 
 
@@ -181,7 +181,7 @@ def scans(seeds, jobs):
         for name in ("mmff94", "ladder")
         for scan, frames in tests.items()
     ]
-    return rows + curve("scans", methods, pool, tests, (50, 1000), seeds, jobs, along)
+    return rows + curve("scans", methods, pool, tests, (50, 200), seeds, jobs, along)
 
 
 CASES = {f.__name__: f for f in (choices, choices_energies, closed_form, convergence, size, forgetting, scans)}

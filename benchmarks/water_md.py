@@ -1,0 +1,188 @@
+"""The liquid that each potential makes: molecular dynamics of 64 H2O, with error bars and the time until it fails.
+
+    python benchmarks/water_md.py                        # many hours on 2 cores; every run resumes where it stopped
+    python benchmarks/water_md.py --model "T-PaiNN, all frames" --run nvt npt --seeds 1 --picoseconds 20
+    python benchmarks/water_md.py --analyse              # run nothing; what is there so far
+
+| run | what                                                                                                          |
+|-----|---------------------------------------------------------------------------------------------------------------|
+| nvt | 0.997 g/cm³, 300 K (Nosé-Hoover chain): g(r), diffusion, the height of the first peak of g_OO                 |
+| hot | the same at 400 K: does it last?                                                                              |
+| npt | 300 K, 1 bar, with the potential's own stress (Martyna, Tobias, Klein): density                               |
+| nve | constant energy from 300 K: drift                                                                             |
+
+Models: the shipped weights, pretrained on q-TIP4P/F alone; T-PaiNN autotuned from them on ten, and on all, DFT boxes;
+the same network from scratch.  A seed is another draw of the labels, another order of training and other velocities.
+All start from a box of classical q-TIP4P/F; the first `EQUILIBRATION` is not counted.  Diffusion has Yeh and Hummer's
+term for the box, with the viscosity of real water.  Errors of a run are standard errors of five blocks.  Writes
+``data/results/water_md.json``: a row by model, seed, run and quantity, and curves of g(r).
+"""
+
+import argparse
+import itertools
+import json
+import os
+import time
+
+import numpy as np
+import torch
+from water import BUILD, GENTLE, data, scratch, tuned
+
+import tpainn_lite as tp
+from tpainn_lite.datasets import write_text
+from tpainn_lite.label_work import in_parallel
+from tpainn_lite.md import run_md
+from tpainn_lite.observables import block_average, diffusion, energy_drift, rdf, yeh_hummer
+from tpainn_lite.results import save_results
+from tpainn_lite.water_md import water_run
+
+N, DENSITY, KELVIN = 64, 0.997, 300.0  # molecules, g/cm³, K
+TIMESTEP, EVERY = 0.5, 100  # fs, steps between frames
+EQUILIBRATION = 5.0  # ps
+RUNS = {  # name: (ensemble, temperature / K, ps)
+    "nvt": ("nvt-nh", KELVIN, 100.0),
+    "npt": ("npt", KELVIN, 100.0),
+    "hot": ("nvt", 400.0, 20.0),
+    "nve": ("nve", KELVIN, 20.0),
+}
+ALL = "all"
+MODELS = {  # name: (how it is trained, number of DFT boxes)
+    "T-PaiNN, all frames": (tuned("shipped", **GENTLE), ALL),
+    "T-PaiNN, 10 frames": (tuned("shipped", **GENTLE), 10),
+    "from scratch, all frames": (scratch, ALL),
+    "from scratch, 10 frames": (scratch, 10),
+    "pretrained": (None, 0),
+}
+
+
+def potential(model, seed):
+    """The trained potential; kept in ``build/water/``."""
+    train, n = MODELS[model]
+    if train is None:
+        return tp.load_pretrained("water")
+    path = BUILD / f"md, {model}, {seed}.safetensors"
+    if not path.exists():
+        pool, _ = data()
+        train(tp.draw(pool, len(pool) if n == ALL else n, seed), seed).save(path)
+    return tp.Potential.load(path)
+
+
+def beginning(seed):
+    """A box of liquid q-TIP4P/F."""
+    settings = {"n_molecules": N, "density": DENSITY, "temperature": KELVIN, "seed": seed}
+    (frame,) = water_run(n_frames=1, warm_up=10_000, spacing=100, **settings)
+    return frame
+
+
+def md(model, seed, name, picoseconds):
+    """One run, or its rest, and what it says; kept beside its trajectory, so that a stopped run stays stopped."""
+    torch.set_num_threads(1)
+    ensemble, kelvin, longest = RUNS[name]
+    path = BUILD / "md" / f"{model}, {seed}, {name}.traj"
+    n_steps = round(min(picoseconds or longest, longest) * 1000 / TIMESTEP)
+    told = _told(path)
+    if told and (told["stopped"] or told["picoseconds"] >= n_steps * TIMESTEP / 1000):
+        return told
+    started = time.perf_counter()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    calculator = tp.PotentialCalculator(potential(model, seed))
+    settings = {"temperature": kelvin, "timestep": TIMESTEP, "every": EVERY, "seed": seed, "progress": False}
+    run = run_md(beginning(seed), calculator, n_steps=2000, **settings)  # 1 ps in which bonds find their lengths
+    if not run.stopped:
+        run = run_md(run.frames[-1], calculator, ensemble=ensemble, n_steps=n_steps, path=path, **settings)
+    found, curves = quantities(name, run)
+    told = {"stopped": run.stopped, "picoseconds": run.time[-1] / 1000, "found": found, "curves": curves}
+    told["seconds"] = round(time.perf_counter() - started, 1) + (_told(path) or {"seconds": 0})["seconds"]
+    write_text(path.with_suffix(".json"), json.dumps(told))
+    return told
+
+
+def _told(path):
+    kept = path.with_suffix(".json")
+    return json.loads(kept.read_text()) if kept.exists() else None
+
+
+def quantities(name, run):
+    """[(quantity, value, error, unit)] of a run, and {pair: curve}."""
+    lasted = run.time[-1] / 1000
+    found, curves = [("lasted", lasted, None, "ps")], {}
+    first = round(EQUILIBRATION * 1000 / (TIMESTEP * EVERY))
+    frames, spacing = run.frames[first:], TIMESTEP * EVERY / 1000  # ps
+    if name == "nve" and len(run.time) > 10:
+        found.append(("drift", energy_drift(run.time, run.total_energy, 3 * N), None, "meV/atom/ps"))
+    if run.stopped or lasted < 3 * EQUILIBRATION:
+        return found, curves  # no liquid to speak of
+    found.append(("temperature", *block_average(run.temperature[first:]), "K"))
+    if name == "npt":
+        found.append(("density", *block_average(run.density[first:]), "g/cm³"))
+    if name == "nvt":
+        for pair in ("OO", "OH", "HH"):
+            r, blocks = _structure(frames[::4], pair)  # (120,), (5, 120)
+            error = blocks.std(axis=0, ddof=1) / np.sqrt(len(blocks))
+            values = {"r": r, "g": blocks.mean(axis=0), "error": error}
+            curves[pair] = {key: np.round(value, 4).tolist() for key, value in values.items()}
+            if pair == "OO":
+                peaks = blocks.max(axis=1)
+                found.append(("g_OO peak", float(peaks.mean()), float(peaks.std(ddof=1) / np.sqrt(len(peaks))), ""))
+        oxygen = np.array([atoms.positions[::3] for atoms in frames])
+        if lasted >= 60:
+            slow, error = diffusion(oxygen, spacing)
+            found.append(("diffusion_in_box", slow, error, "1e-9 m²/s"))
+            found.append(("diffusion", slow + yeh_hummer(KELVIN, frames[0].cell[0, 0]), error, "1e-9 m²/s"))
+    return found, curves
+
+
+def _structure(frames, pair, n_blocks=5):
+    """Distances (120,) and g (n_blocks, 120) of each stretch of the run."""
+    edges = np.linspace(0, len(frames), n_blocks + 1).astype(int)
+    curves = [rdf(frames[a:b], pair, r_max=6.0, n_bins=120) for a, b in itertools.pairwise(edges)]
+    return curves[0][0], np.array([g for _, g in curves])
+
+
+def rows_of(model, seed, name, told):
+    """A row for each quantity."""
+    run = {"case": "md", "model": model, "n_train": _size(model), "seed": seed, "run": name}
+    run |= {"picoseconds": told["picoseconds"], "stopped": told["stopped"]}
+    rounded = ((q, round(v, 4), e and round(e, 4), unit) for q, v, e, unit in told["found"])
+    return [run | {"quantity": q, "value": v, "error": e, "unit": unit} for q, v, e, unit in rounded]
+
+
+def _size(model):
+    n = MODELS[model][1]
+    return len(data()[0]) if n == ALL else n
+
+
+def save():
+    """Write what is there so far."""
+    rows, curves, seconds = [], {}, 0.0
+    for model, name in itertools.product(MODELS, RUNS):
+        for path in sorted((BUILD / "md").glob(f"{model}, *, {name}.json")):
+            seed, told = int(path.stem.split(", ")[-2]), _told(path.with_suffix(".traj"))
+            rows, seconds = rows + rows_of(model, seed, name, told), seconds + told["seconds"]
+            curves |= {f"{model}, {seed}, {pair}": curve for pair, curve in told["curves"].items()}
+    save_results("water_md", rows, "python benchmarks/water_md.py", seconds, ["torch", "ase"], 1, curves=curves)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--run", nargs="+", choices=RUNS, default=list(RUNS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--picoseconds", type=float, help="shorter runs; longer later, they go on")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--analyse", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if not arguments.analyse:
+        tasks = list(itertools.product(arguments.model, range(arguments.seeds), arguments.run))
+        for model, seed, _ in tasks:
+            potential(model, seed)
+        for told in in_parallel(md, ((*task, arguments.picoseconds) for task in tasks), arguments.jobs):
+            print(told["picoseconds"], "ps", told["stopped"] or "", told["found"], flush=True)
+            save()
+    save()
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()
