@@ -103,6 +103,31 @@ def choices_table(results):
     return markdown(["", *units], lines)
 
 
+def closed_form_table(results):
+    """Ridge regression beside autotuning, by start."""
+    rows, lines = [r for r in results["rows"] if r["case"] == "closed_form"], []
+    kinds = ("ridge", "autotuned", "both")
+    for start in dict.fromkeys(r["method"].split(", ")[0] for r in rows):
+        found = [[r["molecule_energy_mae"] for r in rows if r["method"] == f"{start}, {kind}"] for kind in kinds]
+        lines.append([LEARNERS[f"tpainn_{start}"], *(spread(values) if values else "–" for values in found)])
+    return markdown(["QM9 energies / meV, 100 labels", "ridge regression", "autotuned", "mean of both"], lines)
+
+
+def settings_table(results):
+    """Errors by steps and learning rate, as many trials for each way."""
+    rows, lines = results["rows"], []
+    for task, value in (("molecule_forces", "force_mae"), ("qm9_energy", "molecule_energy_mae")):
+        for method in dict.fromkeys(r["method"] for r in rows if r["task"] == task):
+            chosen = [r for r in rows if (r["task"], r["method"]) == (task, method)]
+            for rate in sorted({r["learning_rate"] for r in chosen}):
+                of_rate = [r for r in chosen if r["learning_rate"] == rate]
+                steps = sorted({r["steps"] for r in of_rate})
+                cells = [f"{n}: {spread([r[value] for r in of_rate if r['steps'] == n])}" for n in steps]
+                unit = "forces / meV/Å" if task == "molecule_forces" else "QM9 energies / meV"
+                lines.append([unit, LEARNERS[method], f"{rate:g}", *cells])
+    return markdown(["", "", "learning rate", "steps: error, half of the usual", "usual", "twice"], lines)
+
+
 def convergence_table(results):
     """Steps until T-PaiNN is as good as the network from scratch at its best."""
     runs, lines = {}, []
@@ -171,6 +196,8 @@ BLOCKS = {  # name of the block: results, text
     "energies": ("learning_curve_qm9", energies_table),
     "gains": ("learning_curve_qm9", gains_table),
     "choices": ("autotuning", choices_table),
+    "closed_form": ("autotuning", closed_form_table),
+    "settings": ("learning_curve_settings", settings_table),
     "convergence": ("autotuning", convergence_table),
     "size": ("autotuning", size_table),
     "forgetting": ("autotuning", forgetting_table),

@@ -52,6 +52,12 @@ def test_no_molecule_that_qm9_energies_are_tested_on_is_pretrained_or_trained_on
     assert {CanonSmiles(smiles) for smiles in tested}.isdisjoint(CanonSmiles(s) for s in molecule_list(max_heavy=9))
 
 
+def test_no_molecule_that_qm9_energies_are_tested_on_is_in_the_dft_set_that_serves_as_a_rung(reference_data):
+    _, _, tests = qm9_task()
+    rung = {skeleton_of(atoms.info["smiles"]) for atoms in load_molecules("train")}
+    assert len(rung) > 250 and rung.isdisjoint(skeleton(atoms) for atoms in tests["uniform"])
+
+
 def test_every_draw_of_qm9_knows_the_elements_it_is_tested_on(reference_data):
     _, pool, tests = qm9_task()
     elements = {int(z) for atoms in tests["uniform"] for z in atoms.numbers}
