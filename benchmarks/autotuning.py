@@ -13,26 +13,29 @@
 | forgetting       | how well an autotuned potential still imitates its teacher, with and without replay               |
 | scans            | simple motions of which no frame was labelled: a bond, an angle, a torsion, a pair of molecules   |
 
-Settings are compared on molecules that no study is tested on: our `valid`, and for QM9 some of its training part.
-Starts are those of `study_starts.py`; all errors are means over seeds in ``data/results/autotuning.json``.
+Settings are compared on molecules that no study is tested on: our `valid`, and for QM9 some of its training part, whose
+structures, not their DFT labels, the starts ``pool`` and ``dft`` have seen.  Starts are those of `study_starts.py`.
+Writes ``data/results/autotuning.json``, a row by case, method and seed.
 """
 
 import argparse
 import os
 import time
+from copy import deepcopy
 from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import torch
 from closed_form import RidgePotential
-from learning_curve_qm9 import curve, measure, scratch_way, settings_of, start_of, tuned_way
-from study_data import held_out
+from learning_curve_qm9 import curve, make_starts, measure, scratch_way, settings_of, start_of, tuned_way
+from study_data import held_out, source_of
 from study_starts import BUILD, SPARSE, frames_of, start
 
 import tpainn_lite as tp
 from tpainn_lite.datasets import SCANS
 from tpainn_lite.results import earlier, save_results
+from tpainn_lite.transfer import rereference
 
 START, TEACHER = "ladder", "xtb"  # what settings are compared with, and who taught it last
 CHOICES = {
@@ -51,6 +54,7 @@ CHOICES = {
 COMMITTEE = "mean of three"
 CLOSED_FORM = ("shipped_xtb", "pool", "dft")
 CHECK_EVERY = 20  # steps, in ``convergence``
+KEY = ("case", "method", "n_train", "seed", "subset", "step")  # what makes a row
 
 
 # --- settings ---
@@ -83,7 +87,8 @@ def choices(seeds, jobs, task="molecule_forces"):
     """Rows of all settings."""
     methods = {name: choice(task, name) for name in CHOICES} | {COMMITTEE: committee(task)}
     n, pool, kept = held_out(task)
-    return curve(f"choices, {task}", methods, pool, {"valid": kept}, (n,), seeds, jobs)
+    make_starts(task, [f"tpainn_{START}"])
+    return curve(f"choices, {task}, {source_of(task)}", methods, pool, {"valid": kept}, (n,), seeds, jobs)
 
 
 def choices_energies(seeds, jobs):
@@ -97,7 +102,8 @@ def closed_form(seeds, jobs):
     for name in CLOSED_FORM:
         methods |= {f"{name}, {kind}": partial(_closed, task, name, kind) for kind in ("ridge", "autotuned", "both")}
     n, pool, kept = held_out(task)
-    return curve("closed form", methods, pool, {"valid": kept}, (n,), seeds, jobs)
+    make_starts(task, [f"tpainn_{name}" for name in CLOSED_FORM])
+    return curve(f"closed form, {source_of(task)}", methods, pool, {"valid": kept}, (n,), seeds, jobs)
 
 
 def _closed(task, name, kind, frames, seed):
@@ -126,7 +132,17 @@ def convergence(seeds, jobs):
             keys = ("step", "force_mae", "energy_mae")
             run = {"method": method, "n_train": n, "seed": seed, "subset": "valid"}
             rows += [run | {k: row[k] for k in keys} for row in history[-1] if row.get("force_mae") is not None]
+            if method != "scratch_atomref":
+                name = method.removeprefix("tpainn_")
+                rows.append(run | {"step": 0} | untuned_errors(name, pool, n, seed, valid[::3]))
     return rows
+
+
+def untuned_errors(name, pool, n, seed, frames):
+    """Errors of a start whose reference energies alone have seen the labels."""
+    potential = deepcopy(start(name))
+    rereference(potential, tp.draw(pool, n, seed))
+    return tp.errors(potential, frames)
 
 
 def partial_way(way, name):
@@ -176,6 +192,7 @@ def scans(seeds, jobs):
     task, tests = "molecule_forces", {name: tp.load_scan(name) for name in SCANS}
     methods = {f"tpainn_{name}": tuned_way(task, name) for name in ("mmff94", "ladder")}
     methods["scratch_atomref"] = scratch_way(task, "atomref")
+    make_starts(task, methods)
     rows = [
         {"method": f"tpainn_{name}", "n_train": 0, "seed": 0, "subset": scan, **along(start(name), frames)}
         for name in ("mmff94", "ladder")
@@ -195,11 +212,11 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     BUILD.mkdir(parents=True, exist_ok=True)
-    rows, spent = earlier("autotuning")
     for name in arguments.case:
         started = time.perf_counter()
         new = [{"case": name, **row} for row in CASES[name](arguments.seeds, arguments.jobs)]
-        rows = [row for row in rows if row["case"] != name] + new
+        rows, spent = earlier("autotuning")
+        rows = list({tuple(row.get(k) for k in KEY): row for row in [*rows, *new]}.values())
         spent += time.perf_counter() - started
         save_results("autotuning", rows, "python benchmarks/autotuning.py", spent, ["torch", "rdkit"], 1, start=START)
 

@@ -20,8 +20,10 @@ from `load_pretrained`, ``tpainn_pool`` from the latter after GFN2-xTB has label
 our own DFT set may be one more rung before QM9's labels: after ``tpainn_pool``'s start, or alone (``scratch_dft``).
 Teachers are compared with 50 labels and with 100 (`sizes_of`).  From scratch gets 1.7 to 3.3 times the steps.  Seeds
 change the labels drawn and the order of training, and from scratch the first weights; the starts are made once.
-``--tune`` compares steps and learning rates, as many trials for either way, with 50 labels of our own set on its
-`valid` molecules and with 100 energies of QM9 on others of its training part (``learning_curve_settings.json``).
+``--tune`` compares steps and learning rates, nine trials for each of three ways, with 50 labels of our own set on its
+`valid` molecules and with 100 energies of QM9 on others of its training part (``learning_curve_settings.json``);
+Δ-learning borrows what is best from scratch.  What is kept in ``build/study/`` does not know the settings that it was
+made with: remove it when they change.
 Writes ``data/results/learning_curve_qm9.json``.
 """
 
@@ -54,7 +56,9 @@ TRIALS = {  # learning rates
     "tpainn_pool": (2e-4, 5e-4, 1e-3),
     "scratch_atomref": (1e-3, 3e-3, 6e-3),
 }
-NEAR = {"qm9_energy": {name: {"learning_rate": 5e-4} for name in ("pool", "dft")}}  # near already: smaller steps
+NEAR = {  # what a start that is near already, or has seen the level of the labels, gets instead: smaller steps
+    "qm9_energy": {name: {"learning_rate": 5e-4} for name in ("pool", "dft", "dft_alone")}
+}
 KEY = ("task", "source", "method", "n_train", "seed", "steps", "learning_rate", "subset")  # what makes a row
 FACTORS = (0.5, 1, 2)  # of the usual number of steps
 
@@ -94,6 +98,15 @@ def sizes_of(task, method):
 def start_of(task, name):
     """The pretrained potential of this name; the one that saw the structures of the pool is another for each task."""
     return start(f"pool_{task}" if name == "pool" else name)
+
+
+def make_starts(task, methods):
+    """Make what these methods start from, before processes share it."""
+    for method in methods:
+        if method.startswith("tpainn_"):
+            start_of(task, method.removeprefix("tpainn_"))
+        elif method == "scratch_dft":
+            start("dft_alone")
 
 
 def scratch_way(task, references, **changed):
@@ -172,12 +185,9 @@ def study(task, sizes, seeds, methods, jobs):
     print(f"{task}: {len(pool)} frames to draw from; tested on {told}; ", end="")
     print(f"composition leaves {np.std(composition_residual(pool)):.2f} eV", flush=True)
     chosen = {name: train for name, train in methods_of(task).items() if name in methods}
+    make_starts(task, chosen)
     together = {}  # methods by the sizes that they are asked about
     for name, train in chosen.items():
-        if name.startswith("tpainn_"):
-            start_of(task, name.removeprefix("tpainn_"))  # made before processes share it
-        if name == "scratch_dft":
-            start("dft_alone")
         together.setdefault(tuple(sizes or sizes_of(task, name)), {})[name] = train
     rows = []
     for wanted, ways in together.items():
@@ -188,6 +198,7 @@ def study(task, sizes, seeds, methods, jobs):
 def tune(task, seeds, jobs):
     """Errors on held-out frames for every trial."""
     n, pool, valid = held_out(task)
+    make_starts(task, TRIALS)
     methods, changes = {}, {}
     for method, rates in TRIALS.items():
         way, name = method.split("_")
@@ -216,12 +227,12 @@ def main():
     name, command = "learning_curve_qm9", "python benchmarks/learning_curve_qm9.py"
     if arguments.tune:
         name, command = "learning_curve_settings", f"{command} --tune"
-    rows, _ = earlier(name)
     for task in arguments.task:
         if arguments.tune:
             new = tune(task, arguments.seeds, arguments.jobs)
         else:
             new = study(task, arguments.sizes, arguments.seeds, arguments.methods, arguments.jobs)
+        rows, _ = earlier(name)  # only now: other tasks may have been saved meanwhile
         rows = list({tuple(row.get(k) for k in KEY): row for row in [*rows, *new]}.values())
         spent = {tuple(row.get(k) for k in KEY[:-1]): row.get("seconds", 0) for row in rows}
         save_results(name, rows, command, sum(spent.values()), ["torch", "rdkit"], 1, network=NETWORK)

@@ -44,28 +44,35 @@ def skeleton_of(smiles):
 def molecule_task():
     """(source, pool, {subset: test frames}) of our DFT set."""
     tests = {part: tp.load_molecules(part) for part in ("test", "test_large")}
-    return "molecules_b3lyp", tp.load_molecules("train"), tests
+    return source_of("molecule_forces"), tp.load_molecules("train"), tests
 
 
 def qm9_task():
     """(source, pool, {"uniform": test molecules}) of the real QM9."""
-    source, frames, uniform = _qm9()
+    frames, uniform = _qm9()
     pretrained_on = {skeleton_of(smiles) for smiles in tp.molecule_list(max_heavy=9)}
     pool, test = [], []
     for number, (atoms, is_test) in enumerate(zip(frames, uniform, strict=True)):
         atoms.info["smiles"] = f"QM9 {number}"  # `draw` takes each for a molecule of its own
         if 9 not in atoms.numbers and not (is_test and skeleton(atoms) in pretrained_on):
             (test if is_test else pool).append(atoms)
-    return source, pool, {"uniform": test}
+    return source_of("qm9_energy"), pool, {"uniform": test}
 
 
 def _qm9():
     folder = os.environ.get("TPAINN_REFERENCE_DATA")
     if not folder:
         frames = tp.load_qm9(n=7500)
-        return "QM9", frames, np.random.default_rng(0).permutation(len(frames)) < 600
+        return frames, np.random.default_rng(0).permutation(len(frames)) < 600
     path = Path(folder) / "qm9" / "qm9_part.npz"
-    return "QM9, a part", list(reference_reader(folder).atoms(path)), np.load(path)["uniform_test"]
+    return list(reference_reader(folder).atoms(path)), np.load(path)["uniform_test"]
+
+
+def source_of(task):
+    """Where a task's frames come from; what is made from them is kept under this name."""
+    if task == "molecule_forces":
+        return "molecules_b3lyp"
+    return "QM9, a part" if os.environ.get("TPAINN_REFERENCE_DATA") else "QM9"
 
 
 TASKS = {"molecule_forces": molecule_task, "qm9_energy": qm9_task}

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from study_data import TASKS
+from study_data import TASKS, source_of
 from tour import shuffled
 
 import tpainn_lite as tp
@@ -60,7 +60,7 @@ def frames_of(teacher):
 
 def pool_frames(task):
     """GFN2-xTB labels of the structures that a task draws its DFT labels from."""
-    path = BUILD / f"pool, {task}.extxyz"
+    path = BUILD / f"pool, {task}, {source_of(task)}.extxyz"
     if not path.exists():
         pool = [atoms.copy() for atoms in TASKS[task]()[1]]
         for number, atoms in enumerate(pool):
@@ -84,7 +84,7 @@ STARTS = {  # name: (frames, settings, the start it goes on from)
     "fewest": (lambda: frames_of("mmff94")[:: 10 * SPARSE], {}, None),
     **{f"pool_{task}": (partial(pool_frames, task), POOL, "shipped_xtb") for task in TASKS},
     "dft": (lambda: tp.load_molecules("train"), DFT, "pool_qm9_energy"),
-    "dft_alone": (lambda: tp.load_molecules("train"), {"steps": 5000}, None),
+    "dft_alone": (lambda: tp.load_molecules("train"), {"steps": 5000, "energy_weight": 2.0}, None),
 }
 SHIPPED = {"shipped": "gas", "shipped_xtb": "gas_xtb"}  # of `tpainn_lite.load_pretrained`, which saw more
 
@@ -93,11 +93,12 @@ def start(name):
     """The pretrained potential of this name."""
     if name in SHIPPED:
         return tp.load_pretrained(SHIPPED[name])
-    path = BUILD / f"{name}.safetensors"
+    told = f"{name}, {source_of('qm9_energy')}" if name in ("pool_qm9_energy", "dft") else name
+    path = BUILD / f"{told}.safetensors"
     if path.exists():
         return tp.Potential.load(path)
     frames, settings, before = STARTS[name]
-    settings = {**STEPS, **settings, "checkpoint": BUILD / f"run-{name}", "seed": 0}
+    settings = {**STEPS, **settings, "checkpoint": BUILD / f"run-{told}", "seed": 0}
     if before is None:
         potential = tp.pretrain(frames(), **NETWORK, **settings)
     else:

@@ -15,7 +15,7 @@ from tpainn_lite.calculator import PotentialCalculator
 from tpainn_lite.checks import check_labels
 from tpainn_lite.labels import label
 from tpainn_lite.painn import PaiNN
-from tpainn_lite.potential import Potential, composition_rank, composition_residual, fit_atomref
+from tpainn_lite.potential import Potential, composition_rank, fit_atomref
 from tpainn_lite.training import fit, parts_of, rate_of
 
 PRETRAIN = {"steps": 3000, "batch_size": 16, "learning_rate": 5e-3}
@@ -37,7 +37,8 @@ def new_potential(
         One energy per element, fitted in closed form (`fit_atomref`); the same for every atom, the mean energy per
         atom; or zero.  Worse choices are there to be compared with: any gain can be had against them.
     scale : float, optional
-        eV; the rms force times 1 Å unless given.  Frames without forces: the spread of the energies that is left.
+        eV; the rms force times 1 Å unless given.  Frames without forces: the energies, per root of the number of atoms,
+        that these reference energies leave.
 
     Returns
     -------
@@ -49,7 +50,8 @@ def new_potential(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         painn = PaiNN(n_features, n_interactions, n_rbf, cutoff)
-    return Potential(painn, _references(frames, references), scale or _scale(frames))
+    atomref = _references(frames, references)
+    return Potential(painn, atomref, scale or _scale(frames, atomref))
 
 
 def _references(frames, kind):
@@ -61,12 +63,13 @@ def _references(frames, kind):
     return dict.fromkeys(fitted, float(mean) if kind == "mean" else 0.0)
 
 
-def _scale(frames):
+def _scale(frames, atomref):
     """eV: how large interaction energies are, to within a factor of a few."""
     if all("forces" in atoms.calc.results for atoms in frames):
         forces = np.concatenate([atoms.get_forces() for atoms in frames])  # (ΣN, 3)
         return float(np.sqrt(np.mean(forces**2))) or 1.0
-    left = composition_residual(frames) / np.sqrt([len(atoms) for atoms in frames])  # (n,)
+    left = [atoms.get_potential_energy() - sum(atomref[z] for z in atoms.numbers) for atoms in frames]
+    left = np.array(left) / np.sqrt([len(atoms) for atoms in frames])  # (n,)
     return float(np.sqrt(np.mean(left**2))) or 1.0
 
 
