@@ -1,5 +1,6 @@
 """Markdown tables of the study of autotuning, for `readme_numbers.py`."""
 
+import math
 import statistics
 
 LEARNERS = {  # as in the results: as in the tables
@@ -17,18 +18,31 @@ LEARNERS = {  # as in the results: as in the tables
     "tpainn_xtb": "T-PaiNN from GFN2-xTB",
     "tpainn_ladder": "T-PaiNN from MMFF94, then GFN2-xTB",
     "tpainn_shipped": "T-PaiNN from `gas` (MMFF94, shipped)",
-    "tpainn_shipped_xtb": "T-PaiNN from `gas_xtb` (ladder, shipped)",
-    "tpainn_pool": "T-PaiNN from `gas_xtb`, gone on with on the task's own structures",
-    "tpainn_dft": "the same, with our own DFT set as one more rung",
+    "tpainn_shipped_xtb": "T-PaiNN from `gas_xtb` (MMFF94, then GFN2-xTB, shipped)",
+    "tpainn_pool": "T-PaiNN from `gas_xtb`, then GFN2-xTB on the task's own structures",
+    "tpainn_dft": "T-PaiNN from the same, then our own DFT set",
 }
+NOTHING = "–"
 
 
 def spread(values):
-    """Mean ± standard deviation over seeds; no digits that another seed would change."""
+    """Mean ± standard deviation over seeds, with the digits that the deviation leaves; – where nothing was run."""
+    if not values:
+        return NOTHING
     mean = statistics.mean(values)
-    digits = ",.0f" if mean >= 10 else ".1f"
-    error = f" ± {statistics.stdev(values):{digits}}" if len(values) > 1 else ""
-    return f"{mean:{digits}}{error}"
+    if len(values) == 1:
+        return rounded(mean, mean / 100)
+    deviation = statistics.stdev(values)
+    return f"{rounded(mean, deviation)} ± {rounded(deviation, deviation)}"
+
+
+def rounded(value, deviation):
+    """As text, to the first digit of the deviation, or the second where that begins with a 1; at most to 0.01."""
+    if deviation <= 0:
+        return f"{value:,.2f}"
+    place = math.floor(math.log10(deviation))
+    place -= deviation / 10**place < 2
+    return f"{round(value, -place):,.{min(max(0, -place), 2)}f}"
 
 
 def markdown(head, lines):
@@ -36,22 +50,33 @@ def markdown(head, lines):
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *lines))
 
 
-def pivot(rows, value, names=LEARNERS, column="n_train"):
+def pivot(rows, value, names=LEARNERS):
     """A line for each method, a column for each number of labels."""
-    columns = sorted({row[column] for row in rows if row["method"] in names})
+    columns = sorted({row["n_train"] for row in rows if row["method"] in names})
     lines = []
     for method, name in names.items():
-        found = [[r[value] for r in rows if r["method"] == method and r[column] == n] for n in columns]
+        found = [[r[value] for r in rows if r["method"] == method and r["n_train"] == n] for n in columns]
         if any(found):
-            lines.append([name, *(spread(values) if values else "–" for values in found)])
+            lines.append([name, *map(spread, found)])
     return markdown(["", *(f"{n:,}" for n in columns)], lines)
+
+
+def of_task(results, task):
+    """Rows of one task; of QM9, those of one source."""
+    rows = [r for r in results["rows"] if r["task"] == task]
+    return [r for r in rows if r["source"] == rows[0]["source"]]
+
+
+def alone(rows, method, value):
+    """The error of what needs no training."""
+    return next((f"{r[value]:.0f}" for r in rows if r["method"] == method), NOTHING)
 
 
 def forces_table(results, subset="test"):
     """Force errors by method and number of labels."""
-    rows = [r for r in results["rows"] if r["task"] == "molecule_forces" and r["subset"] == subset]
-    field, xtb = (next(r["force_mae"] for r in rows if r["method"] == name) for name in ("force_field", "gfn2_xtb"))
-    return f"{pivot(rows, 'force_mae')}\n\nMMFF94 as it is: {field:.0f}, GFN2-xTB: {xtb:.0f} meV/Å."
+    rows = [r for r in of_task(results, "molecule_forces") if r["subset"] == subset]
+    field, xtb = (alone(rows, name, "force_mae") for name in ("force_field", "gfn2_xtb"))
+    return f"{pivot(rows, 'force_mae')}\n\nMMFF94 as it is: {field}, GFN2-xTB: {xtb} meV/Å."
 
 
 def large_table(results):
@@ -61,114 +86,102 @@ def large_table(results):
 
 def energies_table(results):
     """Energy errors on QM9 by method and number of labels."""
-    rows = [r for r in results["rows"] if r["task"] == "qm9_energy"]
-    composition = next(r["molecule_energy_mae"] for r in rows if r["method"] == "composition")
-    told = f"The best energy per element that all labels give, without a network: {composition:.0f} meV."
+    rows = of_task(results, "qm9_energy")
+    composition = alone(rows, "composition", "molecule_energy_mae")
+    told = f"The best energy per element that all labels give, without a network: {composition} meV."
     return f"{pivot(rows, 'molecule_energy_mae')}\n\n{told}"
 
 
-def ratio(rows, value, method, baseline):
-    """Mean and standard deviation over seeds of the baseline's error divided by the method's, same labels."""
+def ratios(rows, value, method, baseline):
+    """The baseline's error divided by the method's, for each seed that both have: the same labels."""
     errors = {(r["method"], r["seed"]): r[value] for r in rows}
-    seeds = [seed for m, seed in errors if m == method and (baseline, seed) in errors]
-    ratios = [errors[baseline, seed] / errors[method, seed] for seed in seeds]
-    return statistics.mean(ratios), statistics.stdev(ratios)
+    return [errors[baseline, s] / errors[method, s] for m, s in errors if m == method and (baseline, s) in errors]
 
 
 def gains_table(results):
     """How many times smaller than others T-PaiNN's errors are: 50 labels for forces, 100 for energies."""
     cases = [("molecule_forces", 50, "force_mae", "forces, 50 labels", ("scratch_atomref", "delta", "delta_xtb"))]
-    energies = ("scratch_none", "scratch_mean", "scratch_atomref", "delta_xtb")
+    energies = ("scratch_none", "scratch_mean", "scratch_atomref", "delta_xtb", "scratch_dft")
     cases += [("qm9_energy", 100, "molecule_energy_mae", "QM9 energies, 100 labels", energies)]
-    names, lines = ("shuffled", "mmff94", "shipped", "ladder", "shipped_xtb", "pool"), []
+    names, lines = ("shuffled", "mmff94", "shipped", "ladder", "shipped_xtb", "pool", "dft"), []
     methods = [f"tpainn_{name}" for name in names]
     for task, n, value, told, baselines in cases:
-        chosen = [r for r in results["rows"] if r["task"] == task and r["n_train"] == n]
-        chosen = [r for r in chosen if r["subset"] in ("test", "uniform")]
+        chosen = [r for r in of_task(results, task) if r["n_train"] == n and r["subset"] in ("test", "uniform")]
         for baseline in baselines:
-            found = [ratio(chosen, value, method, baseline) for method in methods]
-            lines.append([f"{told}, beside {LEARNERS[baseline]}", *(f"{m:,.3g} ± {s:,.1g}" for m, s in found)])
+            found = [spread(ratios(chosen, value, method, baseline)) for method in methods]
+            lines.append([f"{told}, beside {LEARNERS[baseline]}", *found])
     return markdown(["error divided by that of →", *(LEARNERS[method] for method in methods)], lines)
+
+
+def of_case(results, case):
+    """Rows of one case."""
+    return [r for r in results["rows"] if r["case"] == case]
 
 
 def choices_table(results):
     """What each setting of `autotune` is worth."""
-    forces, energies = ([r for r in results["rows"] if r["case"] == c] for c in ("choices", "choices_energies"))
+    forces, energies = of_case(results, "choices"), of_case(results, "choices_energies")
     lines = []
     for name in dict.fromkeys(r["method"] for r in forces):
         cells = [[r["force_mae"] for r in forces if r["method"] == name]]
         cells += [[r["molecule_energy_mae"] for r in rows if r["method"] == name] for rows in (forces, energies)]
-        lines.append([name, *(spread(values) if values else "–" for values in cells)])
+        lines.append([name, *map(spread, cells)])
     units = ["forces / meV/Å, 50 labels", "energies / meV, the same", "QM9 energies / meV, 100 labels"]
     return markdown(["", *units], lines)
 
 
 def closed_form_table(results):
     """Ridge regression beside autotuning, by start."""
-    rows, lines = [r for r in results["rows"] if r["case"] == "closed_form"], []
+    rows, lines = of_case(results, "closed_form"), []
     kinds = ("ridge", "autotuned", "both")
     for start in dict.fromkeys(r["method"].split(", ")[0] for r in rows):
         found = [[r["molecule_energy_mae"] for r in rows if r["method"] == f"{start}, {kind}"] for kind in kinds]
-        lines.append([LEARNERS[f"tpainn_{start}"], *(spread(values) if values else "–" for values in found)])
+        lines.append([LEARNERS[f"tpainn_{start}"], *map(spread, found)])
     return markdown(["QM9 energies / meV, 100 labels", "ridge regression", "autotuned", "mean of both"], lines)
 
 
 def settings_table(results):
-    """Errors by steps and learning rate, as many trials for each way."""
-    rows, lines = results["rows"], []
+    """Errors by steps and learning rate."""
+    lines = []
     for task, value in (("molecule_forces", "force_mae"), ("qm9_energy", "molecule_energy_mae")):
-        for method in dict.fromkeys(r["method"] for r in rows if r["task"] == task):
-            chosen = [r for r in rows if (r["task"], r["method"]) == (task, method)]
-            for rate in sorted({r["learning_rate"] for r in chosen}):
-                of_rate = [r for r in chosen if r["learning_rate"] == rate]
-                steps = sorted({r["steps"] for r in of_rate})
-                cells = [f"{n}: {spread([r[value] for r in of_rate if r['steps'] == n])}" for n in steps]
-                unit = "forces / meV/Å" if task == "molecule_forces" else "QM9 energies / meV"
-                lines.append([unit, LEARNERS[method], f"{rate:g}", *cells])
-    return markdown(["", "", "learning rate", "steps: error, half of the usual", "usual", "twice"], lines)
+        rows = [r for r in results["rows"] if r["task"] == task]
+        unit = "forces / meV/Å" if task == "molecule_forces" else "QM9 energies / meV"
+        for method, rate in dict.fromkeys((r["method"], r["learning_rate"]) for r in rows):
+            chosen = [r for r in rows if (r["method"], r["learning_rate"]) == (method, rate)]
+            steps = sorted({r["steps"] for r in rows if r["method"] == method})  # half, the usual number, twice
+            cells = [f"{spread([r[value] for r in chosen if r['steps'] == n])} ({n:,})" for n in steps]
+            lines.append([unit, LEARNERS[method], f"{rate:g}", *cells])
+    return markdown(["", "", "learning rate", "half of the usual steps", "usual", "twice"], lines)
 
 
 def convergence_table(results):
-    """Steps until T-PaiNN is as good as the network from scratch at its best."""
+    """Errors before training and at its best, and steps until nearly there."""
     runs, lines = {}, []
-    for r in results["rows"]:
-        if r["case"] == "convergence":
-            runs.setdefault((r["method"], r["seed"]), []).append(r)
-    best = {run: min(r["force_mae"] for r in rows) for run, rows in runs.items()}
+    for r in of_case(results, "convergence"):
+        runs.setdefault((r["method"], r["seed"]), []).append((r["step"], r["force_mae"]))
     for method in dict.fromkeys(method for method, _ in runs):
-        seeds = [seed for m, seed in runs if m == method]
-        steps = [
-            min(
-                (r["step"] for r in runs[method, seed] if r["force_mae"] <= best["scratch_atomref", seed]), default=None
-            )
-            for seed in seeds
-        ]
-        told = ", ".join("never" if step is None else f"{step:.0f}" for step in steps)
-        lines.append([LEARNERS[method], spread([best[method, seed] for seed in seeds]), told])
-    return markdown(["", "best error / meV/Å", "steps until the best of the network from scratch is reached"], lines)
+        curves = [sorted(curve) for (m, _), curve in runs.items() if m == method]
+        best = [min(error for _, error in curve) for curve in curves]
+        near = [min(n for n, error in c if error < 1.05 * lowest) for c, lowest in zip(curves, best, strict=True)]
+        before = [error for curve in curves for n, error in curve if n == 0]
+        lines.append([LEARNERS[method], spread(before), spread(best), ", ".join(map(str, near))])
+    return markdown(["", "before training / meV/Å", "best / meV/Å", "steps until within 5 % of its best"], lines)
 
 
 def size_table(results):
     """Pretrained and autotuned errors by the number of classical frames."""
-    rows, lines = [r for r in results["rows"] if r["case"] == "size"], []
-    for method in dict.fromkeys(r["method"] for r in rows):
-        before = next(r for r in rows if r["method"] == method and r["n_train"] == 0)
-        after = [r["force_mae"] for r in rows if r["method"] == method and r["n_train"] == 50]
-        lines.append(
-            [
-                f"{before['n_frames']:,}",
-                f"{before['teacher_force_mae']:.0f}",
-                f"{before['force_mae']:.0f}",
-                spread(after),
-            ]
-        )
+    rows, lines = of_case(results, "size"), []
+    for before in (r for r in rows if r["n_train"] == 0):
+        after = [r["force_mae"] for r in rows if r["method"] == before["method"] and r["n_train"] == 50]
+        cells = [f"{before[value]:.0f}" for value in ("teacher_force_mae", "force_mae")]
+        lines.append([f"{before['n_frames']:,}", *cells, spread(after)])
     head = ["classical frames", "pretrained, against MMFF94", "pretrained, against DFT", "autotuned, 50 labels"]
     return markdown(head, lines)
 
 
 def forgetting_table(results):
     """Errors against the teacher, and against DFT, after autotuning."""
-    rows, lines = [r for r in results["rows"] if r["case"] == "forgetting"], []
+    rows, lines = of_case(results, "forgetting"), []
     for n in sorted({r["n_train"] for r in rows}):
         for method in dict.fromkeys(r["method"] for r in rows):
             chosen = [r for r in rows if (r["method"], r["n_train"]) == (method, n)]
@@ -179,7 +192,7 @@ def forgetting_table(results):
 
 def scans_table(results):
     """Errors along simple motions."""
-    rows, lines = [r for r in results["rows"] if r["case"] == "scans"], []
+    rows, lines = of_case(results, "scans"), []
     scans = list(dict.fromkeys(r["subset"] for r in rows))
     for method, n in sorted({(r["method"], r["n_train"]) for r in rows}, key=lambda pair: (pair[1], pair[0])):
         chosen = [r for r in rows if (r["method"], r["n_train"]) == (method, n)]
