@@ -7,14 +7,15 @@
 | run | what                                                                                                          |
 |-----|---------------------------------------------------------------------------------------------------------------|
 | nvt | 0.997 g/cm³, 300 K (Nosé-Hoover chain): g(r), diffusion, the height of the first peak of g_OO                 |
-| hot | the same at 400 K: does it last?                                                                              |
+| hot | the same density at 400 K (Langevin): does it last?                                                           |
 | npt | 300 K, 1 bar, with the potential's own stress (Martyna, Tobias, Klein): density                               |
 | nve | constant energy from 300 K: drift                                                                             |
 
 Models: the shipped weights, pretrained on q-TIP4P/F alone; T-PaiNN autotuned from them on ten, and on all, DFT boxes;
-the same network from scratch.  A seed is another draw of the labels, another order of training and other velocities.
-All start from a box of classical q-TIP4P/F; the first `EQUILIBRATION` is not counted.  Diffusion has Yeh and Hummer's
-term for the box, with the viscosity of real water.  Errors of a run are standard errors of five blocks.  Writes
+the same network from scratch.  A seed is another draw of the labels (of all, another order), another order of training
+and other velocities.  All start from a box of classical q-TIP4P/F; the first `EQUILIBRATION` is not counted.  Diffusion
+has Yeh and Hummer's term for the box, with the viscosity of real water.  Errors of a run are standard errors of five
+blocks.  Writes
 ``data/results/water_md.json``: a row by model, seed, run and quantity, and curves of g(r).
 """
 
@@ -26,19 +27,20 @@ import time
 
 import numpy as np
 import torch
+from ase.io import read
 from water import BUILD, GENTLE, data, scratch, tuned
 
 import tpainn_lite as tp
 from tpainn_lite.datasets import write_text
 from tpainn_lite.label_work import in_parallel
-from tpainn_lite.md import run_md
+from tpainn_lite.md import MDRun, run_md
 from tpainn_lite.observables import block_average, diffusion, energy_drift, rdf, yeh_hummer
-from tpainn_lite.results import save_results
+from tpainn_lite.results import earlier, load_results, save_results
 from tpainn_lite.water_md import water_run
 
 N, DENSITY, KELVIN = 64, 0.997, 300.0  # molecules, g/cm³, K
 TIMESTEP, EVERY = 0.5, 100  # fs, steps between frames
-EQUILIBRATION = 5.0  # ps
+EQUILIBRATION, LONG_ENOUGH, LONG_ENOUGH_FOR_DIFFUSION = 5.0, 20.0, 65.0  # ps
 RUNS = {  # name: (ensemble, temperature / K, ps)
     "nvt": ("nvt-nh", KELVIN, 100.0),
     "npt": ("npt", KELVIN, 100.0),
@@ -46,6 +48,7 @@ RUNS = {  # name: (ensemble, temperature / K, ps)
     "nve": ("nve", KELVIN, 20.0),
 }
 ALL = "all"
+KEY = ("model", "seed", "run", "quantity")  # what makes a row
 MODELS = {  # name: (how it is trained, number of DFT boxes)
     "T-PaiNN, all frames": (tuned("shipped", **GENTLE), ALL),
     "T-PaiNN, 10 frames": (tuned("shipped", **GENTLE), 10),
@@ -87,11 +90,14 @@ def md(model, seed, name, picoseconds):
     path.parent.mkdir(parents=True, exist_ok=True)
     calculator = tp.PotentialCalculator(potential(model, seed))
     settings = {"temperature": kelvin, "timestep": TIMESTEP, "every": EVERY, "seed": seed, "progress": False}
-    run = run_md(beginning(seed), calculator, n_steps=2000, **settings)  # 1 ps in which bonds find their lengths
-    if not run.stopped:
-        run = run_md(run.frames[-1], calculator, ensemble=ensemble, n_steps=n_steps, path=path, **settings)
-    found, curves = quantities(name, run)
-    told = {"stopped": run.stopped, "picoseconds": run.time[-1] / 1000, "found": found, "curves": curves}
+    warm = run_md(beginning(seed), calculator, n_steps=2000, **settings)  # 1 ps in which bonds find their lengths
+    if warm.stopped:
+        told = {"stopped": f"before it began, {warm.stopped}", "picoseconds": 0.0}
+        told |= {"found": [("lasted", 0.0, None, "ps")], "curves": {}}
+    else:
+        run = run_md(warm.frames[-1], calculator, ensemble=ensemble, n_steps=n_steps, path=path, **settings)
+        found, curves = quantities(name, run)
+        told = {"stopped": run.stopped, "picoseconds": run.time[-1] / 1000, "found": found, "curves": curves}
     told["seconds"] = round(time.perf_counter() - started, 1) + (_told(path) or {"seconds": 0})["seconds"]
     write_text(path.with_suffix(".json"), json.dumps(told))
     return told
@@ -102,16 +108,25 @@ def _told(path):
     return json.loads(kept.read_text()) if kept.exists() else None
 
 
+def _so_far(path, name):
+    """What a run that is not finished says."""
+    run = MDRun()
+    for number, frame in enumerate(read(path, ":")):
+        run.remember(frame, number * EVERY * TIMESTEP)
+    found, curves = quantities(name, run)
+    return {"stopped": None, "picoseconds": run.time[-1] / 1000, "found": found, "curves": curves, "seconds": 0.0}
+
+
 def quantities(name, run):
     """[(quantity, value, error, unit)] of a run, and {pair: curve}."""
     lasted = run.time[-1] / 1000
     found, curves = [("lasted", lasted, None, "ps")], {}
     first = round(EQUILIBRATION * 1000 / (TIMESTEP * EVERY))
     frames, spacing = run.frames[first:], TIMESTEP * EVERY / 1000  # ps
-    if name == "nve" and len(run.time) > 10:
+    if name == "nve" and not run.stopped and len(run.time) > 10:
         found.append(("drift", energy_drift(run.time, run.total_energy, 3 * N), None, "meV/atom/ps"))
-    if run.stopped or lasted < 3 * EQUILIBRATION:
-        return found, curves  # no liquid to speak of
+    if run.stopped or lasted < LONG_ENOUGH:
+        return found, curves  # no liquid to speak of, or too short for blocks
     found.append(("temperature", *block_average(run.temperature[first:]), "K"))
     if name == "npt":
         found.append(("density", *block_average(run.density[first:]), "g/cm³"))
@@ -122,13 +137,15 @@ def quantities(name, run):
             values = {"r": r, "g": blocks.mean(axis=0), "error": error}
             curves[pair] = {key: np.round(value, 4).tolist() for key, value in values.items()}
             if pair == "OO":
-                peaks = blocks.max(axis=1)
-                found.append(("g_OO peak", float(peaks.mean()), float(peaks.std(ddof=1) / np.sqrt(len(peaks))), ""))
+                top = int(blocks.mean(axis=0).argmax())  # of the mean curve: maxima of noisy ones are too high
+                found.append(("g_OO peak", float(blocks.mean(axis=0)[top]), float(error[top]), ""))
         oxygen = np.array([atoms.positions[::3] for atoms in frames])
-        if lasted >= 60:
+        if lasted >= LONG_ENOUGH_FOR_DIFFUSION:
             slow, error = diffusion(oxygen, spacing)
             found.append(("diffusion_in_box", slow, error, "1e-9 m²/s"))
-            found.append(("diffusion", slow + yeh_hummer(KELVIN, frames[0].cell[0, 0]), error, "1e-9 m²/s"))
+            box = yeh_hummer(KELVIN, frames[0].cell[0, 0])
+            if slow > box:  # the term takes the viscosity of real water, which a sluggish liquid has not
+                found.append(("diffusion", slow + box, error, "1e-9 m²/s"))
     return found, curves
 
 
@@ -142,7 +159,7 @@ def _structure(frames, pair, n_blocks=5):
 def rows_of(model, seed, name, told):
     """A row for each quantity."""
     run = {"case": "md", "model": model, "n_train": _size(model), "seed": seed, "run": name}
-    run |= {"picoseconds": told["picoseconds"], "stopped": told["stopped"]}
+    run |= {"picoseconds": told["picoseconds"], "stopped": told["stopped"], "seconds": told["seconds"]}
     rounded = ((q, round(v, 4), e and round(e, 4), unit) for q, v, e, unit in told["found"])
     return [run | {"quantity": q, "value": v, "error": e, "unit": unit} for q, v, e, unit in rounded]
 
@@ -152,15 +169,22 @@ def _size(model):
     return len(data()[0]) if n == ALL else n
 
 
-def save():
-    """Write what is there so far."""
-    rows, curves, seconds = [], {}, 0.0
+def save(unfinished=False):
+    """Write what is there so far, beside what earlier runs have left in the results."""
+    rows, _ = earlier("water_md")
+    curves = load_results("water_md")["curves"] if rows else {}
+    rows, new = {tuple(row[k] for k in KEY): row for row in rows}, []
     for model, name in itertools.product(MODELS, RUNS):
-        for path in sorted((BUILD / "md").glob(f"{model}, *, {name}.json")):
-            seed, told = int(path.stem.split(", ")[-2]), _told(path.with_suffix(".traj"))
-            rows, seconds = rows + rows_of(model, seed, name, told), seconds + told["seconds"]
-            curves |= {f"{model}, {seed}, {pair}": curve for pair, curve in told["curves"].items()}
-    save_results("water_md", rows, "python benchmarks/water_md.py", seconds, ["torch", "ase"], 1, curves=curves)
+        kept = [path for kind in ("json", "traj") for path in (BUILD / "md").glob(f"{model}, *, {name}.{kind}")]
+        for path in sorted({path.with_suffix(".traj") for path in kept}):
+            told, seed = _told(path) or (unfinished and _so_far(path, name)), int(path.stem.split(", ")[-2])
+            if told:
+                new += rows_of(model, seed, name, told)
+                curves |= {f"{model}, {seed}, {pair}": curve for pair, curve in told["curves"].items()}
+    rows |= {tuple(row[k] for k in KEY): row for row in new}
+    listed = list(rows.values())
+    seconds = sum(row["seconds"] for row in listed if row["quantity"] == "lasted")  # a row of each run
+    save_results("water_md", listed, "python benchmarks/water_md.py", seconds, ["torch", "ase"], 1, curves=curves)
 
 
 def main():
@@ -170,7 +194,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--picoseconds", type=float, help="shorter runs; longer later, they go on")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--analyse", action="store_true")
+    parser.add_argument("--analyse", action="store_true", help="run nothing; unfinished runs too")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if not arguments.analyse:
@@ -179,8 +203,7 @@ def main():
             potential(model, seed)
         for told in in_parallel(md, ((*task, arguments.picoseconds) for task in tasks), arguments.jobs):
             print(told["picoseconds"], "ps", told["stopped"] or "", told["found"], flush=True)
-            save()
-    save()
+    save(unfinished=arguments.analyse)
 
 
 if __name__ == "__main__":

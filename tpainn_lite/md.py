@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -194,7 +195,7 @@ def _volume(atoms):
 def _run(record, n_steps, every, timestep, temperature, bonds, max_disagreement, progress):
     from tqdm.auto import tqdm
 
-    run, work, volume = record.run, record.work, _volume(record.work)
+    run, work, volume = record.run, record.work, _volume(record.run.frames[0])
     bar, started = tqdm(total=n_steps, initial=record.step, desc="MD", unit=" steps", disable=not progress), None
     for step in range(record.step + every, n_steps + 1, every):
         started = started or (time.perf_counter(), step - every)
@@ -238,9 +239,12 @@ class _Record:
             self.step, times = int(values["step"]), values["times"].tolist()
             self._restore(values)
             frames = read(self.path, index=f":{len(times)}")
-            self.writer = Trajectory(str(self.path), "w")
-            for frame, time_ in zip(frames, times, strict=True):  # frames after the state was kept come again
-                self._remember(frame, time_)
+            shortened = self.path.with_name(f".{self.path.name}")  # frames after the state was kept come again
+            with Trajectory(str(shortened), "w") as self.writer:
+                for frame, time_ in zip(frames, times, strict=True):
+                    self._remember(frame, time_)
+            os.replace(shortened, self.path)
+            self.writer = Trajectory(str(self.path), "a")
             return
         self.writer = Trajectory(str(self.path), "w") if self.path else None
         self._remember(self.work, 0.0)
