@@ -315,3 +315,14 @@ def test_delta_learning_leaves_out_what_the_force_field_cannot_label_and_says_so
     assert "1 of 12 frames skipped" in capsys.readouterr().err
     with pytest.raises(ValueError, match="could label only 1 of 2 frames"):
         model.predict(frames[2:4])
+
+
+def test_more_frames_get_more_steps_within_bounds(monkeypatch, pretrained, labelled):
+    taken = []
+    monkeypatch.setattr("tpainn_lite.transfer.fit", lambda *_, steps, **__: taken.append(steps))
+    for n, tuned, scratch in ((5, 200, 1000), (100, 400, 1000), (200, 800, 2000), (2000, 3000, 5000)):
+        frames = [labelled[k % 20] for k in range(n)]
+        autotune(pretrained, frames)
+        train_from_scratch(frames)
+        autotune(pretrained, frames, steps=7)
+        assert taken[-3:] == [tuned, scratch, 7]

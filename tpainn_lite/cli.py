@@ -101,7 +101,7 @@ def autotune(
     source: Annotated[Path, typer.Argument(help="frames labelled by DFT: .extxyz or .extxyz.xz")],
     target: Annotated[Path, typer.Argument(help="new weights: .safetensors")],
     valid: Annotated[Path | None, typer.Option(help="labelled frames that decide which weights are best")] = None,
-    steps: Annotated[int | None, typer.Option(help="200 unless given")] = None,
+    steps: Annotated[int | None, typer.Option(help="four for each frame, 200 to 3000, unless given")] = None,
     batch_size: Annotated[int | None, typer.Option(help="10 unless given")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="0.002 unless given")] = None,
     force_weight: Annotated[float, typer.Option(help="0 for frames without forces")] = 1.0,

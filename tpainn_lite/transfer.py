@@ -19,8 +19,9 @@ from tpainn_lite.potential import Potential, composition_rank, fit_atomref
 from tpainn_lite.training import fit, parts_of, rate_of
 
 PRETRAIN = {"steps": 3000, "batch_size": 16, "learning_rate": 5e-3}
-AUTOTUNE = {"steps": 200, "batch_size": 10, "learning_rate": 2e-3}
-SCRATCH = {"steps": 1000, "batch_size": 10, "learning_rate": 3e-3}
+AUTOTUNE = {"batch_size": 10, "learning_rate": 2e-3}
+SCRATCH = {"batch_size": 10, "learning_rate": 3e-3}
+AUTOTUNE_STEPS, SCRATCH_STEPS = (4, 200, 3000), (10, 1000, 5000)  # per frame; at least; at most
 
 
 REFERENCES = ("atomref", "mean", "none")
@@ -93,9 +94,16 @@ def pretrain(frames, valid=None, *, seed=0, **settings):
 def train_from_scratch(frames, valid=None, *, seed=0, **settings):
     """The rival: the same network, trained on the DFT labels alone, with the same closed-form reference energies.
 
-    Takes what `pretrain` takes; give it the same network and it differs from `autotune` only in where it starts.
+    Takes what `pretrain` takes; unless ``steps`` are given there are ten for each frame, 1,000 at least and 5,000 at
+    most.  Give it the same network and it differs from `autotune` only in where it starts.
     """
-    return _train(frames, valid, seed, {**SCRATCH, **settings}, stage="scratch")
+    return _train(frames, valid, seed, {**SCRATCH, "steps": _steps(frames, SCRATCH_STEPS), **settings}, stage="scratch")
+
+
+def _steps(frames, rule):
+    """More for more frames, within bounds."""
+    per_frame, least, most = rule
+    return min(max(per_frame * len(frames), least), most)
 
 
 def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.0, replay=(), **settings):
@@ -119,6 +127,7 @@ def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.
         Classical frames to go on with beside the DFT frames, ``replay_size`` (a setting) of them in every batch: what
         was learned of them is then not forgotten.
 
+    Unless ``steps`` are given there are four for each frame, 200 at least and 3,000 at most.
     With ``freeze`` or ``layer_decay`` a table of what is trained, and how fast, is printed.
 
     Returns
@@ -134,7 +143,8 @@ def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.
     if freeze or layer_decay != 1:
         print(rates_table(tuned, rates))
     replay = moved(replay, potential, tuned)
-    fit(tuned, frames, valid, seed=seed, rates=rates, replay=replay, **{**AUTOTUNE, **settings})
+    settings = {**AUTOTUNE, "steps": _steps(frames, AUTOTUNE_STEPS), **settings}
+    fit(tuned, frames, valid, seed=seed, rates=rates, replay=replay, **settings)
     return tuned
 
 
@@ -196,7 +206,8 @@ def delta_learn(frames, teacher, valid=None, *, seed=0, **settings):
     """
     check_labels(frames, need=("energy",))
     train, checked = _minus(frames, teacher), _minus(valid, teacher) if valid else None
-    return DeltaPotential(_train(train, checked, seed, {**SCRATCH, **settings}, stage="delta"), teacher)
+    settings = {**SCRATCH, "steps": _steps(train, SCRATCH_STEPS), **settings}
+    return DeltaPotential(_train(train, checked, seed, settings, stage="delta"), teacher)
 
 
 def _minus(frames, teacher):
