@@ -89,7 +89,7 @@ def learning_curve(rows, lines=None, value="force_mae", unit="meV/Å", title=Non
         Things that need no DFT label, drawn as horizontal lines.
     """
     name = {"force_mae": "force MAE", "energy_mae": "energy MAE", "molecule_energy_mae": "energy MAE"}.get(value, value)
-    figure = _figure("number of DFT labels", f"{name} on unseen molecules / {unit}", title)
+    figure = _figure("number of DFT labels", f"{name} / {unit}", title)
     methods = list(dict.fromkeys(row["method"] for row in rows))
     for k, method in enumerate(methods):
         sizes, mean, spread = _statistics([r for r in rows if r["method"] == method], value)
@@ -328,7 +328,9 @@ def _slider(name, control):
     import ipywidgets as widgets
 
     if isinstance(control, list):
-        return widgets.SelectionSlider(options=control, description=name, continuous_update=False)
+        longest = max(len(str(option)) for option in control)
+        wide = {"width": f"{20 + longest}em"}  # half of it is for the text
+        return widgets.SelectionSlider(options=control, description=name, continuous_update=False, layout=wide)
     low, high, step, start = control
     digits = f".{max(0, -int(np.floor(np.log10(step))))}f"
     return widgets.FloatSlider(
