@@ -12,14 +12,17 @@ from tpainn_lite.datasets import draw, load_molecules, load_scan, molecule_list
 from tpainn_lite.forcefields import molecule
 from tpainn_lite.observables import composition
 from tpainn_lite.recipes import load_pretrained
+from tpainn_lite.results import load_results
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 
 from autotuning import CHOICES, along, choice
 from closed_form import RidgePotential
 from learning_curve_qm9 import SIZES, methods_of, settings_of, sizes_of
 from study_data import qm9_task, skeleton, skeleton_of
 from study_starts import SHIPPED, STARTS
+from study_tables import BLOCKS, NOTHING, forces_table, spread
 
 
 @pytest.mark.parametrize("smiles", ["CCO", "c1ccccc1", "CC(=O)NC", "N#CC#N", "C1CC1F", "O=C=O"])
@@ -126,3 +129,32 @@ def test_every_choice_of_settings_is_one_that_autotune_takes(monkeypatch):
     usual = settings_of("molecule_forces", 50, False)
     choice("molecule_forces", "twice the steps")([None] * 50, 0)
     assert taken["steps"] == 2 * usual["steps"] and isinstance(taken["steps"], int)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ([840, 800, 878], "840 ± 40"), ([3.2, 3.4], "3.30 ± 0.14"), ([276314, 251499, 338813], "290,000 ± 40,000"),
+        ([80.1, 80.3, 80.2], "80.20 ± 0.10"), ([], NOTHING),
+    ],
+)  # fmt: skip
+def test_a_mean_has_the_digits_that_its_deviation_leaves(values, told):
+    assert spread(values) == told
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_tables_stand_results_that_are_not_complete(block):
+    name, table = BLOCKS[block]
+    results = load_results(name)
+    whole = table(results)
+    assert whole.count("\n") > 2
+    for kept in (0, 1):  # one seed alone; and every other row
+        rows = [r for k, r in enumerate(results["rows"]) if (r.get("seed") == 0 if kept == 0 else k % 2)]
+        assert table({**results, "rows": rows}).startswith("|")
+
+
+def test_a_table_quotes_the_means_of_its_results():
+    results = load_results("learning_curve_qm9")
+    rows = [r for r in results["rows"] if r["method"] == "scratch_atomref" and r.get("subset") == "test"]
+    of_fifty = [r["force_mae"] for r in rows if r["n_train"] == 50]
+    assert len(of_fifty) == 3 and f" {spread(of_fifty)} " in forces_table(results)
