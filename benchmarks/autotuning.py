@@ -8,7 +8,7 @@
 | choices          | which settings of `autotune` pay, with 50 labels of our DFT set                                   |
 | choices_energies | the same with 100 energies of QM9                                                                 |
 | closed_form      | ridge regression on the pretrained network's features beside autotuning, 100 energies of QM9      |
-| convergence      | after how many steps is T-PaiNN as good as the network from scratch ever gets (50 labels)         |
+| convergence      | how errors fall with the steps, from before the first: T-PaiNN and from scratch (50 labels)       |
 | size             | how the number of classical frames shows in the pretrained and in the autotuned error (50 labels) |
 | forgetting       | how well an autotuned potential still imitates its teacher, with and without replay               |
 | scans            | simple motions of which no frame was labelled: a bond, an angle, a torsion, a pair of molecules   |
@@ -21,7 +21,6 @@ Writes ``data/results/autotuning.json``, a row by case, method and seed.
 import argparse
 import os
 import time
-from copy import deepcopy
 from functools import partial
 from types import SimpleNamespace
 
@@ -34,7 +33,7 @@ from study_starts import BUILD, SPARSE, frames_of, start
 
 import tpainn_lite as tp
 from tpainn_lite.datasets import SCANS
-from tpainn_lite.results import earlier, save_results
+from tpainn_lite.results import earlier, merged, save_results
 from tpainn_lite.transfer import rereference
 
 START, TEACHER = "ladder", "xtb"  # what settings are compared with, and who taught it last
@@ -140,7 +139,7 @@ def convergence(seeds, jobs):
 
 def untuned_errors(name, pool, n, seed, frames):
     """Errors of a start whose reference energies alone have seen the labels."""
-    potential = deepcopy(start(name))
+    potential = start(name)
     rereference(potential, tp.draw(pool, n, seed))
     return tp.errors(potential, frames)
 
@@ -171,6 +170,7 @@ def size(seeds, jobs):
 def forgetting(seeds, jobs):
     """Rows of what is left of the teacher."""
     _, pool, valid = held_out("molecule_forces")
+    make_starts("molecule_forces", ["tpainn_mmff94"])
     replayed = tuned_way("molecule_forces", "mmff94", replay=frames_of("mmff94")[::SPARSE])
     methods = {"autotuned": tuned_way("molecule_forces", "mmff94"), "with replay": replayed}
     return curve("forgetting", methods, pool, {"valid": valid}, (10, 50, 200), seeds, jobs, classical_errors)
@@ -216,7 +216,7 @@ def main():
         started = time.perf_counter()
         new = [{"case": name, **row} for row in CASES[name](arguments.seeds, arguments.jobs)]
         rows, spent = earlier("autotuning")
-        rows = list({tuple(row.get(k) for k in KEY): row for row in [*rows, *new]}.values())
+        rows = merged(rows, new, KEY)
         spent += time.perf_counter() - started
         save_results("autotuning", rows, "python benchmarks/autotuning.py", spent, ["torch", "rdkit"], 1, start=START)
 

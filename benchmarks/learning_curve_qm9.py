@@ -42,7 +42,7 @@ from tpainn_lite.learning import learning_curve
 from tpainn_lite.observables import energy_mae, errors
 from tpainn_lite.potential import composition_residual, fit_atomref
 from tpainn_lite.recipes import NETWORK
-from tpainn_lite.results import earlier, save_results
+from tpainn_lite.results import earlier, merged, save_results
 
 SIZES = {"molecule_forces": (10, 50, 200, 1000), "qm9_energy": (10, 30, 100, 300, 1000, 3000)}
 TEACHERS = ("uff", "xtb", "energies", "few")  # compared at one size alone
@@ -233,7 +233,7 @@ def main():
         else:
             new = study(task, arguments.sizes, arguments.seeds, arguments.methods, arguments.jobs)
         rows, _ = earlier(name)  # only now: other tasks may have been saved meanwhile
-        rows = list({tuple(row.get(k) for k in KEY): row for row in [*rows, *new]}.values())
+        rows = merged(rows, new, KEY)
         spent = {tuple(row.get(k) for k in KEY[:-1]): row.get("seconds", 0) for row in rows}
         save_results(name, rows, command, sum(spent.values()), ["torch", "rdkit"], 1, network=NETWORK)
 

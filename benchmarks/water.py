@@ -22,7 +22,7 @@ Writes ``data/results/water.json``: energies in meV/atom, forces in meV/Å (also
 
 import argparse
 import os
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,7 +36,7 @@ from tpainn_lite.learning import learning_curve
 from tpainn_lite.liquid import split_force_errors
 from tpainn_lite.observables import errors
 from tpainn_lite.recipes import LOCAL, NETWORK
-from tpainn_lite.results import earlier, save_results
+from tpainn_lite.results import earlier, merged, save_results
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "water"
 STATES = [(d, t) for d in (0.85, 0.95, 1.05, 1.15) for t in (300, 400, 600)]  # g/cm³, K
@@ -58,6 +58,7 @@ def liquids(part):
     return frames
 
 
+@cache
 def data():
     """(pool, {subset: test frames})"""
     pool, test = liquids("train"), liquids("test")
@@ -233,7 +234,7 @@ def main():
     for name in arguments.case:
         new = [{"case": name, **row} for row in CASES[name](arguments)]
         key = ("case", "method", "n_train", "seed", "subset")
-        rows = list({tuple(row[k] for k in key): row for row in [*rows, *new]}.values())
+        rows = merged(rows, new, key)
         spent = {tuple(row[k] for k in key[:-1]): row.get("seconds", 0) for row in rows}
         save_results("water", rows, "python benchmarks/water.py", sum(spent.values()), ["torch", "openmm"], 1)
 

@@ -35,7 +35,7 @@ from tpainn_lite.datasets import write_text
 from tpainn_lite.label_work import in_parallel
 from tpainn_lite.md import MDRun, run_md
 from tpainn_lite.observables import block_average, diffusion, energy_drift, rdf, yeh_hummer
-from tpainn_lite.results import earlier, load_results, save_results
+from tpainn_lite.results import earlier, load_results, merged, save_results
 from tpainn_lite.water_md import water_run
 
 N, DENSITY, KELVIN = 64, 0.997, 300.0  # molecules, g/cm³, K
@@ -173,7 +173,7 @@ def save(unfinished=False):
     """Write what is there so far, beside what earlier runs have left in the results."""
     rows, _ = earlier("water_md")
     curves = load_results("water_md")["curves"] if rows else {}
-    rows, new = {tuple(row[k] for k in KEY): row for row in rows}, []
+    new = []
     for model, name in itertools.product(MODELS, RUNS):
         kept = [path for kind in ("json", "traj") for path in (BUILD / "md").glob(f"{model}, *, {name}.{kind}")]
         for path in sorted({path.with_suffix(".traj") for path in kept}):
@@ -181,10 +181,9 @@ def save(unfinished=False):
             if told:
                 new += rows_of(model, seed, name, told)
                 curves |= {f"{model}, {seed}, {pair}": curve for pair, curve in told["curves"].items()}
-    rows |= {tuple(row[k] for k in KEY): row for row in new}
-    listed = list(rows.values())
-    seconds = sum(row["seconds"] for row in listed if row["quantity"] == "lasted")  # a row of each run
-    save_results("water_md", listed, "python benchmarks/water_md.py", seconds, ["torch", "ase"], 1, curves=curves)
+    rows = merged(rows, new, KEY)
+    seconds = sum(row["seconds"] for row in rows if row["quantity"] == "lasted")  # a row of each run
+    save_results("water_md", rows, "python benchmarks/water_md.py", seconds, ["torch", "ase"], 1, curves=curves)
 
 
 def main():

@@ -46,6 +46,11 @@ def earlier(name):
     return found["rows"], found["seconds"]
 
 
+def merged(rows, new, key):
+    """The rows, with the new ones in place of those that have the same values of the names in ``key``."""
+    return list({tuple(row.get(name) for name in key): row for row in [*rows, *new]}.values())
+
+
 def save_results(name, rows, command, seconds, packages=(), threads=None, **more):
     """Write rows with where they come from, whole or not at all.
 
