@@ -61,10 +61,11 @@ test: lint  ## lint, unit and physics tests, and every notebook from top to bott
 test-slow: $(ready)  ## make one DFT label in a hundred again and compare (some ten minutes)
 	$(py) -m pytest -m slow tests
 
-test-browser: $(ready)  ## run every notebook in JupyterLab in a headless Chromium and look at the pictures
+test-browser: $(ready)  ## run every notebook in JupyterLab in a headless Chromium, look at the pictures, and time the dashboard
 	@command -v chromium >/dev/null || { echo "No chromium here. On Debian: apt-get install chromium"; exit 1; }
 	@$(py) -c "import playwright" 2>/dev/null || $(py) -m pip install $(pins) playwright
 	$(py) tests/browser/check_notebooks.py
+	$(py) tests/browser/check_dashboard.py
 
 lint: $(ready)  ## ruff, notebooks too
 	$(py) -m ruff check .

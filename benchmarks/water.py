@@ -6,6 +6,7 @@
 | case    | question                                                                                                 |
 |---------|----------------------------------------------------------------------------------------------------------|
 | curve   | the learning curve: T-PaiNN, starts from other teachers, from scratch, Δ-learning                         |
+| trials  | other steps and learning rates, judged on the DFT set's `valid`                                           |
 | rounds  | the same number of labels from the first round of sampling alone, from both, and picked by disagreement  |
 
 Starts: `load_pretrained("water")` (``tpainn``), and, smaller, kept in ``build/water/`` and compared at two numbers of
@@ -21,6 +22,7 @@ Writes ``data/results/water.json``: energies in meV/atom, forces in meV/Å (also
 """
 
 import argparse
+import itertools
 import os
 from functools import cache, partial
 from pathlib import Path
@@ -44,7 +46,7 @@ N_FRAMES = 30  # of each state
 PRETRAIN = {"steps": 4000, "batch_size": 4, "learning_rate": 2e-3, "check_every": 500}
 SIZES, COMPARED_AT = (5, 10, 25, 50, 100, 150), (10, 100)
 GENTLE = {"layer_decay": 0.3}
-N_ROUNDS = 50  # labels in ``rounds``
+N_ROUNDS, N_TRIALS = 50, 25  # labels in ``rounds``, in ``trials``
 
 
 # --- frames ---
@@ -107,17 +109,16 @@ def start(name):
 # --- methods ---
 
 
-def settings(n, from_scratch):
+def settings(n, from_scratch, longer=1):
     """Steps, batch and learning rate for so many frames; from scratch gets more and larger steps."""
-    chosen = {"batch_size": min(n, 4), "progress": False}
-    if from_scratch:
-        return chosen | {"steps": int(np.clip(200 * n**0.5, 600, 2000)), "learning_rate": 3e-3}
-    return chosen | {"steps": int(np.clip(100 * n**0.5, 300, 1000)), "learning_rate": 1e-3}
+    steps = np.clip(200 * n**0.5, 600, 2000) if from_scratch else np.clip(100 * n**0.5, 300, 1000)
+    rate = 3e-3 if from_scratch else 1e-3
+    return {"steps": int(longer * steps), "learning_rate": rate, "batch_size": min(n, 4), "progress": False}
 
 
-def scratch(frames, seed):
+def scratch(frames, seed, **changed):
     torch.set_num_threads(1)
-    return tp.train_from_scratch(frames, seed=seed, **NETWORK, **settings(len(frames), True))
+    return tp.train_from_scratch(frames, seed=seed, **NETWORK, **(settings(len(frames), True) | changed))
 
 
 def delta(frames, seed):
@@ -125,14 +126,14 @@ def delta(frames, seed):
     return tp.delta_learn(frames, tp.water(), seed=seed, **NETWORK, **settings(len(frames), True))
 
 
+def autotune(frames, seed, name, **changed):
+    torch.set_num_threads(1)
+    return tp.autotune(start(name), frames, seed=seed, **(settings(len(frames), False) | changed))
+
+
 def tuned(name, **changed):
     """Function of (frames, seed) that autotunes the start of this name."""
-
-    def train(frames, seed):
-        torch.set_num_threads(1)
-        return tp.autotune(start(name), frames, seed=seed, **settings(len(frames), False), **changed)
-
-    return train
+    return partial(autotune, name=name, **changed)
 
 
 EVERYWHERE = {"tpainn": tuned("shipped"), "scratch_atomref": scratch, "delta": delta}
@@ -168,6 +169,19 @@ def curve(arguments):
         if chosen:
             rows += run("curve", chosen, pool, tests, arguments.sizes or sizes, arguments)
     return rows
+
+
+def trials(arguments):
+    """Rows of other steps and learning rates, on frames that nothing is tested on."""
+    ways = {}
+    for longer, factor in itertools.product((1, 2), (0.5, 1, 2)):
+        for name, train, from_scratch in (("tpainn", tuned("shipped"), False), ("scratch_atomref", scratch, True)):
+            chosen = settings(N_TRIALS, from_scratch, longer)
+            rate = factor * chosen["learning_rate"]
+            told = f"{name}, {chosen['steps']} steps, learning rate {rate:g}"
+            ways[told] = partial(train, steps=chosen["steps"], learning_rate=rate)
+    pool, _ = data()
+    return run("trials", ways, pool, {"valid": liquids("valid")}, (N_TRIALS,), arguments)
 
 
 def run(name, methods, pool, tests, sizes, arguments):
@@ -217,7 +231,7 @@ def rounds(arguments):
     return rows + run("rounds, both", both, pool, by_round, (N_ROUNDS,), arguments)
 
 
-CASES = {"curve": curve, "rounds": rounds}
+CASES = {"trials": trials, "curve": curve, "rounds": rounds}
 
 
 def main():

@@ -9,7 +9,7 @@ from conftest import shaken
 
 from tpainn_lite.assembly import water_box
 from tpainn_lite.classical_water import water
-from tpainn_lite.dashboard import md_dashboard
+from tpainn_lite.dashboard import REDRAWN, md_dashboard
 from tpainn_lite.forcefields import mmff94, molecule
 
 
@@ -27,9 +27,9 @@ def tick(panel, n=1):
 
 def test_each_tick_moves_time_atoms_and_traces(ethanol_panel):
     before = ethanol_panel.simulation.work.positions.copy()
-    tick(ethanol_panel, 8)
+    tick(ethanol_panel, 2 * REDRAWN)
     assert ethanol_panel.simulation.time > 0 and not np.allclose(before, ethanol_panel.simulation.work.positions)
-    assert len(ethanol_panel.traces.data[0].x) == 9 and "ps" in ethanol_panel.note.value
+    assert len(ethanol_panel.traces.data[0].x) == 2 * REDRAWN + 1 and "ps" in ethanol_panel.note.value
     assert "image/png" in ethanol_panel._repr_mimebundle_()
 
 
@@ -61,7 +61,7 @@ def test_another_model_starts_again_and_a_bad_one_is_stopped(ethanol_panel):
 
 def test_a_box_of_water_shows_its_density_and_structure():
     panel = md_dashboard(shaken(water_box(8, seed=1), by=0.01), water(), ensemble="npt", timestep=0.2, interval=20)
-    tick(panel, 4)
+    tick(panel, REDRAWN)
     assert panel.traces.data[2].y[0] == pytest.approx(1.0, abs=0.05)
     assert len(panel.curve.data[0].y) == 60 and panel.n_structures == 2
 

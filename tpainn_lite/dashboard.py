@@ -12,12 +12,12 @@ from tpainn_lite import painting, plots
 from tpainn_lite.md import Simulation
 from tpainn_lite.observables import density_of, rdf
 from tpainn_lite.scenes import make_scenes
-from tpainn_lite.viewer import Shown, _move, _ngl_widget, _nglview_works
+from tpainn_lite.viewer import Shown, _move, _moving_widget, _nglview_works
 
 SHARE = 0.6  # of the time between two ticks that the physics may take
 KEPT = 400  # points of a trace
 WIDTH = 450  # of the traces, in pixels
-REDRAWN = 4  # ticks between two redrawings of the traces
+REDRAWN = 6  # ticks between two redrawings of the traces
 
 
 class Dashboard:
@@ -86,7 +86,7 @@ class Dashboard:
         )
         self.player = Play(max=10**6, interval=self.interval, show_repeat=False)
         self.again, self.note = Button(description="from the start"), Label()
-        self.viewer = _ngl_widget(self.scene.drawings, self.half_width, size) if _nglview_works() else None
+        self.viewer = _moving_widget(self.scene.drawings, self.half_width, size) if _nglview_works() else None
         self._figures()
         for control in (self.temperature, self.pressure):
             control.observe(lambda _: self.simulation.change(**self._chosen()), "value")
@@ -116,7 +116,7 @@ class Dashboard:
         drawing = make_scenes([[self.atoms, work]], [""])[0][0].drawings[1]
         if self.viewer is not None and np.isfinite(drawing.positions).all():
             _move(self.viewer, drawing)
-        now = f"{self.simulation.time / 1000:.2f} ps"
+        now = f"{self.simulation.time / 1000:.3f} ps"
         self.note.value = f"stopped at {now}: {stopped}" if stopped else f"{now}; steps in a picture: {self.n_steps}"
         if not redraw:
             return
@@ -134,7 +134,7 @@ class Dashboard:
 
 def md_dashboard(
     atoms, calculators, *, ensemble="nvt", temperature=300.0, pressure=1.0, timestep=0.5, friction=10.0, size=340,
-    interval=100, reference=None, seed=0,
+    interval=50, reference=None, seed=0,
 ):  # fmt: skip
     """A panel in which MD runs: start, pause, heat, press, change the model, and watch.
 

@@ -227,6 +227,13 @@ def _ngl_widget(drawings, half_width, size):
     return widget
 
 
+def _moving_widget(drawings, half_width, size):
+    """One for atoms that move all the time: without the eight draws by which NGL makes a picture at rest smoother."""
+    widget = _ngl_widget(drawings, half_width, size)
+    widget._ngl_full_stage_parameters = widget._ngl_full_stage_parameters | {"sampleLevel": -1}
+    return widget
+
+
 def _selections(model):
     """NGL's words for the atoms, and for the corners of the cell, of one model."""
     return f"/{model} and not .CELL", f"/{model} and .CELL"
