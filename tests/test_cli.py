@@ -160,3 +160,22 @@ def test_pretraining_wants_frames_or_a_recipe_and_says_so(files):
     assert "two files are expected" in run("pretrain", files / "weights.safetensors").output
     result = run("pretrain", "--recipe", "soup", files / "soup.safetensors")
     assert result.exit_code == 1 and "recipe 'soup' is not one of" in result.output
+
+
+def test_md_runs_goes_on_and_says_when_a_guard_has_stopped_it(files, tmp_path):
+    write_frames(tmp_path / "start.extxyz", [molecule("CCO")])
+    arguments = ["md", files / "weights.safetensors", tmp_path / "start.extxyz", tmp_path / "run.traj", "--every", 2]
+    calm = ["--timestep", 0.01, "--temperature", 10]
+    first = run(*arguments, *calm, "--steps", 4)
+    assert first.exit_code == 0 and "3 frames" in first.output, first.output
+    assert "6 frames" in run(*arguments, *calm, "--steps", 10).output  # three of them from before
+    committee = [arguments[0], arguments[1], *arguments[1:3], tmp_path / "wild.traj"]
+    wild = run(*committee, "--timestep", 20, "--temperature", 3000, "--steps", 100)
+    assert wild.exit_code == 1 and "stopped" in wild.output and (tmp_path / "wild.traj").exists()
+
+
+def test_md_wants_weights_and_a_structure(files, tmp_path):
+    missing = run("md", files / "weights.safetensors", tmp_path / "none.xyz", tmp_path / "run.traj")
+    assert missing.exit_code == 1 and "no file" in missing.output
+    write_frames(tmp_path / "start.extxyz", [molecule("CCO")])
+    assert "weights and a structure" in run("md", tmp_path / "start.extxyz", tmp_path / "run.traj").output

@@ -23,6 +23,15 @@ class Teacher(StrEnum):
     revpbe_d3 = "revpbe-d3"
 
 
+class Ensemble(StrEnum):
+    """What MD holds constant."""
+
+    nve = "nve"
+    nvt = "nvt"
+    nvt_nh = "nvt-nh"
+    npt = "npt"
+
+
 @app.callback()
 def main():
     """Transfer learning for machine-learned interatomic potentials."""
@@ -147,6 +156,54 @@ def evaluate(
         typer.echo(f"tpainn evaluate: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(table)
+
+
+@app.command()
+def md(
+    weights: Annotated[list[Path], typer.Argument(help="weights, one file or a committee's; then the structure")],
+    target: Annotated[Path, typer.Argument(help="trajectory to write: .traj; the same command goes on with it")],
+    ensemble: Annotated[
+        Ensemble, typer.Option(help="nvt: Langevin; nvt-nh: for diffusion")
+    ] = Ensemble.nvt,
+    temperature: Annotated[float, typer.Option(help="K")] = 300.0,
+    pressure: Annotated[float, typer.Option(help="bar, of npt")] = 1.0,
+    timestep: Annotated[float, typer.Option(help="fs")] = 0.5,
+    steps: int = 10_000,
+    every: Annotated[int, typer.Option(help="steps between frames that are kept")] = 20,
+    friction: Annotated[float, typer.Option(help="1/ps, of nvt")] = 10.0,
+    max_disagreement: Annotated[float | None, typer.Option(help="eV/Å: stop where a committee's forces differ")] = None,
+    seed: Annotated[int, typer.Option(help="of the velocities")] = 0,
+):
+    """Molecular dynamics from a structure, with guards that stop what has gone wrong.  Interrupted? It goes on."""
+    from ase.io import read
+
+    from tpainn_lite.md import run_md
+
+    stay_within_cores()
+    *weights, start = weights
+    settings = {"ensemble": str(ensemble), "temperature": temperature, "pressure": pressure, "friction": friction}
+    settings |= {"timestep": timestep, "n_steps": steps, "every": every, "max_disagreement": max_disagreement}
+    try:
+        if not start.exists():
+            raise FileNotFoundError(f"no file {start}")
+        run = run_md(read(start), calculator_of(weights), path=target, seed=seed, **settings)
+    except (ValueError, OSError) as error:
+        typer.echo(f"tpainn md: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{run}; frames in {target}")
+    if run.stopped:
+        raise typer.Exit(1)
+
+
+def calculator_of(weights):
+    """For MD: of one potential, or of a committee of several."""
+    from tpainn_lite.calculator import PotentialCalculator
+    from tpainn_lite.committee import Committee
+
+    if not weights:
+        raise ValueError("two files at least are expected before the trajectory: weights and a structure")
+    potentials = [weights_of(path) for path in weights]
+    return PotentialCalculator(potentials[0]) if len(potentials) == 1 else Committee(potentials).calculator()
 
 
 def calculator(teacher, first=None):
