@@ -162,9 +162,7 @@ def evaluate(
 def md(
     weights: Annotated[list[Path], typer.Argument(help="weights, one file or a committee's; then the structure")],
     target: Annotated[Path, typer.Argument(help="trajectory to write: .traj; the same command goes on with it")],
-    ensemble: Annotated[
-        Ensemble, typer.Option(help="nvt: Langevin; nvt-nh: for diffusion")
-    ] = Ensemble.nvt,
+    ensemble: Annotated[Ensemble, typer.Option(help="nvt: Langevin; nvt-nh: for diffusion")] = Ensemble.nvt,
     temperature: Annotated[float, typer.Option(help="K")] = 300.0,
     pressure: Annotated[float, typer.Option(help="bar, of npt")] = 1.0,
     timestep: Annotated[float, typer.Option(help="fs")] = 0.5,
