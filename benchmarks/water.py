@@ -44,7 +44,7 @@ BUILD = Path(__file__).resolve().parents[1] / "build" / "water"
 STATES = [(d, t) for d in (0.85, 0.95, 1.05, 1.15) for t in (300, 400, 600)]  # g/cm³, K
 N_FRAMES = 30  # of each state
 PRETRAIN = {"steps": 4000, "batch_size": 4, "learning_rate": 2e-3, "check_every": 500}
-SIZES, COMPARED_AT = (5, 10, 25, 50, 100, 150), (10, 100)
+SIZES, COMPARED_AT = (5, 10, 25, 50, 100, 152), (10, 100)
 GENTLE = {"layer_decay": 0.3}
 N_ROUNDS, N_TRIALS = 50, 25  # labels in ``rounds``, in ``trials``
 
@@ -109,11 +109,10 @@ def start(name):
 # --- methods ---
 
 
-def settings(n, from_scratch, longer=1):
-    """Steps, batch and learning rate for so many frames; from scratch gets more and larger steps."""
-    steps = np.clip(200 * n**0.5, 600, 2000) if from_scratch else np.clip(100 * n**0.5, 300, 1000)
-    rate = 3e-3 if from_scratch else 1e-3
-    return {"steps": int(longer * steps), "learning_rate": rate, "batch_size": min(n, 4), "progress": False}
+def settings(n, from_scratch):
+    """Steps, batch and learning rate for so many frames; from scratch gets twice the steps."""
+    steps = round(400 * (1 + from_scratch) * n**0.5)
+    return {"steps": steps, "learning_rate": 1e-3, "batch_size": 1, "progress": False}
 
 
 def scratch(frames, seed, **changed):
@@ -136,8 +135,12 @@ def tuned(name, **changed):
     return partial(autotune, name=name, **changed)
 
 
-EVERYWHERE = {"tpainn": tuned("shipped"), "scratch_atomref": scratch, "delta": delta}
-COMPARED = {"tpainn_gentle": tuned("shipped", **GENTLE), **{f"tpainn_{name}": tuned(name) for name in STARTS}}
+EVERYWHERE = {"tpainn": tuned("shipped"), "scratch_atomref": scratch}
+COMPARED = {
+    "delta": delta,
+    "tpainn_gentle": tuned("shipped", **GENTLE),
+    **{f"tpainn_{name}": tuned(name) for name in STARTS},
+}
 
 
 def measure(model, frames):
@@ -172,14 +175,13 @@ def curve(arguments):
 
 
 def trials(arguments):
-    """Rows of other steps and learning rates, on frames that nothing is tested on."""
+    """Rows of other batches, learning rates and numbers of steps, on frames that nothing is tested on."""
     ways = {}
-    for longer, factor in itertools.product((1, 2), (0.5, 1, 2)):
+    for batch, rate in itertools.product((4, 1), (5e-4, 1e-3, 3e-3)):
         for name, train, from_scratch in (("tpainn", tuned("shipped"), False), ("scratch_atomref", scratch, True)):
-            chosen = settings(N_TRIALS, from_scratch, longer)
-            rate = factor * chosen["learning_rate"]
-            told = f"{name}, {chosen['steps']} steps, learning rate {rate:g}"
-            ways[told] = partial(train, steps=chosen["steps"], learning_rate=rate)
+            steps = settings(N_TRIALS, from_scratch)["steps"] // batch
+            told = f"{name}, {steps} steps of {batch}, learning rate {rate:g}"
+            ways[told] = partial(train, steps=steps, batch_size=batch, learning_rate=rate)
     pool, _ = data()
     return run("trials", ways, pool, {"valid": liquids("valid")}, (N_TRIALS,), arguments)
 
