@@ -18,7 +18,7 @@ FLOORS = {
     "potential": 3, "sampling": 3, "results": 3, "label_work": 3, "water_md": 3,
     "fast_training": 4, "calculator": 4, "labels": 4,
     "training": 5, "committee": 5, "md": 5, "label_files": 5,
-    "transfer": 6, "batched": 6, "plots": 6, "teach": 6, "scenes": 6,
+    "transfer": 6, "domain": 6, "batched": 6, "plots": 6, "teach": 6, "scenes": 6,
     "learning": 7, "recipes": 7, "painting": 7, "reports": 7,
     "viewer": 8,
     "dashboard": 9,

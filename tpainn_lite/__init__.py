@@ -55,6 +55,7 @@ _HOME = {  # public name: its module
     "learning_curve": "learning",
     "PotentialCalculator": "calculator",
     "Committee": "committee",
+    "Domain": "domain",
     "run_md": "md",
     "errors": "observables",
     "energy_drift": "observables",

@@ -1,0 +1,58 @@
+"""What is unlike everything known is doubted, and the reason is said."""
+
+import numpy as np
+import pytest
+from conftest import lively_potential, shaken
+
+from tpainn_lite.committee import Committee
+from tpainn_lite.domain import MARGIN, Domain, contacts
+from tpainn_lite.forcefields import molecule
+
+
+@pytest.fixture(scope="module")
+def known():
+    return [shaken(molecule("CCO"), seed=k, by=0.03) for k in range(5)]
+
+
+@pytest.fixture(scope="module")
+def domain(known):
+    return Domain(Committee([lively_potential(seed=k) for k in range(3)]), known)
+
+
+def test_what_is_known_is_not_doubted(domain, known):
+    assert domain.doubts(known) == [[]] * 5
+    assert domain.limit == pytest.approx(MARGIN * domain.committee.disagreement(known).max())
+
+
+def test_an_element_that_was_never_seen_is_named_and_the_network_not_asked(domain):
+    (reasons,) = domain.doubts([molecule("CN")])
+    assert reasons == ["element N was never seen"]
+
+
+def test_atoms_that_come_too_near_are_named(domain, known):
+    crushed = known[0].copy()
+    crushed.positions *= 0.8
+    (reasons,) = domain.doubts([crushed])
+    assert any(reason.startswith("H and H are ") for reason in reasons)
+    assert any(reason.startswith("C and C are ") for reason in reasons)
+
+
+def test_disagreement_beyond_what_is_usual_is_a_reason(domain, known):
+    domain.limit, kept = 0.5 * domain.committee.disagreement(known).min(), domain.limit
+    try:
+        assert all("the committee disagrees by" in reasons[0] for reasons in domain.doubts(known))
+    finally:
+        domain.limit = kept
+
+
+def test_contacts_are_the_smallest_distances_through_the_walls_too(water_box):
+    found = contacts(water_box)
+    assert set(found) == {(1, 1), (1, 8), (8, 8)}
+    distances = water_box.get_all_distances(mic=True)
+    oxygen = water_box.numbers == 8
+    assert found[1, 8] == pytest.approx(distances[np.ix_(oxygen, ~oxygen)].min())
+
+
+def test_a_domain_of_nothing_is_an_error(domain):
+    with pytest.raises(ValueError, match="no known structures"):
+        Domain(domain.committee, [])
