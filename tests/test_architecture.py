@@ -20,7 +20,7 @@ FLOORS = {
     "training": 5, "committee": 5, "md": 5, "label_files": 5,
     "transfer": 6, "domain": 6, "batched": 6, "plots": 6, "teach": 6, "scenes": 6,
     "learning": 7, "recipes": 7, "painting": 7, "reports": 7,
-    "viewer": 8,
+    "viewer": 8, "project": 8,
     "dashboard": 9,
     "cli": 10,
 }  # fmt: skip

@@ -57,6 +57,7 @@ _HOME = {  # public name: its module
     "Committee": "committee",
     "Domain": "domain",
     "run_md": "md",
+    "run_project": "project",
     "errors": "observables",
     "energy_drift": "observables",
     "md_dashboard": "dashboard",

@@ -193,6 +193,47 @@ def md(
         raise typer.Exit(1)
 
 
+@app.command()
+def run(
+    source: Annotated[Path, typer.Argument(help="SMILES (.smi, .csv: first column) or many structures (.extxyz, …)")],
+    folder: Annotated[Path | None, typer.Option(help="keeps every step; the name of the source, unless given")] = None,
+    teacher: Annotated[Teacher, typer.Option("--with", help="who makes the dear labels")] = Teacher.b3lyp,
+    labels: Annotated[Path | None, typer.Option(help="labels made elsewhere, of the folder's to_label.extxyz")] = None,
+    n_labels: Annotated[int, typer.Option(help="frames to train on, picked by disagreement")] = 20,
+    n_test: Annotated[int, typer.Option(help="frames to test on, picked at random")] = 10,
+    frames: Annotated[int, typer.Option(help="structures of each SMILES to choose from")] = 100,
+    hottest: Annotated[float, typer.Option(help="K; they are shaken at 300 K to so many")] = 1000.0,
+    steps: Annotated[int, typer.Option(help="of molecular dynamics, 0.5 fs each")] = 1000,
+    seed: int = 0,
+    jobs: Annotated[int, typer.Option(help="processes that label")] = 2,
+):
+    """A potential of your own: structures, what to label, DFT labels, autotuning, errors, MD.  It goes on."""
+    from tpainn_lite.project import LabelsWanted, run_project
+
+    stay_within_cores(1)  # molecules are too small for more, and two threads on a busy machine are slower than one
+    folder = folder or source.with_suffix("")
+    settings = {"n_labels": n_labels, "n_test": n_test, "n_steps": steps, "seed": seed, "n_jobs": jobs}
+    try:
+        who = None if labels or (teacher == Teacher.b3lyp and not _has_pyscf()) else calculator(teacher)
+        report = run_project(_frames_of(source, frames, hottest, seed), folder, who, labels, **settings)
+    except LabelsWanted as wanted:
+        typer.echo(str(wanted))
+        raise typer.Exit(2) from None
+    except (ValueError, OSError, ImportError) as error:
+        typer.echo(f"tpainn run: {error}", err=True)
+        raise typer.Exit(1) from None
+    for when in ("before", "after"):
+        found = report[when]
+        typer.echo(f"{when} your labels: {found['energy_mae']:.1f} meV/atom, {found['force_mae']:.0f} meV/Å")
+    typer.echo(f"{report['structures in doubt']} structures in doubt; MD: {report['md']}; all of it in {folder}")
+
+
+def _has_pyscf():
+    from importlib.util import find_spec
+
+    return find_spec("pyscf") is not None
+
+
 def calculator_of(weights):
     """For MD: of one potential, or of a committee of several."""
     from tpainn_lite.calculator import PotentialCalculator
@@ -223,13 +264,13 @@ def calculator(teacher, first=None):
     }[teacher]()
 
 
-def stay_within_cores():
+def stay_within_cores(at_most=None):
     """No more threads than cores that this process may use: torch counts the machine's, whatever a container allows."""
     import torch
 
     from tpainn_lite.label_work import usable_cores
 
-    torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
+    torch.set_num_threads(min(torch.get_num_threads(), usable_cores(), at_most or usable_cores()))
 
 
 def weights_of(name):
