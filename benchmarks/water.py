@@ -1,12 +1,12 @@
 """Liquid water: error against the number of DFT frames, by where a potential starts, inside and between molecules.
 
-    python benchmarks/water.py                    # two hours or so on 2 cores; resumes run by run
+    python benchmarks/water.py                    # three hours or so on 2 cores; resumes run by run
     python benchmarks/water.py --case curve --methods tpainn scratch_atomref --sizes 10 100
 
 | case    | question                                                                                                 |
 |---------|----------------------------------------------------------------------------------------------------------|
 | curve   | the learning curve: T-PaiNN, starts from other teachers, from scratch, Δ-learning                         |
-| trials  | other steps and learning rates, judged on the DFT set's `valid`                                           |
+| trials  | other batches and learning rates at the same cost, judged on the DFT set's `valid`                        |
 | rounds  | the same number of labels from the first round of sampling alone, from both, and picked by disagreement  |
 
 Starts: `load_pretrained("water")` (``tpainn``), and, smaller, kept in ``build/water/`` and compared at two numbers of
