@@ -69,6 +69,12 @@ def test_labels_of_other_frames_are_an_error_that_names_what_is_missing():
         matched(chosen, label(chosen[:1], mmff94(), progress=False), "mine.extxyz")
 
 
+def test_shipped_labels_are_kept_beside_those_of_their_own_level_alone():
+    (frame,) = project.draw(project.load_molecules("train"), 1)
+    assert len(project._of_the_same_level([frame], 5, seed=0)) == 5
+    assert project._of_the_same_level(label([frame], mmff94(), progress=False), 5, seed=0) == []
+
+
 def test_what_is_tested_on_is_not_trained_on():
     committee = project.Committee([lively_potential(seed=k) for k in range(2)])
     frames = choose(committee, list(structures()), 8, 5)
