@@ -1,6 +1,7 @@
 """The library from the command line: ``tpainn label --help``.  Thin: each command is one function of the library."""
 
 import itertools
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -264,13 +265,13 @@ def calculator(teacher, first=None):
     }[teacher]()
 
 
-def stay_within_cores(at_most=None):
+def stay_within_cores(at_most=math.inf):
     """No more threads than cores that this process may use: torch counts the machine's, whatever a container allows."""
     import torch
 
     from tpainn_lite.label_work import usable_cores
 
-    torch.set_num_threads(min(torch.get_num_threads(), usable_cores(), at_most or usable_cores()))
+    torch.set_num_threads(min(torch.get_num_threads(), usable_cores(), at_most))
 
 
 def weights_of(name):

@@ -44,7 +44,7 @@ class Domain:
             For each frame its reasons; none, where it is like what is known.
         """
         strange = [self._strange(atoms) for atoms in frames]
-        ask = [k for k, reasons in enumerate(strange) if not any("element" in reason for reason in reasons)]
+        ask = [k for k, atoms in enumerate(frames) if self.elements.issuperset(atoms.numbers.tolist())]
         spread = self.committee.disagreement([frames[k] for k in ask]) if ask else []
         for k, disagreement in zip(ask, spread, strict=True):
             if disagreement > self.limit:

@@ -14,6 +14,7 @@ What is there is not done again: a step is repeated by removing its file, and th
 """
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -79,8 +80,7 @@ def run_project(
     chosen = _kept(folder / "to_label.extxyz", lambda: choose(Committee(general), structures, n_labels, n_test, seed))
     labelled = _labelled(chosen, folder, calculator, labels, n_jobs, progress)
     train, test = ([a for a in labelled if a.info["part"] == part] for part in ("train", "test"))
-    beside = [_of_the_same_level(train, n_general, seed + k) for k in range(MEMBERS)]
-    own = _members(folder, "own", lambda k: autotune(general[k], train + beside[k], seed=seed + k, progress=False))
+    own = _members(folder, "own", lambda k: _own(general[k], train, n_general, seed + k))
     domain = Domain(Committee(own), labelled)
     for potential in general:
         rereference(potential, train)  # another DFT has other energies of atoms: not what is to be compared
@@ -144,15 +144,27 @@ def _members(folder, name, make):
     return [Potential.load(path) for path in paths]
 
 
+@cache
+def _shipped():
+    """The shipped DFT set, read once for all members."""
+    return load_molecules("train")
+
+
 def _general(start, n_frames, seed):
     """The shipped weights, autotuned on a draw from the shipped DFT set."""
-    return autotune(load_pretrained(start), draw(load_molecules("train"), n_frames, seed), seed=seed, progress=False)
+    return autotune(load_pretrained(start), draw(_shipped(), n_frames, seed), seed=seed, progress=False)
+
+
+def _own(general, train, n_frames, seed):
+    """A general potential, autotuned on one's own labels."""
+    frames = train + _of_the_same_level(train, n_frames, seed)
+    return autotune(general, frames, seed=seed, progress=False)
 
 
 def _of_the_same_level(train, n_frames, seed):
     """The shipped labels that the committee began with, to be trained on again beside one's own of the same level, so
     that they are not forgotten; none beside those of another level, whose energies and forces contradict them."""
-    shipped = draw(load_molecules("train"), n_frames, seed)
+    shipped = draw(_shipped(), n_frames, seed)
     return shipped if {a.info.get("level") for a in train} == {shipped[0].info["level"]} else []
 
 
