@@ -35,7 +35,7 @@ endif
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab tour data-page bench test test-slow test-browser lint format env clean
+.PHONY: help lab tour data-page bench test test-slow test-browser lint format dist env clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -75,6 +75,14 @@ format: $(ready)  ## ruff's fixes and layout; outputs of notebooks stripped
 	$(py) -m ruff check --fix .
 	$(py) -m ruff format .
 	$(py) -m jupyter nbconvert --log-level=WARN --clear-output --inplace notebooks/*.ipynb
+
+dist: $(ready)  ## wheel and sdist in dist/, with the data inside; checked, and the wheel tried
+	@$(py) -c "import build, twine" 2>/dev/null || $(py) -m pip install $(pins) build twine
+	rm -rf dist build/wheel
+	$(py) -m build
+	$(py) -m twine check --strict dist/*
+	$(py) -m pip install --quiet --no-deps --target build/wheel dist/*.whl
+	cd build/wheel && ../../$(py) -c "import tpainn_lite as tp; print(tp.__file__, len(tp.load_water('valid')))"
 
 env: $(ready)  ## the environment in .venv and nothing else (`rm -r .venv` to start afresh)
 

@@ -24,14 +24,17 @@ _told = set()  # sets whose card was printed
 
 
 def data_folder():
-    """The folder of the shipped data: ``$TPAINN_DATA``, or ``data/`` beside the package.
+    """The folder of the shipped data: ``$TPAINN_DATA``; or ``data/``, beside the package as in a clone, or inside it
+    where pip has installed it.
 
     Raises
     ------
     DatasetError
         If there is no such folder.
     """
-    folder = Path(os.environ.get("TPAINN_DATA") or Path(__file__).resolve().parents[1] / "data")
+    package = Path(__file__).resolve().parent
+    beside, inside = package.parent / "data", package / "data"
+    folder = Path(os.environ.get("TPAINN_DATA") or (inside if (inside / "SHA256SUMS").exists() else beside))
     if not folder.is_dir():
         raise DatasetError(
             f"no data folder at {folder}: run from a clone of the repository, or set TPAINN_DATA to its data/ folder"
