@@ -9,7 +9,7 @@ left out (``left_out``); and, to see what limits the rest, some of the frames it
 validation molecules: ``histories``).
 Water: q-TIP4P/F at densities and temperatures between those trained on and one beyond, from runs of other seeds, with
 the charges that it was taught (damped-shifted at 5 Å) and, forces alone, with the full Ewald sum, whose energies have
-another zero.
+another zero.  `water_xtb`: GFN2-xTB's labels of boxes of 32 H2O at the same states.
 Each beside guessing zero forces (``zero_mae``).  Errors in meV/Å, meV/atom and, of the stress, GPa.  Writes
 ``data/results/checkpoints.json``; then ``python data/make/cards.py`` puts the table into the weights' card.
 """
@@ -26,7 +26,7 @@ import tpainn_lite as tp
 from tpainn_lite.datasets import data_folder, sha256
 from tpainn_lite.observables import force_mae
 from tpainn_lite.recipes import LOCAL, RECIPES, calm, gas_frames, round_folder, rounds
-from tpainn_lite.results import load_results, save_results
+from tpainn_lite.results import earlier, load_results, save_results
 
 TEMPERATURES, PER_MOLECULE = (300, 1000, 2000), 5  # K
 STATES = [(0.90, 300), (0.997, 300), (1.10, 350), (0.997, 700)]  # g/cm³, K
@@ -54,14 +54,22 @@ def water_tests():
             yield f"{charges}, {density:.3f} g/cm³, {kelvin} K", list(run)
 
 
-def row(recipe, case, potential, frames):
+def water_xtb_tests():
+    """(case, frames) for GFN2-xTB at the same states, in smaller boxes, moved by q-TIP4P/F."""
+    settings = {"n_molecules": 32, "seed": SEED, "spacing": 1000}
+    for density, kelvin in STATES:
+        run = tp.water_run(density=density, temperature=kelvin, n_frames=5, **settings)
+        yield f"GFN2-xTB, {density:.3f} g/cm³, {kelvin} K", tp.label(run, tp.gfn2_xtb(), progress=False)
+
+
+def row(recipe, case, frames, potential):
     """Errors in one case."""
     tested = calm(frames)
     forces = [atoms.get_forces() for atoms in tested]
     values = {"zero_mae": force_mae([0 * f for f in forces], forces), **tp.errors(potential, tested)}
     if "Ewald" in case:
         del values["energy_mae"]
-    elif recipe == "water":
+    elif recipe.startswith("water"):
         values["stress_mae"] = stress_mae(potential, tested)
     rounded = {name: float(f"{value:.4g}") for name, value in values.items()}
     left_out = len(frames) - len(tested)
@@ -92,21 +100,25 @@ def history_of(recipe, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", nargs="+", choices=RECIPES, default=list(RECIPES), help="others stay as told")
     parser.add_argument("--history", nargs="*", default=[], metavar="RECIPE=FOLDER")
-    pairs = [pair.split("=") for pair in parser.parse_args().history]
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    try:
-        histories = load_results("checkpoints")["histories"]
-    except tp.checks.DatasetError:
-        histories = {}
-    histories |= {recipe: history_of(recipe, folder) for recipe, folder in pairs}
-    started, rows = time.perf_counter(), []
+    rows, before = earlier("checkpoints")
+    told = load_results("checkpoints") if rows else {}
+    runs = dict(pair.split("=") for pair in arguments.history)
+    histories = told.get("histories", {}) | {recipe: history_of(recipe, folder) for recipe, folder in runs.items()}
+    started = time.perf_counter()
     tests = {"gas": gas_tests(tp.mmff94), "gas_xtb": gas_tests(tp.gfn2_xtb), "water": water_tests()}
-    for recipe, cases in tests.items():
+    tests["water_xtb"] = water_xtb_tests()
+    rows = [row for row in rows if row["task"] not in arguments.recipe]
+    for recipe in arguments.recipe:
         potential = tp.load_pretrained(recipe)
-        rows += [print(new, flush=True) or new for new in (row(recipe, c, potential, f) for c, f in cases)]
-    weights = {recipe: sha256(data_folder() / "checkpoints" / f"{recipe}.safetensors") for recipe in RECIPES}
-    packages, spent = ["torch", "rdkit", "openmm"], time.perf_counter() - started
+        rows += [print(new, flush=True) or new for new in (row(recipe, *case, potential) for case in tests[recipe])]
+    rows.sort(key=lambda row: list(RECIPES).index(row["task"]))
+    shipped = {name: sha256(data_folder() / "checkpoints" / f"{name}.safetensors") for name in arguments.recipe}
+    weights = told.get("weights", {}) | shipped  # each with the rows that were measured with it
+    packages, spent = ["torch", "rdkit", "openmm"], before + time.perf_counter() - started
     more = {"weights": weights, "histories": histories}
     save_results("checkpoints", rows, "python benchmarks/checkpoints.py", spent, packages, 1, **more)
 

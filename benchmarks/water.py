@@ -9,14 +9,15 @@
 | trials  | other batches and learning rates at the same cost, judged on the DFT set's `valid`                        |
 | rounds  | the same number of labels from the first round of sampling alone, from both, and picked by disagreement  |
 
-Starts: `load_pretrained("water")` (``tpainn``), and, smaller, kept in ``build/water/`` and compared at two numbers of
-labels: q-TIP4P/F (``tpainn_qtip4pf``), SPC/Fw, the poor teacher (``tpainn_spcfw``), single q-TIP4P/F molecules
-(``tpainn_monomer``), and q-TIP4P/F with its labels dealt to wrong frames (``tpainn_shuffled``, the negative control).
-``tpainn_gentle`` is ``tpainn`` whose deeper layers learn more slowly.  Rivals: from scratch with one fitted constant
-(``scratch_atomref``), as all of them have, and Δ-learning on q-TIP4P/F (``delta``).  Untrained: ``constant``, the mean
-energy and no forces; ``force_field``, q-TIP4P/F itself; ``pretrained``.  The pool: the liquid in the DFT set's `train`,
-drawn evenly over its trajectories; subsets of the test: the DFT set's `test`, later times of the same densities
-(``later``) and densities of its own (``new_densities``); and `test_large`, 64 H2O.
+Starts: `load_pretrained("water")` (``tpainn``), `load_pretrained("water_xtb")` (``tpainn_xtb``), and, smaller, kept in
+``build/water/`` and compared at two numbers of labels: q-TIP4P/F (``tpainn_qtip4pf``), SPC/Fw, the poor teacher
+(``tpainn_spcfw``), single q-TIP4P/F molecules (``tpainn_monomer``), and q-TIP4P/F with its labels dealt to wrong frames
+(``tpainn_shuffled``, the negative control).  ``tpainn_gentle`` is ``tpainn`` whose deeper layers learn more slowly.
+Rivals: from scratch with one fitted constant (``scratch_atomref``), as all of them have, and Δ-learning on q-TIP4P/F
+(``delta``).  Untrained: ``constant``, the mean energy and no forces; ``force_field``, q-TIP4P/F itself; ``pretrained``
+and ``pretrained_xtb``.  The pool: the liquid in the DFT set's `train`, drawn evenly over its trajectories; subsets of
+the test: the DFT set's `test`, later times of the same densities (``later``) and densities of its own
+(``new_densities``); and `test_large`, 64 H2O.
 Writes ``data/results/water.json``: energies in meV/atom, forces in meV/Å (also what pushes and turns whole molecules,
 ``between``, and what deforms them), stress in GPa.
 """
@@ -43,7 +44,7 @@ from tpainn_lite.results import earlier, merged, save_results
 BUILD = Path(__file__).resolve().parents[1] / "build" / "water"
 STATES = [(d, t) for d in (0.85, 0.95, 1.05, 1.15) for t in (300, 400, 600)]  # g/cm³, K
 N_FRAMES = 30  # of each state
-PRETRAIN = {"steps": 4000, "batch_size": 4, "learning_rate": 2e-3, "check_every": 500}
+PRETRAIN = {"steps": 4000, "batch_size": 1, "learning_rate": 2e-3, "check_every": 500}
 SIZES, COMPARED_AT = (5, 10, 25, 50, 100, 152), (10, 100)
 GENTLE = {"layer_decay": 0.3}
 N_ROUNDS, N_TRIALS = 50, 25  # labels in ``rounds``, in ``trials``
@@ -53,11 +54,8 @@ N_ROUNDS, N_TRIALS = 50, 25  # labels in ``rounds``, in ``trials``
 
 
 def liquids(part):
-    """The boxes of liquid in a part of the DFT set; `draw` takes each trajectory for a molecule of its own."""
-    frames = [atoms for atoms in tp.load_water(part) if atoms.info["config_type"] == "liquid"]
-    for atoms in frames:
-        atoms.info["smiles"] = atoms.info["trajectory"]
-    return frames
+    """The boxes of liquid in a part of the DFT set."""
+    return [atoms for atoms in tp.load_water(part) if atoms.info["config_type"] == "liquid"]
 
 
 @cache
@@ -95,12 +93,12 @@ STARTS = {
 
 
 def start(name):
-    """The pretrained potential of this name; made if it is not there."""
-    if name == "shipped":
-        return tp.load_pretrained("water")
+    """The pretrained potential of this name: shipped, or made if it is not there."""
+    if name not in STARTS:
+        return tp.load_pretrained(name)
     path = BUILD / f"{name}.safetensors"
     if not path.exists():
-        batch = {"batch_size": 64} if name == "monomer" else {}
+        batch = {"batch_size": 32} if name == "monomer" else {}
         settings = {**PRETRAIN, **batch, "checkpoint": BUILD / f"run-{name}", "progress": False}
         tp.pretrain(STARTS[name](), **NETWORK, **settings).save(path)
     return tp.Potential.load(path)
@@ -135,10 +133,10 @@ def tuned(name, **changed):
     return partial(autotune, name=name, **changed)
 
 
-EVERYWHERE = {"tpainn": tuned("shipped"), "scratch_atomref": scratch}
+EVERYWHERE = {"tpainn": tuned("water"), "tpainn_xtb": tuned("water_xtb"), "scratch_atomref": scratch}
 COMPARED = {
     "delta": delta,
-    "tpainn_gentle": tuned("shipped", **GENTLE),
+    "tpainn_gentle": tuned("water", **GENTLE),
     **{f"tpainn_{name}": tuned(name) for name in STARTS},
 }
 
@@ -178,7 +176,7 @@ def trials(arguments):
     """Rows of other batches, learning rates and numbers of steps, on frames that nothing is tested on."""
     ways = {}
     for batch, rate in itertools.product((4, 1), (5e-4, 1e-3, 3e-3)):
-        for name, train, from_scratch in (("tpainn", tuned("shipped"), False), ("scratch_atomref", scratch, True)):
+        for name, train, from_scratch in (("tpainn", tuned("water"), False), ("scratch_atomref", scratch, True)):
             steps = settings(N_TRIALS, from_scratch)["steps"] // batch
             told = f"{name}, {steps} steps of {batch}, learning rate {rate:g}"
             ways[told] = partial(train, steps=steps, batch_size=batch, learning_rate=rate)
@@ -193,21 +191,22 @@ def run(name, methods, pool, tests, sizes, arguments):
 
 
 def untrained_rows(pool, tests):
-    """Rows of the mean energy and no forces, of q-TIP4P/F, and of the pretrained network with one constant fitted."""
+    """Rows of the mean energy and no forces, of q-TIP4P/F, and of the shipped networks with one constant fitted."""
     mean = np.mean([atoms.get_potential_energy() / len(atoms) for atoms in pool])
 
     def nothing(frames):
         return [mean * len(atoms) for atoms in frames], [0 * atoms.positions for atoms in frames]
 
-    pretrained = tp.load_pretrained("water")
-    tp.transfer.rereference(pretrained, pool)
+    starts = {"pretrained": tp.load_pretrained("water"), "pretrained_xtb": tp.load_pretrained("water_xtb")}
+    for potential in starts.values():
+        tp.transfer.rereference(potential, pool)
     rows = []
     for subset, frames in tests.items():
         row = {"n_train": 0, "seed": 0, "subset": subset}
         constant = errors(SimpleNamespace(predict=nothing), frames) | split_force_errors(nothing(frames)[1], frames)
         rows.append({"method": "constant", **row, **constant})
         rows.append({"method": "force_field", **row, **measure(tp.water(), frames)})
-        rows.append({"method": "pretrained", **row, **measure(pretrained, frames)})
+        rows += [{"method": name, **row, **measure(potential, frames)} for name, potential in starts.items()]
     return rows
 
 

@@ -1,6 +1,7 @@
 """The liquid that each potential makes: molecular dynamics of 64 H2O, with error bars and the time until it fails.
 
-    python benchmarks/water_md.py                        # many hours on 2 cores; every run resumes where it stopped
+    python benchmarks/water_md.py                        # many hours on 2 cores; every run resumes where it stopped;
+                                                         # what is in the results is not run again
     python benchmarks/water_md.py --model "T-PaiNN, all frames" --run nvt npt --seeds 1 --picoseconds 20
     python benchmarks/water_md.py --analyse              # run nothing; what is there so far
 
@@ -11,11 +12,11 @@
 | npt | 300 K, 1 bar, with the potential's own stress (Martyna, Tobias, Klein): density                               |
 | nve | constant energy from 300 K: drift                                                                             |
 
-Models: the shipped weights, pretrained on q-TIP4P/F alone; T-PaiNN autotuned from them on ten, and on all, DFT boxes;
-the same network from scratch.  A seed is another draw of the labels (of all, another order), another order of training
-and other velocities.  All start from a box of classical q-TIP4P/F; the first `EQUILIBRATION` is not counted.  Diffusion
-has Yeh and Hummer's term for the box, with the viscosity of real water.  Errors of a run are standard errors of five
-blocks.  Writes
+Models: the shipped weights `water` and `water_xtb`, without any DFT label; T-PaiNN autotuned from the second on ten,
+and on all, DFT boxes; the same network from scratch.  A seed is another draw of the labels (of all, another order),
+another order of training and other velocities.  All start from a box
+of classical q-TIP4P/F; the first `EQUILIBRATION` is not counted.  Diffusion has Yeh and Hummer's term for the box, with
+the viscosity of real water.  Errors of a run are standard errors of five blocks.  Writes
 ``data/results/water_md.json``: a row by model, seed, run and quantity, and curves of g(r).
 """
 
@@ -49,20 +50,21 @@ RUNS = {  # name: (ensemble, temperature / K, ps)
 }
 ALL = "all"
 KEY = ("model", "seed", "run", "quantity")  # what makes a row
-MODELS = {  # name: (how it is trained, number of DFT boxes)
-    "T-PaiNN, all frames": (tuned("shipped", **GENTLE), ALL),
-    "T-PaiNN, 10 frames": (tuned("shipped", **GENTLE), 10),
+MODELS = {  # name: (how it is trained, or the shipped weights' name; number of DFT boxes)
+    "T-PaiNN, all frames": (tuned("water_xtb", **GENTLE), ALL),
+    "T-PaiNN, 10 frames": (tuned("water_xtb", **GENTLE), 10),
     "from scratch, all frames": (scratch, ALL),
     "from scratch, 10 frames": (scratch, 10),
-    "pretrained": (None, 0),
+    "pretrained": ("water", 0),
+    "pretrained, GFN2-xTB": ("water_xtb", 0),
 }
 
 
 def potential(model, seed):
     """The trained potential; kept in ``build/water/``."""
     train, n = MODELS[model]
-    if train is None:
-        return tp.load_pretrained("water")
+    if n == 0:
+        return tp.load_pretrained(train)
     path = BUILD / f"md, {model}, {seed}.safetensors"
     if not path.exists():
         pool, _ = data()
@@ -186,6 +188,13 @@ def save(unfinished=False):
     save_results("water_md", rows, "python benchmarks/water_md.py", seconds, ["torch", "ase"], 1, curves=curves)
 
 
+def _in_results(model, seed, name, picoseconds):
+    """Whether the results hold this run already, as long as it is asked for or to its bad end."""
+    wanted = min(picoseconds or RUNS[name][2], RUNS[name][2])
+    rows = [row for row in earlier("water_md")[0] if (row["model"], row["seed"], row["run"]) == (model, seed, name)]
+    return any(row["stopped"] or row["picoseconds"] >= wanted for row in rows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", nargs="+", choices=MODELS, default=list(MODELS))
@@ -197,7 +206,8 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if not arguments.analyse:
-        tasks = list(itertools.product(arguments.model, range(arguments.seeds), arguments.run))
+        asked = itertools.product(arguments.model, range(arguments.seeds), arguments.run)
+        tasks = [task for task in asked if not _in_results(*task, arguments.picoseconds)]
         for model, seed, _ in tasks:
             potential(model, seed)
         for told in in_parallel(md, ((*task, arguments.picoseconds) for task in tasks), arguments.jobs):

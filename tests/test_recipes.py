@@ -42,12 +42,20 @@ def test_water_frames_have_stress_and_many_densities():
     assert all("stress" in atoms.calc.results for atoms in train)
 
 
+def test_boxes_that_another_teacher_labels_are_moved_by_all_charges_and_may_be_narrow():
+    pytest.importorskip("tblite", reason="pip install 'tpainn_lite[xtb]'")
+    few = {"n_frames": 1, "n_valid": 1, "n_molecules": 4, "n_jobs": 1, "warm_up": 20, "spacing": 5}
+    train, valid = water_frames(states=[(1.0, 300), (1.0, 1000)], teacher=gfn2_xtb, **few)
+    assert len(train) == len(valid) == 2 and {atoms.info["level"] for atoms in train + valid} == {"GFN2-xTB"}
+    assert all("stress" in atoms.calc.results for atoms in train)
+
+
 def test_following_a_recipe_gives_weights_that_name_it(tmp_path):
     sizes = {"n_molecules": 6, "n_frames": 2, "n_valid": 2, "n_jobs": 1}
     potential = follow("gas", sizes=sizes, checkpoint=tmp_path, **TINY)
     assert rounds("gas") == [60_000, 30_000] and (tmp_path / "round-2" / "history.csv").exists()
     assert potential.metadata["recipe"] == "gas" and potential.metadata["level"] == "MMFF94"
-    assert set(RECIPES) == {"gas", "gas_xtb", "water"}
+    assert set(RECIPES) == {"gas", "gas_xtb", "water", "water_xtb"}
 
 
 def test_a_recipe_may_go_on_from_shipped_weights_with_another_teacher():
@@ -97,8 +105,14 @@ def test_shipped_water_weights_imitate_q_tip4p_f_at_a_state_they_have_not_seen()
     assert errors(load_pretrained("water"), frames)["force_mae"] < 25  # meV/Å
 
 
+def test_shipped_water_xtb_weights_imitate_gfn2_xtb_on_a_box_they_have_not_seen():
+    pytest.importorskip("tblite", reason="pip install 'tpainn_lite[xtb]'")
+    frames = water_run(n_molecules=24, density=0.95, temperature=310, n_frames=1, seed=99, warm_up=2000)
+    assert errors(load_pretrained("water_xtb"), label(frames, gfn2_xtb(), progress=False))["force_mae"] < 40  # meV/Å
+
+
 def test_an_unknown_recipe_or_too_many_molecules_is_an_error():
-    with pytest.raises(ValueError, match=r"recipe 'soup' is not one of \('gas', 'gas_xtb', 'water'\)"):
+    with pytest.raises(ValueError, match=r"recipe 'soup' is not one of \('gas', 'gas_xtb', 'water', 'water_xtb'\)"):
         follow("soup")
     with pytest.raises(ValueError, match=r"recipe 'soup' is not one of"):
         load_pretrained("soup")

@@ -3,6 +3,7 @@
     tpainn pretrain --recipe gas weights.safetensors --checkpoint run
     tpainn pretrain --recipe gas_xtb weights.safetensors --checkpoint run
     tpainn pretrain --recipe water weights.safetensors --checkpoint run
+    tpainn pretrain --recipe water_xtb weights.safetensors --checkpoint run
 
 No molecule of the DFT sets' `valid`, `test` or `test_large` is in the classical data of a recipe.
 """
@@ -24,6 +25,7 @@ from tpainn_lite.water_md import water_runs
 
 NETWORK = {"n_features": 64, "n_interactions": 3, "cutoff": 5.0}
 WATER_STATES = [(d, t) for d in (0.85, 0.92, 1.0, 1.08, 1.15) for t in (280, 330, 400, 600)]  # g/cm³, K
+HOT_STATES = [(d, t) for d in (0.9, 1.1) for t in (1000, 1500)]  # where molecules collide
 FORCE_LIMIT = 30.0  # eV/Å, a component: normal modes are straight lines; at 2000 K some run one atom into another
 LOCAL = {"electrostatics": "damped-shifted", "cutoff": NETWORK["cutoff"]}  # charges end where the network does
 
@@ -33,8 +35,9 @@ def load_pretrained(recipe):
 
     Parameters
     ----------
-    recipe : "gas", "gas_xtb" or "water"
-        Molecules of H, C, N, O, F under MMFF94; the same, gone on with under GFN2-xTB; liquid q-TIP4P/F.
+    recipe : "gas", "gas_xtb", "water" or "water_xtb"
+        Molecules of H, C, N, O, F under MMFF94; the same, gone on with under GFN2-xTB; liquid q-TIP4P/F; the same,
+        gone on with under GFN2-xTB.
 
     Returns
     -------
@@ -78,8 +81,10 @@ def calm(frames):
     return [atoms for atoms in frames if np.abs(atoms.get_forces()).max() < FORCE_LIMIT]
 
 
-def water_frames(n_frames=100, n_valid=5, n_molecules=64, seed=0, n_jobs=2, **settings):
-    """Boxes of liquid q-TIP4P/F at twenty densities and temperatures, with stress; ``n_valid`` of each from runs apart.
+def water_frames(
+    n_frames=100, n_valid=5, n_molecules=64, seed=0, n_jobs=2, states=WATER_STATES, teacher=None, **settings
+):
+    """Boxes of liquid q-TIP4P/F at many densities and temperatures, with stress; ``n_valid`` of each from runs apart.
 
     Charges are damped, and shifted to end at the network's cutoff (`LOCAL`), so that it sees every pair that acts.
 
@@ -87,6 +92,10 @@ def water_frames(n_frames=100, n_valid=5, n_molecules=64, seed=0, n_jobs=2, **se
     ----------
     n_frames, n_valid : int
         Of each density and temperature.
+    states : list of (density in g/cm³, temperature in K)
+    teacher : callable () -> ase Calculator, optional
+        Labels the boxes anew; then q-TIP4P/F, with all its charges, only moves the molecules, and boxes may be narrow.
+        Only `calm` frames are kept.
     **settings
         Of `tpainn_lite.water_md.water_run`.
 
@@ -95,9 +104,12 @@ def water_frames(n_frames=100, n_valid=5, n_molecules=64, seed=0, n_jobs=2, **se
     (list of ase.Atoms, list of ase.Atoms)
         train and valid.
     """
-    settings = {**LOCAL, "n_molecules": n_molecules, "stress": True, "n_jobs": n_jobs, **settings}
-    train = water_runs(WATER_STATES, n_frames, seed=seed, **settings)
-    return train, water_runs(WATER_STATES, n_valid, seed=seed + 1000, **settings)
+    told = {"n_molecules": n_molecules, "n_jobs": n_jobs, **({} if teacher else {**LOCAL, "stress": True}), **settings}
+    parts = [water_runs(states, n, seed=seed + later, **told) for n, later in ((n_frames, 0), (n_valid, 1000))]
+    if teacher:
+        parts = [calm(label_stream(part, teacher(), n_jobs)) for part in parts]
+    train, valid = parts
+    return train, valid
 
 
 class Recipe(NamedTuple):
@@ -122,6 +134,13 @@ RECIPES = {
         start="gas",
     ),
     "water": Recipe(water_frames, {"steps": 16_000, "batch_size": 2, "learning_rate": 2e-3, "check_every": 500}),
+    "water_xtb": Recipe(
+        partial(
+            water_frames, n_frames=10, n_valid=1, n_molecules=32, states=WATER_STATES + HOT_STATES, teacher=gfn2_xtb
+        ),
+        {"steps": 8000, "batch_size": 1, "learning_rate": 2e-3, "check_every": 500},
+        start="water",
+    ),
 }
 
 
@@ -130,7 +149,7 @@ def follow(recipe, seed=0, sizes=None, **settings):
 
     Parameters
     ----------
-    recipe : "gas", "gas_xtb" or "water"
+    recipe : "gas", "gas_xtb", "water" or "water_xtb"
     sizes : dict, optional
         Of the data, instead of the recipe's: ``{"n_molecules": 100}``.
     **settings
