@@ -14,12 +14,12 @@ from tpainn_lite.plots import COLOURS
 
 ROOT = Path(__file__).resolve().parents[1]
 STYLES = {  # as in the results: (told, colour, marker, line)
-    "scratch_atomref": ("from scratch, one energy per element", COLOURS[0], "s", "-"),
+    "scratch_atomref": ("from scratch, one energy per element", COLOURS[1], "s", "-"),
     "tpainn_shuffled": ("control: MMFF94, shuffled labels", "grey", "x", ":"),
     "delta_xtb": ("Δ-learning on GFN2-xTB", COLOURS[2], "^", "--"),
-    "tpainn_shipped": ("T-PaiNN from gas (MMFF94)", COLOURS[3], "o", "-"),
-    "tpainn_shipped_xtb": ("T-PaiNN from gas_xtb", COLOURS[1], "o", "-"),
-    "tpainn_dft": ("T-PaiNN, one more rung of DFT", COLOURS[1], "D", "--"),
+    "tpainn_shipped": ("T-PaiNN from gas (MMFF94)", COLOURS[5], "o", "-"),
+    "tpainn_shipped_xtb": ("T-PaiNN from gas_xtb", COLOURS[0], "o", "-"),
+    "tpainn_dft": ("T-PaiNN, one more rung of DFT", COLOURS[0], "D", "--"),
 }
 PANELS = [  # task, subset, value, title, unit
     ("molecule_forces", "test", "force_mae", "forces of molecules never seen", "force MAE / meV/Å"),

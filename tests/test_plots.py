@@ -133,3 +133,13 @@ def test_arrows_start_at_their_atoms_and_point_where_they_should():
     box = plots.interactive(lambda up: plots.arrows(["O", "H"], positions, vectors + [0, 0, up]), up=[0, 2])
     box.children[0].children[0].value = 2
     assert box.children[1].data[1].z[1] == pytest.approx(1.2)
+
+
+def test_a_method_has_the_same_colour_in_every_figure_and_no_two_of_a_figure_share_one():
+    one = plots.lines({"MMFF94": ([0], [0]), "from scratch, 50": ([0], [0]), "T-PaiNN, 50": ([0], [0])}, "x", "y")
+    two = plots.parity([0.0, 1.0], {"T-PaiNN": [0.0, 1.0], "from scratch": [0.0, 1.0], "other": [0.0, 1.0]})
+    colours = {trace.name.split(",")[0].split(":")[0]: trace.line.color for trace in one.data}
+    again = {trace.name.split(":")[0]: trace.marker.color for trace in two.data[1:]}
+    assert colours["T-PaiNN"] == again["T-PaiNN"] != colours["from scratch"] == again["from scratch"]
+    many = plots.bars(["a"], {f"T-PaiNN, {k}": [1] for k in range(7)}, "x", "y")
+    assert len({trace.marker.color for trace in many.data}) == 7

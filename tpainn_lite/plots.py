@@ -4,12 +4,18 @@ Okabe and Ito's palette (2008, jfly.uni-koeln.de/color) stays distinct for colou
 markers differ too, so that the figures survive greyscale.
 """
 
+import itertools
+
 import numpy as np
 import plotly.graph_objects as go
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
+OWN = {  # what a name begins with: its place in these lists, the same in every figure
+    "T-PaiNN": 0, "from scratch": 1, "one energy per element": 1, "Δ-learning": 2, "MMFF94": 3, "q-TIP4P/F": 3,
+    "UFF": 4, "SPC/Fw": 4, "DFT": 6, "experiment": 6,
+}  # fmt: skip
 MAX_POINTS = 1500  # per parity trace: enough to see, few enough to stay quick
 
 
@@ -24,8 +30,10 @@ def history(runs, key="train_loss", title=None):
     """
     labels = {"train_loss": "training loss", "force_mae": "force MAE / meV/Å", "energy_mae": "energy MAE / meV/atom"}
     figure = _figure("training step", labels.get(key, key), title)
-    for k, (name, rows) in enumerate(runs.items()):
-        figure.add_scatter(x=[r["step"] for r in rows], y=[r[key] for r in rows], name=name, **_style(k))
+    numbers = _numbers(runs)
+    for name, rows in runs.items():
+        style = _style(numbers[name])
+        figure.add_scatter(x=[r["step"] for r in rows], y=[r[key] for r in rows], name=name, **style)
     figure.update_xaxes(rangemode="tozero")
     return _log_axis(figure, [row[key] for rows in runs.values() for row in rows])
 
@@ -69,8 +77,8 @@ def parity(reference, predictions, quantity="force component", unit="eV/Å", tit
     figure = _figure(f"DFT {quantity} / {unit}", f"predicted {quantity} / {unit}", title)
     low, high = float(reference.min()), float(reference.max())
     figure.add_scatter(x=[low, high], y=[low, high], mode="lines", name="perfect", line={"color": "grey", "width": 1})
-    for k, (name, values) in enumerate(predictions.items()):
-        values = _flat(values)
+    for name, k in _numbers(predictions).items():
+        values = _flat(predictions[name])
         mae = 1e3 * np.abs(values - reference).mean()
         marker = {"color": COLOURS[k], "symbol": SYMBOLS[k], "size": 5, "opacity": 0.5}
         label = f"{name}: MAE {mae:.0f} m{unit}"
@@ -91,7 +99,7 @@ def learning_curve(rows, lines=None, value="force_mae", unit="meV/Å", title=Non
     name = {"force_mae": "force MAE", "energy_mae": "energy MAE", "molecule_energy_mae": "energy MAE"}.get(value, value)
     figure = _figure("number of DFT labels", f"{name} / {unit}", title)
     methods = list(dict.fromkeys(row["method"] for row in rows))
-    for k, method in enumerate(methods):
+    for method, k in _numbers(methods).items():
         sizes, mean, spread = _statistics([r for r in rows if r["method"] == method], value)
         bars = {"type": "data", "array": spread, "visible": True}
         figure.add_scatter(x=sizes, y=mean, error_y=bars, name=method, **_style(k))
@@ -144,10 +152,10 @@ def md_traces(runs, quantity="total_energy", title=None):
     """
     unit = "K" if quantity == "temperature" else "eV, from the start"
     figure = _figure("time / fs", f"{quantity.replace('_', ' ')} / {unit}", title)
-    for k, (name, run) in enumerate(runs.items()):
-        values = np.array(getattr(run, quantity))
+    for name, k in _numbers(runs).items():
+        values = np.array(getattr(runs[name], quantity))
         values = values if quantity == "temperature" else values - values[0]
-        figure.add_scatter(x=run.time, y=values, name=name, **{**_style(k), "mode": "lines"})
+        figure.add_scatter(x=runs[name].time, y=values, name=name, **{**_style(k), "mode": "lines"})
     return figure
 
 
@@ -163,8 +171,8 @@ def histogram(groups, x, n_bins=50, log=False, title=None):
     figure = _figure(x, "share of the values", title)
     edges = np.histogram_bin_edges(np.concatenate([np.asarray(v, float) for v in groups.values()]), n_bins)
     middles = (edges[1:] + edges[:-1]) / 2
-    for k, (name, values) in enumerate(groups.items()):
-        share = np.histogram(values, edges)[0] / len(values)
+    for name, k in _numbers(groups).items():
+        share = np.histogram(groups[name], edges)[0] / len(groups[name])
         style = {**_style(k), "mode": "lines"}
         style["line"] = style["line"] | {"shape": "hvh"}
         figure.add_scatter(x=middles, y=np.where(share > 0, share, np.nan if log else 0), name=name, **style)
@@ -180,8 +188,8 @@ def bars(categories, groups, x, y, title=None):
     groups : dict {name: list of float, one per category}
     """
     figure = _figure(x, y, title)
-    for k, (name, values) in enumerate(groups.items()):
-        figure.add_bar(x=categories, y=values, name=name, marker={"color": COLOURS[k % len(COLOURS)]})
+    for name, k in _numbers(groups).items():
+        figure.add_bar(x=categories, y=groups[name], name=name, marker={"color": COLOURS[k]})
     return figure
 
 
@@ -193,8 +201,9 @@ def lines(curves, x, y, title=None):
     curves : dict {name: (x values, y values)}
     """
     figure = _figure(x, y, title)
-    for k, (name, (xs, ys)) in enumerate(curves.items()):
-        figure.add_scatter(x=xs, y=ys, name=name, **{**_style(k), "mode": "lines"})
+    numbers = _numbers(curves)
+    for name, (xs, ys) in curves.items():
+        figure.add_scatter(x=xs, y=ys, name=name, **{**_style(numbers[name]), "mode": "lines"})
     return figure
 
 
@@ -235,12 +244,12 @@ def panels(curves, y, points="DFT", title=None):
     n, per_row = len(curves), 2 if len(curves) > 1 else 1
     rows = -(-n // per_row)
     figure = make_subplots(rows, per_row, vertical_spacing=0.2 / rows, horizontal_spacing=0.12)
-    names = list(dict.fromkeys(name for group in curves.values() for name in group))
+    numbers = _numbers(name for group in curves.values() for name in group)
     for k, (x, group) in enumerate(curves.items()):
         place = {"row": k // per_row + 1, "col": k % per_row + 1}
         for name, (xs, ys) in group.items():
-            i, first = names.index(name), all(name not in earlier for earlier in list(curves.values())[:k])
-            style = {**_style(i), "mode": "markers" if name == points else "lines"}
+            first = all(name not in earlier for earlier in list(curves.values())[:k])
+            style = {**_style(numbers[name]), "mode": "markers" if name == points else "lines"}
             figure.add_scatter(x=xs, y=ys, name=name, legendgroup=name, showlegend=first, **style, **place)
         figure.update_xaxes(title=x, **place)
         figure.update_yaxes(title=y if k % per_row == 0 else None, **place)
@@ -364,6 +373,17 @@ def _log_axis(figure, values, **place):
     text = [f"{tick:.10g}" for tick in ticks]
     axis = {"type": "log", "range": [np.log10(low), np.log10(high)], "tickvals": ticks, "ticktext": text}
     return figure.update_yaxes(**axis, **place)
+
+
+def _numbers(names):
+    """{name: its place in the lists of colours, markers and dashes}: a method's own, for others what is left over."""
+    names, taken = list(dict.fromkeys(names)), {}
+    for name in names:
+        own = next((k for beginning, k in OWN.items() if name.startswith(beginning)), None)
+        if own is not None and own not in taken.values():
+            taken[name] = own
+    left = itertools.cycle([k for k in range(len(COLOURS)) if k not in taken.values()] or [0])
+    return {name: taken[name] if name in taken else next(left) for name in names}
 
 
 def _style(k):
