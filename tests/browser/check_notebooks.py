@@ -4,7 +4,8 @@
 
 A test that only runs the cells does not see an empty viewer.  This one starts JupyterLab on a copy of the notebooks,
 drives a headless Chromium that can reach nothing but that server, and fails on cell errors, canvases or plots without
-a drawing, sliders that move nothing, errors in the browser's console, and pages that want something from the network.
+a drawing, sliders that move nothing, questions that heed no click, errors in the browser's console, and pages that want
+something from the network.
 A picture of every output is left in build/browser/ for a person to look at.
 
 Exit code: 0 all well, 1 something is wrong, 2 Chromium or Playwright is missing.
@@ -186,7 +187,7 @@ class Report:
 
     def __init__(self, name):
         self.name, self.problems, self.seconds = name, [], 0.0
-        self.cells = self.canvases = self.plots = self.controls = 0
+        self.cells = self.canvases = self.plots = self.controls = self.questions = 0
 
     def fail(self, problem):
         if problem not in self.problems:
@@ -209,6 +210,7 @@ def _check(browser, server, name, arguments):
         _check_plots(page, report)
         if page.evaluate(STATE)["kernel"] == "idle":  # a busy kernel answers no control
             _check_controls(page, report)
+            _check_questions(page, report)
             _photograph(page, report, folder, "-moved")
     except Exception as error:  # noqa: BLE001  one notebook that fails must not hide the others
         report.fail(f"{type(error).__name__}: {str(error).splitlines()[0]}")
@@ -339,6 +341,24 @@ def _check_controls(page, report):
                 _play_or_pause(control)
 
 
+def _check_questions(page, report):
+    """Every guess is noted when its button is clicked, and every folded answer unfolds."""
+    for cell in page.locator(".jp-CodeCell", has_text="teach.predict(").all():
+        report.questions += 1
+        buttons = _visible(cell, ".jp-OutputArea-output button.widget-button")
+        if not buttons:
+            report.fail(f"question {report.questions} has no buttons")
+            continue
+        buttons[0].click()
+        if not _wait(lambda cell=cell: cell.get_by_text("Your guess:").count() > 0, 10):
+            report.fail(f"question {report.questions} does not note a guess")
+    for folded in _visible(page, ".jp-MarkdownOutput details"):
+        report.questions += 1
+        folded.locator("summary").click()
+        if not folded.evaluate("e => e.open && e.innerText.length > 20"):
+            report.fail(f"answer {report.questions} does not unfold: {folded.inner_text()[:60]!r}")
+
+
 def _push(handle):
     at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
     for _ in range(3):
@@ -391,10 +411,11 @@ def _photograph(page, report, folder, suffix):
 def _tell(reports):
     """Print a table of what was seen; the exit code."""
     width = max(len(report.name) for report in reports)
-    print(f"{'notebook':{width}}  cells  seconds  canvases  plots  controls  problems")
+    columns = ("cells", "seconds", "canvases", "plots", "controls", "questions")
+    print(f"{'notebook':{width}}  {'  '.join(columns)}  problems")
     for r in reports:
-        counts = f"{r.cells:5d}  {r.seconds:7.0f}  {r.canvases:8d}  {r.plots:5d}  {r.controls:8d}  {len(r.problems):8d}"
-        print(f"{r.name:{width}}  {counts}")
+        counts = "  ".join(f"{getattr(r, column):{len(column)}.0f}" for column in columns)
+        print(f"{r.name:{width}}  {counts}  {len(r.problems):8d}")
     for report in reports:
         for problem in report.problems:
             print(f"{report.name}: {problem}")
