@@ -15,7 +15,7 @@ FLOORS = {
     "checks": 0,
     "graph": 1, "painn": 1, "observables": 1, "liquid": 1, "classical_water": 1, "assembly": 1, "selection": 1,
     "fast": 2, "forcefields": 2, "dft": 2, "cp2k": 2, "datasets": 2,
-    "potential": 3, "sampling": 3, "results": 3, "label_work": 3, "water_md": 3,
+    "potential": 3, "sampling": 3, "results": 3, "receipts": 3, "label_work": 3, "water_md": 3,
     "fast_training": 4, "calculator": 4, "labels": 4,
     "training": 5, "committee": 5, "md": 5, "label_files": 5,
     "transfer": 6, "domain": 6, "batched": 6, "plots": 6, "teach": 6, "scenes": 6,

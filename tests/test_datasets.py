@@ -13,6 +13,7 @@ from tpainn_lite.checks import DatasetError
 from tpainn_lite.datasets import (
     PARTS,
     data_folder,
+    draw,
     load_molecules,
     load_qm9,
     molecule_list,
@@ -303,6 +304,16 @@ def test_a_torn_copy_of_qm9_is_an_error(toy_qm9):
     (toy_qm9 / "gdb9.sdf").write_text(whole[:-40])
     with pytest.raises(DatasetError, match="ends in the middle of molecule 20"):
         load_qm9(root=toy_qm9)
+
+
+# --- draws ---
+
+
+def test_a_draw_takes_one_frame_of_each_molecule_or_simulation_before_a_second(labelled):
+    boxes = [Atoms("OHH", np.eye(3), info={"trajectory": f"run {k % 3}"}) for k in range(9)]
+    assert len({atoms.info["trajectory"] for atoms in draw(boxes, 3, seed=1)}) == 3
+    molecules = {atoms.info["smiles"] for atoms in labelled}
+    assert {atoms.info["smiles"] for atoms in draw(labelled, len(molecules), seed=1)} == molecules
 
 
 # --- cards ---

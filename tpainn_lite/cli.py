@@ -65,7 +65,7 @@ def label(
 @app.command()
 def pretrain(
     files: Annotated[list[Path], typer.Argument(help="labelled frames (not with --recipe), and weights to write")],
-    recipe: Annotated[str | None, typer.Option(help="gas, gas_xtb or water: make the classical labels as well")] = None,
+    recipe: Annotated[str | None, typer.Option(help="gas, gas_xtb, water or water_xtb: makes the labels too")] = None,
     valid: Annotated[Path | None, typer.Option(help="labelled frames that decide which weights are best")] = None,
     steps: Annotated[int | None, typer.Option(help="3000, or the recipe's")] = None,
     batch_size: Annotated[int | None, typer.Option(help="frames per step, on all devices; 32, or the recipe's")] = None,
@@ -107,7 +107,7 @@ def pretrain(
 
 @app.command()
 def autotune(
-    weights: Annotated[Path, typer.Argument(help="pretrained weights: .safetensors, or shipped: gas, gas_xtb, water")],
+    weights: Annotated[Path, typer.Argument(help="pretrained: .safetensors, or gas, gas_xtb, water, water_xtb")],
     source: Annotated[Path, typer.Argument(help="frames labelled by DFT: .extxyz or .extxyz.xz")],
     target: Annotated[Path, typer.Argument(help="new weights: .safetensors")],
     valid: Annotated[Path | None, typer.Option(help="labelled frames that decide which weights are best")] = None,
@@ -143,7 +143,7 @@ def autotune(
 
 @app.command()
 def evaluate(
-    weights: Annotated[Path, typer.Argument(help="weights: .safetensors, or the shipped ones: gas, gas_xtb, water")],
+    weights: Annotated[Path, typer.Argument(help="weights: .safetensors, or gas, gas_xtb, water, water_xtb")],
     source: Annotated[Path, typer.Argument(help="labelled frames that were never trained on")],
     report: Annotated[Path | None, typer.Option(help="parity plots as .html, the numbers beside them as .json")] = None,
 ):
@@ -229,6 +229,14 @@ def run(
     typer.echo(f"{report['structures in doubt']} structures in doubt; MD: {report['md']}; all of it in {folder}")
 
 
+@app.command()
+def receipts(files: Annotated[list[Path], typer.Argument(help="what students handed in: receipt-….json")]):
+    """For teachers: who solved which exercises, by the receipts that were handed in."""
+    from tpainn_lite.receipts import receipt_table
+
+    typer.echo(receipt_table(files))
+
+
 def _has_pyscf():
     from importlib.util import find_spec
 
@@ -275,7 +283,7 @@ def stay_within_cores(at_most=math.inf):
 
 
 def weights_of(name):
-    """The potential in a file; for "gas", "gas_xtb" and "water", where there is no such file, the shipped one."""
+    """The potential in a file; for the name of a recipe, where there is no such file, the shipped one."""
     from tpainn_lite import potential, recipes
 
     if str(name) in recipes.RECIPES and not name.is_file():

@@ -234,6 +234,9 @@ def split_by_molecule(frames, fractions=(0.8, 0.1, 0.1), seed=0):
 def draw(frames, n, seed=0):
     """Draw ``n`` frames of as many different molecules as possible: what one would label first with a small budget.
 
+    Frames are grouped by ``info["smiles"]``; without it by ``info["trajectory"]``, the simulation they come from, and
+    without both by their formula.
+
     Returns
     -------
     list of ase.Atoms
@@ -243,7 +246,9 @@ def draw(frames, n, seed=0):
         raise ValueError(f"{n} frames asked for; 1 to {len(frames)}, the size of the list, are possible")
     order, turns = np.random.default_rng(seed).permutation(len(frames)), {}
     for i in order:
-        turns.setdefault(frames[i].info.get("smiles") or frames[i].get_chemical_formula(), []).append(i)
+        told = frames[i].info
+        group = told.get("smiles") or told.get("trajectory") or frames[i].get_chemical_formula()
+        turns.setdefault(group, []).append(i)
     rounds = max(len(turn) for turn in turns.values())
     picked = [turn[k] for k in range(rounds) for turn in turns.values() if k < len(turn)]
     return [frames[i] for i in picked[:n]]

@@ -1,0 +1,96 @@
+"""Progress receipts: what a student solved, in a small file to hand in, and a teacher's table of many.
+
+A receipt is sealed by a hash of its content, so that a changed number shows.  That keeps honest people honest, no more:
+whoever reads this file can seal what they like.  Nothing leaves the machine.
+"""
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tpainn_lite.datasets import write_text
+
+SALT = "tpainn_lite receipt, first edition"
+NEEDED = {"name", "solved", "seconds", "made"}
+
+
+def hand_in(name, solved, folder=".", **more):
+    """Write a sealed receipt.
+
+    Parameters
+    ----------
+    name : str
+        Of the student.
+    solved : iterable of str
+        Exercises: "00.1", …
+    folder : str or Path
+    **more
+        What else is to be in it: seconds, versions.
+
+    Returns
+    -------
+    Path
+        ``receipt-<notebooks>-<name>.json``; an older one is replaced.
+
+    Raises
+    ------
+    ValueError
+        If there is no name.
+    """
+    if not str(name).strip():
+        raise ValueError('no name was given; the teacher wants to know whose it is: hand_in("Ada Lovelace")')
+    solved = sorted(solved)
+    content = {"name": str(name).strip(), "solved": solved, "made": datetime.now(UTC).isoformat(timespec="seconds")}
+    content |= more
+    notebooks = "-".join(sorted({exercise.split(".")[0] for exercise in solved})) or "none"
+    plain = "".join(c if c.isalnum() else "-" for c in content["name"])
+    path = Path(folder) / f"receipt-{notebooks}-{plain}.json"
+    write_text(path, json.dumps(content | {"seal": seal(content)}, indent=1, ensure_ascii=False) + "\n")
+    return path
+
+
+def seal(content):
+    """Hexadecimal SHA-256 of a receipt's content."""
+    text = SALT + json.dumps(content, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_receipt(path):
+    """A receipt without its seal.
+
+    Raises
+    ------
+    ValueError
+        If it is no receipt, or was changed after it was made.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        sealed = content.pop("seal")
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise ValueError(f"{path} is not a receipt: JSON written by receipt.hand_in is expected") from None
+    if sealed != seal(content) or not content.keys() >= NEEDED:
+        raise ValueError(f"{path} was changed after it was made: its seal does not fit")
+    return content
+
+
+def receipt_table(paths):
+    """A line for each student: exercises solved, over all of their receipts; then what could not be read, and why.
+
+    Returns
+    -------
+    str
+    """
+    solved, faults = {}, []
+    for path in sorted(map(Path, paths)):
+        try:
+            content = read_receipt(path)
+        except (ValueError, OSError) as error:
+            faults.append(f"! {error}")
+            continue
+        solved[content["name"]] = solved.get(content["name"], set()) | set(content["solved"])
+    width = max(map(len, solved), default=0)
+    rows = [
+        f"{name:{width}}  {len(done):3d} solved: {', '.join(sorted(done))}" for name, done in sorted(solved.items())
+    ]
+    return "\n".join([*rows, *faults])
