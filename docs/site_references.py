@@ -20,7 +20,7 @@ def split(item):
     >>> split("T-PaiNN: [arXiv 1](https://x.y/1). QM9: R. et al., *Sci. Data* 2014.")
     ['T-PaiNN: [arXiv 1](https://x.y/1).', 'QM9: R. et al., *Sci. Data* 2014.']
     """
-    return re.split(r"(?<=\.) (?=[^\s:.()\[\]]+(?: [^\s:.()\[\]]+){0,3}: )", item)
+    return re.split(r"(?<=\.) (?=[^\s:.()\[\]]+(?: [^\s:.()\[\]]+){0,6}: )", item)
 
 
 def keys(reference):
