@@ -3,9 +3,9 @@
     python tests/browser/check_site.py [--site build/site] [--pictures build/site-pictures]
 
 Each page is opened from its file in a headless Chromium that can reach nothing else, wide and as narrow as a phone,
-light and dark.  Fails on errors in the console, on anything asked of the network, on figures that are not drawn, on pictures
-that do not load or are missing without scripts, on pages wider than a phone, on a search that finds nothing, and on
-what the accessibility checker axe calls serious or critical.  axe-core is fetched once, by npm, into build/.
+light and dark.  Fails on errors in the console, on anything asked of the network, on figures that are not drawn, on
+pictures that do not load or are missing without scripts, on pages wider than a phone, on a search that finds nothing,
+and on what the accessibility checker axe calls serious or critical.  axe-core is fetched once, by npm, into build/.
 Pictures of all pages are left in build/site-pictures/ for a person to look at.
 
 Exit code: 0 all well, 1 something is wrong, 2 Chromium, Playwright or axe-core is missing.
@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from check_notebooks import BROWSERS, FLAGS, Report  # noqa: E402
 
 AXE = "4.14.1"
+HARMLESS = "Canvas2D: Multiple readback operations"  # advice to Plotly about speed
 SERIOUS = ("serious", "critical")
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
 TALLEST = 12000  # pixels of one picture
@@ -55,7 +56,7 @@ TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter(e => {
     const inside = e.parentElement.closest('.wide, .output, pre, figure, .hidden, .skip, math');
     return !inside && !e.matches('.skip, .hidden') && e.getBoundingClientRect().right > innerWidth + 1;
 }).slice(0, 3).map(e => `${e.tagName.toLowerCase()}.${e.className} ${e.textContent.trim().slice(0, 40)}`)"""
-VIOLATIONS = """async () => (await axe.run(document, {resultTypes: ['violations']})).violations.map(v => [
+VIOLATIONS = """async () => (await axe.run(document, {resultTypes: ['violations'], preload: false})).violations.map(v => [
     v.impact, v.id, v.help, v.nodes.slice(0, 3).map(n => n.target.join(' ') + ': ' + n.html.slice(0, 120)).join(' | ')
 ])"""
 
@@ -122,12 +123,17 @@ def check(browser, path, axe, pictures):
 def opened(browser, path, report, **settings):
     """The page in a window of its own that reports errors and reaches nothing but files."""
     page = browser.new_context(offline=True, reduced_motion="reduce", **settings).new_page()
-    page.on("console", lambda m: report.fail(f"console: {m.text[:300]}") if m.type in ("error", "warning") else None)
+    page.on("console", lambda message: on_console(report, message))
     page.on("pageerror", lambda error: report.fail(f"page error: {str(error)[:300]}"))
     page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else network(report, r))
     page.on("requestfailed", lambda r: report.fail(f"not loaded: {r.url[:200]}"))
     page.goto(path.as_uri())
     return page
+
+
+def on_console(report, message):
+    if message.type in ("error", "warning") and HARMLESS not in message.text:
+        report.fail(f"console: {message.text[:300]}")
 
 
 def network(report, request):
