@@ -42,7 +42,7 @@ DOCUMENTS = {  # of docs/, by their names in the menu
     "symbols": "Symbols",
     "instructor": "Instructors",
 }
-GLANCE = ("time", "you will be able to", "you should see")  # rows of a notebook's table that its card shows
+GLANCE = ("you will be able to", "you should see", "time")  # rows of a notebook's table that its card shows
 TIMINGS = "<!-- timings -->"  # where the instructor guide has the table of run times
 MEGABYTES = 60
 
@@ -150,8 +150,8 @@ def notebook_leaf(site, stem):
         raise SiteError(f"{stem}: {error}") from error
     name = f"{stem}.ipynb"
     write_bytes(site.out / name, (site.root / "notebooks" / name).read_bytes())
-    links = f'<a href="{name}" download>Download this notebook</a> · <a href="{SOURCE}notebooks/{name}">its source</a>'
-    body = "\n".join([parts[0], f'<p class="get">{links}</p>', *parts[1:]])
+    link = f'<p class="get"><a href="{name}" download>Download this notebook</a></p>'
+    body = "\n".join([parts[0], link, *parts[1:]])
     return Leaf(f"{stem}.html", title(notebook), body, headings=second_level(renderer), figures=figures)
 
 

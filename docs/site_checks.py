@@ -81,6 +81,8 @@ def sections(name, title, body):
     page = BeautifulSoup(body, "html.parser")
     for tag in page.select(".output, script"):
         tag.decompose()
+    for tag in page.find_all(["p", "li", "td", "th", "pre", "div", "summary", "dt", "dd"]):
+        tag.append(" ")  # words of two blocks stay apart
     found = [[name, title, "", title, []]]
     for piece in page.find_all(string=True):
         heading = piece.find_parent(re.compile(r"^h[1-6]$"))
@@ -90,6 +92,6 @@ def sections(name, title, body):
         else:
             found[-1][4].append(str(piece))
     for *place, texts in found:
-        text = re.sub(r"\s+", " ", " ".join(texts)).strip()
+        text = re.sub(r"\s+", " ", "".join(texts)).strip()
         if text or place[2]:
             yield [*place, text]

@@ -74,10 +74,11 @@ def figure_html(figure, number, address):
     """A live figure, with its picture at `address` (or None) until a script has drawn it."""
     alt = html.escape(describe(figure))
     name, spec = f"figure-{number}", to_json_plotly(figure).replace("<", "\\u003c")
+    least = "34rem" if "xaxis2" in figure.get("layout", {}) else "20rem"  # panels beside each other want room
     size = f'width="{WIDTH}" height="{height(figure)}"'
     still = f'<img class="still" src="{address}" alt="{alt}" {size} loading="lazy">' if address else ""
     return (
-        f'<figure class="plot" id="{name}" style="--height: {height(figure)}px">'
+        f'<figure class="plot" id="{name}" style="--height: {height(figure)}px; --width: {least}">'
         f'<div class="live" role="group" aria-label="{alt}" hidden></div>{still}'
         f'<script type="application/json">{spec}</script></figure>'
     )

@@ -9,6 +9,7 @@ from latex2mathml.converter import convert
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 SOURCE = "https://github.com/tpainn-lite/tpainn-lite/blob/main/"
+LONG = 16  # letters of code that fit into the cell of a table
 
 
 class SiteError(Exception):
@@ -47,7 +48,16 @@ class SiteRenderer(IPythonRenderer):
     def table(self, text):
         """A table that scrolls sideways by itself where the window is narrow; an empty heading is no heading."""
         text = re.sub(r"<th( [^>]*)?></th>", "<td></td>", text)
-        return f'<div class="wide"><table>\n{text}</table></div>\n'
+        columns = len(re.findall("<t[hd]", text.split("</tr>")[0]))
+        kind = "numbers" if text.count(" ± ") > 2 else "broad" if columns > 3 else "plain"
+        return f'<div class="wide"><table class="{kind}">\n{text}</table></div>\n'
+
+    def codespan(self, text):
+        """Code in a line; a long name may be broken behind its dots, dashes and slashes."""
+        text = html.escape(text, quote=False)
+        if len(text) > LONG:
+            text = re.sub(r"(?<=[a-z0-9])([_./(=])(?=[^\s_./)=;])", r"\1<wbr>", text)
+        return f"<code>{text}</code>"
 
     def inline_math(self, body):
         return mathml(body, "inline")

@@ -27,7 +27,7 @@ AXE = "4.14.1"
 HARMLESS = "Canvas2D: Multiple readback operations"  # advice to Plotly about speed
 SERIOUS = ("serious", "critical")
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
-TALLEST = 12000  # pixels of one picture
+TALL = 2400  # pixels of one picture
 DRAWN = """async () => {
     for (const figure of document.querySelectorAll('figure.plot')) {
         figure.scrollIntoView();
@@ -56,7 +56,7 @@ TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter(e => {
     const inside = e.parentElement.closest('.wide, .output, pre, figure, .hidden, .skip, math');
     return !inside && !e.matches('.skip, .hidden') && e.getBoundingClientRect().right > innerWidth + 1;
 }).slice(0, 3).map(e => `${e.tagName.toLowerCase()}.${e.className} ${e.textContent.trim().slice(0, 40)}`)"""
-VIOLATIONS = """async () => (await axe.run(document, {resultTypes: ['violations'], preload: false})).violations.map(v => [
+VIOLATIONS = """async () => (await axe.run({resultTypes: ['violations'], preload: false})).violations.map(v => [
     v.impact, v.id, v.help, v.nodes.slice(0, 3).map(n => n.target.join(' ') + ': ' + n.html.slice(0, 120)).join(' | ')
 ])"""
 
@@ -110,12 +110,12 @@ def check(browser, path, axe, pictures):
             check_access(page, axe, report, f"{theme}, {name}")
             if name == "phone" and (wide := page.evaluate(TOO_WIDE)):
                 report.fail(f"wider than a phone: {wide}")
-            photograph(page, pictures / f"{path.stem}-{theme}-{name}.png")
+            photograph(page, pictures, f"{path.stem}-{theme}-{name}")
             page.context.close()
     page = opened(browser, path, report, viewport=WIDE, java_script_enabled=False)
     if missing := page.locator("figure.plot").evaluate_all(STILLS):
         report.fail(f"without scripts there is no picture of {', '.join(missing)}")
-    photograph(page, pictures / f"{path.stem}-no-scripts.png")
+    photograph(page, pictures, f"{path.stem}-no-scripts")
     page.context.close()
     return report
 
@@ -160,12 +160,17 @@ def check_access(page, axe, report, how):
             print(f"{report.name}: axe ({how}), {impact}: {rule}: {words}: {where}")
 
 
-def photograph(page, path):
-    """The whole page as a picture, or its beginning if it is very long."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    size = page.viewport_size
-    height = min(TALLEST, page.evaluate("document.documentElement.scrollHeight") if "no-" not in path.stem else 4000)
-    page.screenshot(path=path, full_page=True, clip={"x": 0, "y": 0, "width": size["width"], "height": height})
+def photograph(page, pictures, name):
+    """The whole page as pictures that a viewer can hold, from top to bottom."""
+    pictures.mkdir(parents=True, exist_ok=True)
+    width, height = page.viewport_size["width"], page.viewport_size["height"]
+    page.set_viewport_size({"width": width, "height": TALL})
+    for number in range(1, 20):
+        top = page.evaluate(f"scrollTo(0, {(number - 1) * TALL}), scrollY")
+        page.screenshot(path=pictures / f"{name}-{number}.png")
+        if top < (number - 1) * TALL:
+            break
+    page.set_viewport_size({"width": width, "height": height})
 
 
 def check_search(browser, path):
