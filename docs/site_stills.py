@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import html
+import json
 import shutil
 from tempfile import TemporaryDirectory
 
@@ -55,15 +56,9 @@ def draw(figures):
         write_text(f"{folder}/index.html", '<!doctype html><meta charset="utf-8"><script src="plotly.min.js"></script>')
         page.goto(f"file://{folder}/index.html")
         for path, figure in figures.items():
-            png = page.evaluate(DRAW, [_plain(figure), WIDTH, height(figure), SCALE])
+            png = page.evaluate(DRAW, [json.loads(to_json_plotly(figure)), WIDTH, height(figure), SCALE])
             write_bytes(path, base64.b64decode(png))
         browser.close()
-
-
-def _plain(figure):
-    import json
-
-    return json.loads(to_json_plotly(figure))
 
 
 def height(figure):

@@ -27,7 +27,13 @@ async function draw(figure) {
     const spec = JSON.parse(figure.querySelector("script").textContent);
     live.hidden = false;
     figure.classList.add("drawn");
-    await Plotly.newPlot(live, { ...spec, config: { responsive: true, displaylogo: false } });
+    try {
+        await Plotly.newPlot(live, { ...spec, config: { responsive: true, displaylogo: false } });
+    } catch (error) {
+        live.hidden = true;
+        figure.classList.remove("drawn");
+        throw error;
+    }
 }
 
 const near = new IntersectionObserver(

@@ -79,8 +79,8 @@ def main():
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         pages = sorted(args.site.resolve().glob("*.html"))
-        reports = [check(browser, path, axe, args.pictures) for path in pages]
-        reports.append(check_search(browser, args.site.resolve() / "index.html"))
+        reports = [guarded(check, path.name, browser, path, axe, args.pictures) for path in pages]
+        reports.append(guarded(check_search, "search", browser, args.site.resolve() / "index.html"))
         browser.close()
     return tell(reports)
 
@@ -99,10 +99,19 @@ def axe_script():
     return script.read_text(encoding="utf-8")
 
 
-def check(browser, path, axe, pictures):
-    """One page: wide and narrow, light and dark, with scripts and without."""
-    report = Report(path.name)
+def guarded(look, name, *things):
+    """What `look(report, ...)` reports; an error of its own is a problem, too."""
+    report = Report(name)
     report.figures = report.minor = 0
+    try:
+        look(report, *things)
+    except Exception as error:  # noqa: BLE001  one page that fails must not hide the others
+        report.fail(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+    return report
+
+
+def check(report, browser, path, axe, pictures):
+    """One page: wide and narrow, light and dark, with scripts and without."""
     for theme in ("light", "dark"):
         for name, size in (("wide", WIDE), ("phone", PHONE)):
             page = opened(browser, path, report, viewport=size, color_scheme=theme)
@@ -117,7 +126,6 @@ def check(browser, path, axe, pictures):
         report.fail(f"without scripts there is no picture of {', '.join(missing)}")
     photograph(page, pictures, f"{path.stem}-no-scripts")
     page.context.close()
-    return report
 
 
 def opened(browser, path, report, **settings):
@@ -173,10 +181,8 @@ def photograph(page, pictures, name):
     page.set_viewport_size({"width": width, "height": height})
 
 
-def check_search(browser, path):
-    """The search box finds a word, and its first answer leads to a page."""
-    report = Report("search")
-    report.figures = report.minor = 0
+def check_search(report, browser, path):
+    """The search box finds a word, its first answer leads to a page, and the choice of light or dark is kept."""
     page = opened(browser, path, report, viewport=WIDE)
     page.locator("#query").fill("autotune")
     page.locator("#found a").first.wait_for(timeout=5000)
@@ -188,7 +194,6 @@ def check_search(browser, path):
     if page.evaluate("localStorage.getItem('theme')") not in ("light", "dark"):
         report.fail("the choice of light or dark is not remembered")
     page.context.close()
-    return report
 
 
 def tell(reports):
