@@ -35,7 +35,7 @@ endif
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab tour data-page bench test test-slow test-browser lint format dist env clean
+.PHONY: help lab tour data-page site check-site bench test test-slow test-browser lint format dist env clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,15 @@ tour: $(ready)  ## run the tour without a browser: build/tour.html and its table
 
 data-page: $(ready)  ## build/data.html: interactive figures of what is in the shipped DFT sets
 	$(py) docs/data_page.py build/data.html
+
+site: $(ready)  ## build/site/: the course as a web site that needs no network (minutes the first time, then seconds)
+	@command -v chromium >/dev/null || { echo "No chromium here, for pictures of the figures. On Debian: apt-get install chromium"; \
+	  echo "Without it: $(py) docs/build_site.py --no-pictures"; exit 1; }
+	@$(py) -c "import playwright" 2>/dev/null || $(py) -m pip install $(pins) playwright
+	$(py) docs/build_site.py
+
+check-site: site  ## open every page of it in a headless Chromium: figures, links, phone, accessibility (npm fetches axe)
+	$(py) tests/browser/check_site.py
 
 bench: $(ready)  ## speed beside SchNetPack and graph-pes (seven minutes; the first time it fetches both)
 	$(py) benchmarks/speed.py
@@ -100,5 +109,5 @@ $(ready): pyproject.toml $(CONSTRAINTS)
 	    echo "No environment could be made. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; }
 	@echo "PyTorch first ..."
 	@$(install_torch)
-	$(py) -m pip install $(pins) -e ".[batched,dev,dft,fast,xtb]"
+	$(py) -m pip install $(pins) -e ".[batched,dev,dft,docs,fast,xtb]"
 	@touch $@

@@ -8,7 +8,9 @@ Cells tagged `result-table` and `receipt` are printed as text when the run is ov
 """
 
 import argparse
+import html
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -25,6 +27,8 @@ PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 PRINTED_TAGS = ("result-table", "receipt")
+PLOTLY_CONFIG = {"responsive": True, "displaylogo": False}
+PROGRESS = r"%\||(it|frame|step)s?/s\]"
 CAPTION = "<p><em>{}</em></p>"
 
 
@@ -49,9 +53,13 @@ def run(notebook, folder, timeout=600):
 
 
 class Page:
-    """Turns the outputs of an executed notebook into outputs that need no kernel and no network."""
+    """Turns the outputs of an executed notebook into outputs that need no kernel and no network.
 
-    def __init__(self, notebook):
+    `draw(spec, number)` makes HTML of a Plotly figure; figures are counted from 1.
+    """
+
+    def __init__(self, notebook, draw=None):
+        self.draw = draw or live_figure
         self.models = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
         self.n_figures = 0
         for cell in notebook.cells:
@@ -71,40 +79,56 @@ class Page:
         return self.widget(data[WIDGET]["model_id"], data.get("text/plain", ""))
 
     def figure(self, spec):
-        """A Plotly figure as HTML; the first on the page brings plotly.js."""
+        """A Plotly figure as HTML."""
         self.n_figures += 1
-        html = to_html(
-            {key: spec[key] for key in ("data", "layout", "frames") if key in spec},
-            full_html=False,
-            include_plotlyjs=self.n_figures == 1,
-            auto_play=False,
-            validate=False,
-            config={"responsive": True, "displaylogo": False},
-        )
-        return html_output({"text/html": html})
+        spec = {key: spec[key] for key in ("data", "layout", "frames") if key in spec}
+        return html_output({"text/html": self.draw(spec, self.n_figures)})
 
     def widget(self, model_id, text):
         """What a widget showed when it was made."""
+        if re.search(PROGRESS, text):  # a progress bar that is over
+            return []
         shown = self.inside(model_id)
         state = self.models.get(model_id, {}).get("state", {})
         if shown and ("_widget_data" in state or "outputs" in state):  # a bare figure: there is nothing to control
             return shown
         if shown:
             return [*shown, html_output({"text/html": CAPTION.format("Its controls answer in the live notebook.")})]
-        if not text or "%|" in text:  # nothing to see, or a progress bar that is over
-            return []
-        return [html_output({"text/html": CAPTION.format("A control stands here in the live notebook.")})]
+        lone = CAPTION.format("A control stands here in the live notebook.")
+        return [html_output({"text/html": lone})] if text else []
 
     def inside(self, model_id):
-        """The figures and outputs in a widget and its children, from top to bottom."""
+        """The figures, outputs and words in a widget and its children, from top to bottom."""
         model = self.models.get(model_id, {})
         state = model.get("state", {})
         if "_widget_data" in state:
             return [self.figure(figure_of(model))]
         shown = [new for output in state.get("outputs", ()) for new in self.offline(nbformat.from_dict(output))]
+        if words := words_of(model):
+            shown.append(html_output({"text/html": words}))
         for child in state.get("children", ()):
             shown += self.inside(child.removeprefix("IPY_MODEL_"))
         return shown
+
+
+def words_of(model):
+    """What a control says, as HTML: a text itself, a button its label, anything else its name and value."""
+    kind, state = model.get("model_name", ""), model.get("state", {})
+    if kind == "HTMLModel":
+        return f"<p>{state['value']}</p>" if state.get("value") else ""
+    label = html.escape(str(state.get("description", "")))
+    if kind in ("ButtonModel", "ToggleButtonModel", "CheckboxModel"):
+        return f"<p>☐ {label}</p>" if label else ""
+    options = state.get("_options_labels")
+    value = options[state["index"]] if options and state.get("index") is not None else state.get("value")
+    return f"<p>{label}: {html.escape(str(value))}</p>" if label and isinstance(value, (int, float, str)) else ""
+
+
+def live_figure(spec, number):
+    """A Plotly figure for a page of its own; the first on the page brings plotly.js."""
+    return to_html(
+        spec, full_html=False, include_plotlyjs=number == 1, auto_play=False, validate=False, config=PLOTLY_CONFIG
+    )
 
 
 def html_output(data):

@@ -89,9 +89,9 @@ def test_conda_takes_its_packages_from_one_channel_and_a_supported_python():
     assert python in SpecifierSet(pyproject()["requires-python"])
 
 
-@pytest.mark.parametrize("name", requirements("dft", "fast", "xtb", "batched", "dev"))
+@pytest.mark.parametrize("name", requirements("dft", "fast", "xtb", "batched", "docs", "dev"))
 def test_the_tested_version_is_one_the_package_allows(name):
-    assert pins()[name] in requirements("dft", "fast", "xtb", "batched", "dev")[name].specifier
+    assert pins()[name] in requirements("dft", "fast", "xtb", "batched", "docs", "dev")[name].specifier
 
 
 def test_constraints_are_exact_sorted_and_fit_every_platform():
