@@ -33,7 +33,8 @@ CAPTION = "<p><em>{}</em></p>"
 
 
 def run(notebook, folder, timeout=600):
-    """Execute every cell in place, in a fresh kernel that works in `folder`."""
+    """Execute every cell in place, in a fresh kernel that works in `folder`; what is for Colab alone is left out."""
+    notebook.cells = [cell for cell in notebook.cells if "colab" not in cell.metadata.get("tags", ())]
     os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else the kernel's debugger grumbles about frozen modules
     total = len(notebook.cells)
