@@ -89,7 +89,7 @@ class Dashboard:
         self.viewer = _moving_widget(self.scene.drawings, self.half_width, size) if _nglview_works() else None
         self._figures()
         for control in (self.temperature, self.pressure):
-            control.observe(lambda _: self.simulation.change(**self._chosen()), "value")
+            control.observe(self._steer, "value")
         self.model.observe(self.restart, "value")
         self.again.on_click(self.restart)
         self.player.observe(self.step, "value")
@@ -107,6 +107,11 @@ class Dashboard:
             curves = {"so far": ([0.0], [0.0])} | (self.reference or {})
             self.curve = plots.in_place(plots.lines(curves, "r / Å", "g_OO").update_layout(height=260, width=WIDTH))
 
+    def _steer(self, _):
+        """A slider was moved: go on so, and say so, also while paused."""
+        self.simulation.change(**self._chosen())
+        self.show(redraw=False)
+
     def _chosen(self):
         return {"temperature": self.temperature.value, "pressure": self.pressure.value}
 
@@ -117,7 +122,10 @@ class Dashboard:
         if self.viewer is not None and np.isfinite(drawing.positions).all():
             _move(self.viewer, drawing)
         now = f"{self.simulation.time / 1000:.3f} ps"
-        self.note.value = f"stopped at {now}: {stopped}" if stopped else f"{now}; steps in a picture: {self.n_steps}"
+        asked = f"{self.temperature.value:g} K"
+        asked += f", {self.pressure.value:g} bar" if self.settings["ensemble"] == "npt" else ""
+        going = f"{now} at {asked}; steps in a picture: {self.n_steps}"
+        self.note.value = f"stopped at {now}: {stopped}" if stopped else going
         if not redraw:
             return
         times = [row["time"] for row in self.rows]
