@@ -3,11 +3,13 @@
 import itertools
 
 import numpy as np
+import openmm
 import pytest
 
+from tpainn_lite.checks import ForceFieldError
 from tpainn_lite.classical_water import WATER, is_water, water
 from tpainn_lite.observables import density_of
-from tpainn_lite.water_md import water_run, water_runs
+from tpainn_lite.water_md import _step, water_run, water_runs
 
 SHORT = {"n_molecules": 16, "n_frames": 4, "spacing": 20, "warm_up": 100}
 
@@ -60,3 +62,12 @@ def test_several_states_run_side_by_side_and_come_back_in_order():
     np.testing.assert_allclose([atoms.info["density"] for atoms in two], [0.9] * 3 + [1.1] * 3)
     one = water_runs(states, 3, n_jobs=1, seed=5, **short)
     np.testing.assert_array_equal(one[4].positions, two[4].positions)
+
+
+def test_a_run_that_breaks_down_says_what_happened_and_what_to_do():
+    class Broken:
+        def step(self, _):
+            raise openmm.OpenMMException("Particle coordinate is NaN")
+
+    with pytest.raises(ForceFieldError, match="Try another seed, a lower temperature or a shorter timestep"):
+        _step(Broken(), 10)

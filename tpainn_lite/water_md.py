@@ -11,6 +11,7 @@ from ase.optimize import FIRE
 from ase.units import kB
 
 from tpainn_lite.assembly import water_box
+from tpainn_lite.checks import ForceFieldError
 from tpainn_lite.classical_water import KJ, WaterForceField, allowed_cutoff, openmm_system
 from tpainn_lite.observables import density_of
 
@@ -85,9 +86,9 @@ def water_run(
     _place(context, start)
     for k in range(REDRAWS):  # fresh velocities carry off the heat that a lattice sets free when it melts
         context.setVelocitiesToTemperature(temperature, seed + k)
-        integrator.step(round(warm_up / timestep / REDRAWS))
+        _step(integrator, round(warm_up / timestep / REDRAWS))
     for k in range(n_frames):
-        integrator.step(round(spacing / timestep))
+        _step(integrator, round(spacing / timestep))
         frame = _snapshot(context, n_molecules, labeller, stress)
         frame.info.update(time=(k + 1) * spacing / 1000, temperature=float(temperature))
         yield frame
@@ -121,6 +122,20 @@ def water_runs(states, n_frames=100, n_jobs=1, seed=0, **settings):
 
 def _listed(n_frames, **settings):
     return list(water_run(n_frames=n_frames, **settings))
+
+
+def _step(integrator, n_steps):
+    import openmm
+
+    try:
+        integrator.step(n_steps)
+    except openmm.OpenMMException as error:
+        if "NaN" not in str(error):
+            raise
+        raise ForceFieldError(
+            "classical water broke down: a hydrogen fell onto a negative charge, where the formula has no bottom. "
+            "Try another seed, a lower temperature or a shorter timestep"
+        ) from error
 
 
 def _barostat(pressure, temperature, seed):
