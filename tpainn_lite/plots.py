@@ -96,7 +96,8 @@ def learning_curve(rows, lines=None, value="force_mae", unit="meV/Å", title=Non
     lines : dict {name: error}, optional
         Things that need no DFT label, drawn as horizontal lines.
     """
-    name = {"force_mae": "force MAE", "energy_mae": "energy MAE", "molecule_energy_mae": "energy MAE"}.get(value, value)
+    told = {"force_mae": "force MAE", "energy_mae": "energy MAE", "between_mae": "force MAE between molecules"}
+    name = (told | {"molecule_energy_mae": "energy MAE"}).get(value, value)
     figure = _figure("number of DFT labels", f"{name} / {unit}", title)
     methods = list(dict.fromkeys(row["method"] for row in rows))
     for method, k in _numbers(methods).items():
