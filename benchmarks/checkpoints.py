@@ -109,8 +109,8 @@ def main():
     runs = dict(pair.split("=") for pair in arguments.history)
     histories = told.get("histories", {}) | {recipe: history_of(recipe, folder) for recipe, folder in runs.items()}
     started = time.perf_counter()
-    tests = {"gas": gas_tests(tp.mmff94), "gas_xtb": gas_tests(tp.gfn2_xtb), "water": water_tests()}
-    tests["water_xtb"] = water_xtb_tests()
+    tests = {"gas": gas_tests(tp.mmff94), "gas_xtb": gas_tests(tp.gfn2_xtb)}
+    tests |= {"water": water_tests(), "water_xtb": water_xtb_tests()}
     rows = [row for row in rows if row["task"] not in arguments.recipe]
     for recipe in arguments.recipe:
         potential = tp.load_pretrained(recipe)

@@ -188,11 +188,11 @@ def save(unfinished=False):
     save_results("water_md", rows, "python benchmarks/water_md.py", seconds, ["torch", "ase"], 1, curves=curves)
 
 
-def _in_results(model, seed, name, picoseconds):
+def _in_results(rows, model, seed, name, picoseconds):
     """Whether the results hold this run already, as long as it is asked for or to its bad end."""
     wanted = min(picoseconds or RUNS[name][2], RUNS[name][2])
-    rows = [row for row in earlier("water_md")[0] if (row["model"], row["seed"], row["run"]) == (model, seed, name)]
-    return any(row["stopped"] or row["picoseconds"] >= wanted for row in rows)
+    mine = [row for row in rows if (row["model"], row["seed"], row["run"]) == (model, seed, name)]
+    return any(row["stopped"] or row["picoseconds"] >= wanted for row in mine)
 
 
 def main():
@@ -207,7 +207,8 @@ def main():
     torch.set_num_threads(1)
     if not arguments.analyse:
         asked = itertools.product(arguments.model, range(arguments.seeds), arguments.run)
-        tasks = [task for task in asked if not _in_results(*task, arguments.picoseconds)]
+        rows, _ = earlier("water_md")
+        tasks = [task for task in asked if not _in_results(rows, *task, arguments.picoseconds)]
         for model, seed, _ in tasks:
             potential(model, seed)
         for told in in_parallel(md, ((*task, arguments.picoseconds) for task in tasks), arguments.jobs):

@@ -25,27 +25,26 @@ def wanted():
     return [r for r in found if r.name not in KEPT and (r.marker is None or r.marker.evaluate())]
 
 
+def installed(name):
+    """The version of a package, None where it is not there."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
 def is_there(requirement):
     """Whether a version that will do is installed."""
-    try:
-        return version(requirement.name) in requirement.specifier
-    except PackageNotFoundError:
-        return False
+    found = installed(requirement.name)
+    return found is not None and found in requirement.specifier
 
 
 def main():
     missing = [str(r).split(";")[0].strip() for r in wanted() if not is_there(r)]
     print("to install:", ", ".join(missing) or "nothing")
     if missing:
-        kept = [f"{name}=={version(name)}" for name in sorted(KEPT) if _has(name)]  # named, so that pip leaves them
+        kept = [f"{name}=={installed(name)}" for name in sorted(KEPT) if installed(name)]  # so that pip leaves them
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing, *kept], check=True)
-
-
-def _has(name):
-    try:
-        return bool(version(name))
-    except PackageNotFoundError:
-        return False
 
 
 if __name__ == "__main__":

@@ -33,8 +33,7 @@ def executed(path, store, root):
 def fingerprint(path, root):
     """16 hexadecimal digits that change with the notebook, the library's source and the shipped data."""
     inputs = [path, *sorted((root / "tpainn_lite").glob("*.py"))]
-    inputs += sorted(p for p in (root / "data").rglob("*") if p.is_file() and p.suffix in (".json", ".csv", ".xz"))
-    inputs += sorted((root / "data").rglob("*.safetensors"))
+    inputs += sorted(p for p in (root / "data").rglob("*") if p.suffix in (".json", ".csv", ".xz", ".safetensors"))
     total = hashlib.sha256()
     for file in inputs:
         total.update(hashlib.sha256(file.read_bytes()).digest())

@@ -82,13 +82,12 @@ def figure_html(figure, number, address):
 def describe(figure):
     """What a figure shows, in words: its title, its axes, the names of its curves."""
     layout = figure.get("layout", {})
-    titles = [text_of(layout.get(key, {}).get("title")) for key in ("title", "yaxis", "xaxis")]
-    titles[0] = text_of(layout.get("title"))
+    title, y, x = text_of(layout.get("title")), *(text_of(layout.get(k, {}).get("title")) for k in ("yaxis", "xaxis"))
     panels = [text_of(note) for note in layout.get("annotations", ()) if text_of(note)]
     names = list(dict.fromkeys(plain(str(trace["name"])) for trace in figure.get("data", ()) if trace.get("name")))
-    words = [f"Plot: {titles[0]}." if titles[0] else "Plot."]
-    if titles[1] or titles[2]:
-        words.append(f"{titles[1] or 'Values'} against {titles[2] or 'number'}.")
+    words = [f"Plot: {title}." if title else "Plot."]
+    if x or y:
+        words.append(f"{y or 'Values'} against {x or 'number'}.")
     words += [f"Panels and notes: {', '.join(panels[:6])}."] if panels else []
     words += [f"Shown: {', '.join(names[:8])}."] if names else []
     return " ".join(words)

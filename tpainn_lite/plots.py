@@ -16,6 +16,10 @@ OWN = {  # what a name begins with: its place in these lists, the same in every 
     "T-PaiNN": 0, "from scratch": 1, "one energy per element": 1, "Δ-learning": 2, "MMFF94": 3, "q-TIP4P/F": 3,
     "UFF": 4, "SPC/Fw": 4, "DFT": 6, "experiment": 6,
 }  # fmt: skip
+ERRORS = {  # what stands on an axis
+    "force_mae": "force MAE", "energy_mae": "energy MAE", "molecule_energy_mae": "energy MAE",
+    "between_mae": "force MAE between molecules",
+}  # fmt: skip
 MAX_POINTS = 1500  # per parity trace: enough to see, few enough to stay quick
 
 
@@ -96,9 +100,7 @@ def learning_curve(rows, lines=None, value="force_mae", unit="meV/Å", title=Non
     lines : dict {name: error}, optional
         Things that need no DFT label, drawn as horizontal lines.
     """
-    told = {"force_mae": "force MAE", "energy_mae": "energy MAE", "between_mae": "force MAE between molecules"}
-    name = (told | {"molecule_energy_mae": "energy MAE"}).get(value, value)
-    figure = _figure("number of DFT labels", f"{name} / {unit}", title)
+    figure = _figure("number of DFT labels", f"{ERRORS.get(value, value)} / {unit}", title)
     methods = list(dict.fromkeys(row["method"] for row in rows))
     for method, k in _numbers(methods).items():
         sizes, mean, spread = _statistics([r for r in rows if r["method"] == method], value)

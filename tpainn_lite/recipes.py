@@ -108,8 +108,7 @@ def water_frames(
     parts = [water_runs(states, n, seed=seed + later, **told) for n, later in ((n_frames, 0), (n_valid, 1000))]
     if teacher:
         parts = [calm(label_stream(part, teacher(), n_jobs)) for part in parts]
-    train, valid = parts
-    return train, valid
+    return tuple(parts)
 
 
 class Recipe(NamedTuple):
