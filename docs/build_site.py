@@ -222,8 +222,8 @@ def index_leaf(site, documents):
         card = {"page": f"{stem}.html", "number": stem.split("_")[0], "title": html.escape(title(notebook))}
         card["promise"] = renderer.inline(promise(notebook))
         cards.append(card | {"glance": [(name, renderer.inline(rows[name])) for name in GLANCE if name in rows]})
-    hero = site.copied("docs/tour.png")
-    body = template("index.html.j2", cards=cards, documents=documents, hero=hero, source=SOURCE)
+    pictures = {name: site.copied(f"docs/{name}") for name in ("tour.png", "hero.gif", "hero.png")}
+    body = template("index.html.j2", cards=cards, documents=documents, pictures=pictures, source=SOURCE)
     return Leaf("index.html", "tpainn_lite: transfer learning for interatomic potentials", body, "Course")
 
 
