@@ -30,6 +30,7 @@ def test_each_tick_moves_time_atoms_and_traces(ethanol_panel):
     tick(ethanol_panel, 2 * REDRAWN)
     assert ethanol_panel.simulation.time > 0 and not np.allclose(before, ethanol_panel.simulation.work.positions)
     assert len(ethanol_panel.traces.data[0].x) == 2 * REDRAWN + 1 and "ps" in ethanol_panel.note.value
+    assert ethanol_panel.traces.data[1].y[0] == 0, "the energy counts from the start"
     assert "image/png" in ethanol_panel._repr_mimebundle_()
 
 

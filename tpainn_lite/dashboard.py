@@ -40,7 +40,7 @@ class Dashboard:
         calculator = self.calculators[self.model.value]
         self.simulation = Simulation(self.atoms, calculator, self.seed, **self.settings | self._chosen())
         self.n_steps, self.ticks, self.structure, self.n_structures = 1, 0, 0.0, 0
-        self.rows = []
+        self.rows, self.energy_at_start = [], self._energy()
         self.remember()
         self.show()
 
@@ -62,13 +62,18 @@ class Dashboard:
         """One more point of each trace, and of the radial distribution function."""
         work = self.simulation.work
         row = {"time": self.simulation.time / 1000, "temperature": work.get_temperature()}
-        row["energy"] = 1000 * work.get_total_energy() / len(work)  # meV per atom
+        row["energy"] = self._energy() - self.energy_at_start
         if work.pbc.all():
             row["density"] = density_of(work)
             if self.liquid and self.ticks % REDRAWN == 0 and self.r_max < 0.49 * min(work.cell.lengths()):
                 self.r, g = rdf([work], "OO", r_max=self.r_max, n_bins=60)
                 self.structure, self.n_structures = self.structure + g, self.n_structures + 1
         self.rows = (self.rows + [row])[-KEPT:]
+
+    def _energy(self):
+        """meV per atom, kinetic and potential."""
+        work = self.simulation.work
+        return 1000 * work.get_total_energy() / len(work)
 
     # --- what is seen ---
 
@@ -99,10 +104,10 @@ class Dashboard:
         self.widget = HBox([VBox(left), VBox([self.traces, *([self.curve] if self.liquid else [])])], layout=layout)
 
     def _figures(self):
-        names = ["temperature / K", "energy / meV per atom"]
-        names += ["density / g cm⁻³"] if self.settings["ensemble"] == "npt" else []
-        self.keys = [name.split(" ")[0] for name in names]
-        self.traces = plots.stacked(names, "time / ps").update_layout(width=WIDTH)
+        names = {"temperature": "temperature / K", "energy": "ΔE / meV per atom"}  # since the start
+        names |= {"density": "density / g cm⁻³"} if self.settings["ensemble"] == "npt" else {}
+        self.keys = list(names)
+        self.traces = plots.stacked(list(names.values()), "time / ps").update_layout(width=WIDTH)
         if self.liquid:
             curves = {"so far": ([0.0], [0.0])} | (self.reference or {})
             self.curve = plots.in_place(plots.lines(curves, "r / Å", "g_OO").update_layout(height=260, width=WIDTH))
