@@ -80,7 +80,7 @@ def main():
         nbformat.write(_notebook(), notebook)
         lab._copy([notebook], Path(folder))
         browser = playwright.chromium.launch(executable_path=chromium, args=[*lab.FLAGS, WITHOUT_GPU])
-        with lab._jupyterlab(Path(folder)) as server:
+        with lab._jupyter(Path(folder), "lab") as server:
             kernel = _watch(browser, server, report, arguments)
             _close(server, kernel, report)
         browser.close()

@@ -1,6 +1,7 @@
 """Open every notebook in JupyterLab, run it, and look: are the molecules, plots and sliders really there?
 
     python tests/browser/check_notebooks.py [notebook.ipynb ...] [--timeout 400] [--pictures build/browser]
+    python tests/browser/check_notebooks.py notebooks/00_tour.ipynb --app notebook      # in Notebook 7, if installed
 
 A test that only runs the cells does not see an empty viewer.  This one starts JupyterLab on a copy of the notebooks,
 drives a headless Chromium that can reach nothing but that server, and fails on cell errors, canvases or plots without
@@ -49,7 +50,10 @@ SETTINGS = {  # of JupyterLab
 }
 HARMLESS = [  # console errors, as regular expressions, that are no fault of the notebook
     r"Failed to load resource: net::ERR_FAILED",  # what was kept from the network; reported with its address
+    r"undefined \(reading 'schema'\)",  # Notebook 7.6 by itself, on an empty notebook too
 ]
+APPS = {"lab": ("jupyterlab", "LabApp", "lab/tree"), "notebook": ("notebook", "JupyterNotebookApp", "notebooks")}
+FAR = 40  # pixels that a slider is dragged
 TALL = 2500  # pixels: nobody wants to scroll through more than that
 BADGES = ("https://mybinder.org/badge", "https://colab.research.google.com/assets/", "https://img.shields.io/")
 BLANK = '<svg xmlns="http://www.w3.org/2000/svg"/>'
@@ -73,7 +77,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="tpainn-browser-") as folder, sync_playwright() as playwright:
         names = _copy(arguments.notebooks, Path(folder))
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        with _jupyterlab(Path(folder)) as server:
+        with _jupyter(Path(folder), arguments.app) as server:
             reports = [_check(browser, server, name, arguments) for name in names]
         browser.close()
     return _tell(reports)
@@ -83,6 +87,7 @@ def _arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", nargs="*", type=Path, default=sorted((ROOT / "notebooks").glob("*.ipynb")))
     parser.add_argument("--timeout", type=float, default=400, help="seconds for all cells of one notebook")
+    parser.add_argument("--app", choices=APPS, default="lab")
     parser.add_argument("--pictures", type=Path, default=ROOT / "build" / "browser")
     return parser.parse_args()
 
@@ -116,19 +121,19 @@ class Server:
 
 
 @contextlib.contextmanager
-def _jupyterlab(folder):
-    """JupyterLab of this Python on a free port, with settings, history and logs of its own in ``folder``."""
+def _jupyter(folder, app):
+    """One of `APPS`, by this Python, on a free port, with settings, history and logs of its own in ``folder``."""
     for name, values in SETTINGS.items():
         path = folder / "settings" / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(values))
     server = Server(_free_port(), secrets.token_hex(16))
-    with open(folder / "jupyterlab.log", "w") as log:
+    with open(folder / "jupyter.log", "w") as log:
         process = subprocess.Popen(
-            _jupyterlab_command(server, folder), env=_environment(folder), stdout=log, stderr=log, cwd=folder
+            _command(server, folder, app), env=_environment(folder), stdout=log, stderr=log, cwd=folder
         )
         try:
-            _wait_for(server, process, folder / "jupyterlab.log")
+            _wait_for(server, process, folder / "jupyter.log")
             yield server
         finally:
             process.terminate()
@@ -143,17 +148,18 @@ def _free_port():
         return probe.getsockname()[1]
 
 
-def _jupyterlab_command(server, folder):
+def _command(server, folder, app):
+    module, settings, _ = APPS[app]
     options = {
         "ServerApp.ip": "127.0.0.1",
         "ServerApp.port": server.url.rsplit(":", 1)[1],
         "ServerApp.port_retries": 0,
         "ServerApp.root_dir": folder / "work",
         "IdentityProvider.token": server.token,
-        "LabApp.expose_app_in_browser": True,  # window.jupyterapp, by which this test runs the cells
+        f"{settings}.expose_app_in_browser": True,  # window.jupyterapp, by which this test runs the cells
         "LabApp.extension_manager": "readonly",
     }
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", *(f"--{k}={v}" for k, v in options.items())]
+    command = [sys.executable, "-m", module, "--no-browser", *(f"--{k}={v}" for k, v in options.items())]
     return command + (["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else [])
 
 
@@ -176,7 +182,7 @@ def _wait_for(server, process, log):
         with contextlib.suppress(OSError):
             return server.ask("status")
         time.sleep(0.5)
-    raise RuntimeError("JupyterLab did not start:\n" + log.read_text()[-2000:])
+    raise RuntimeError("Jupyter did not start:\n" + log.read_text()[-2000:])
 
 
 # ---------------------------------------------------------------- one notebook
@@ -201,7 +207,7 @@ def _check(browser, server, name, arguments):
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     try:
         _listen(page, server, report)
-        page.goto(f"{server.url}/lab/tree/notebooks/{name}?token={server.token}&reset")
+        page.goto(f"{server.url}/{APPS[arguments.app][2]}/notebooks/{name}?token={server.token}&reset")
         _run_all(page, report, arguments.timeout)
         page.wait_for_timeout(3000)  # widgets and plots draw themselves after the kernel is done
         _photograph(page, report, folder, "")
@@ -226,9 +232,13 @@ def _check(browser, server, name, arguments):
 def _listen(page, server, report):
     """Report errors of the page, and let it reach nothing but the server."""
 
+    def complain(where, text):
+        if not any(re.search(pattern, text) for pattern in HARMLESS):
+            report.fail(f"{where}: {text[:300]}")
+
     def on_console(message):
-        if message.type == "error" and not any(re.search(pattern, message.text) for pattern in HARMLESS):
-            report.fail(f"console: {message.text[:300]}")
+        if message.type == "error":
+            complain("console", message.text)
 
     def on_request(route):
         if route.request.url.startswith((server.url, "data:", "blob:")):
@@ -239,7 +249,7 @@ def _listen(page, server, report):
         return route.abort()
 
     page.on("console", on_console)
-    page.on("pageerror", lambda error: report.fail(f"page error: {str(error)[:300]}"))
+    page.on("pageerror", lambda error: complain("page error", str(error)))
     page.route("**/*", on_request)
 
 
@@ -324,7 +334,7 @@ def _check_plots(page, report):
 
 
 def _check_controls(page, report):
-    """Every slider, moved by the arrow keys, and every player, started, changes what the cell shows."""
+    """Every slider, dragged, and every player, started, changes what the cell shows."""
     for kind, selector, act in (
         ("slider", ".widget-slider .noUi-handle", _push),
         ("player", ".widget-play", _play_or_pause),
@@ -360,9 +370,14 @@ def _check_questions(page, report):
 
 
 def _push(handle):
+    """Drag it, as a hand would: Notebook 7 keeps the arrow keys for itself."""
     at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
-    for _ in range(3):
-        handle.press("ArrowLeft" if at_end else "ArrowRight")
+    box, mouse = handle.bounding_box(), handle.page.mouse
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    mouse.move(x, y)
+    mouse.down()
+    mouse.move(x + (-FAR if at_end else FAR), y, steps=5)
+    mouse.up()
 
 
 def _look(cell):
