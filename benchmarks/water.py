@@ -31,6 +31,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from ase import Atoms
 from ase.units import GPa
 from tour import shuffled
 
@@ -78,10 +79,17 @@ def boxes(model):
 
 
 def monomers():
-    """As many atoms in single molecules, hot ones too, each in a box of its own."""
-    free, n = tp.water_box(1, density=0.03), N_FRAMES * len(STATES) * 8
-    frames = tp.thermal_frames(free, tp.water(), (100, 3000), n, seed=0, spacing=50)
+    """Every fourth molecule of the same boxes in a box of its own: the same bonds and angles, no neighbours."""
+    frames = [alone(box, k) for box in boxes("q-TIP4P/F") for k in range(0, len(box), 12)]
     return tp.label(frames, tp.water(), progress=False)
+
+
+def alone(box, first):
+    """The molecule of a box whose O is atom `first`."""
+    atoms = Atoms("OH2", cell=[10.0] * 3, pbc=True)
+    atoms.positions[1:] = box.get_distances(first, [first + 1, first + 2], mic=True, vector=True)
+    atoms.center()
+    return atoms
 
 
 STARTS = {
