@@ -264,7 +264,7 @@ def test_the_parts_of_the_network_are_all_of_it(fresh):
 
 
 def test_a_part_that_is_not_there_or_nothing_left_to_train_is_an_error(fresh, methane_frames):
-    with pytest.raises(ValueError, match=r"'embeding' in rates is no part of the network; there are \['embedding', "):
+    with pytest.raises(ValueError, match=r"'embeding' is no part of the network; there are \['embedding', "):
         fit(fresh(), methane_frames, rates={"embeding": 0}, **QUICK)
     everything = dict.fromkeys(("embedding", "interactions", "mixings", "readout"), 0)
     with pytest.raises(ValueError, match="nothing is left to train"):

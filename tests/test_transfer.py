@@ -235,6 +235,15 @@ def test_frozen_parts_stay_and_the_table_says_so(pretrained, labelled, capsys):
     assert "embedding" in said and "× 0" in said and "readout" in said
 
 
+def test_a_part_may_be_named_alone_and_a_wrong_name_is_an_error_before_anything_is_said(pretrained, labelled, capsys):
+    tuned = autotune(pretrained, labelled[:10], freeze="interactions", **QUICK)
+    assert torch.equal(tuned.painn.interactions[0].W.weight, pretrained.painn.interactions[0].W.weight)
+    capsys.readouterr()
+    with pytest.raises(ValueError, match="'layers' is no part of the network; there are"):
+        autotune(pretrained, labelled[:10], freeze="layers", **QUICK)
+    assert not capsys.readouterr().out
+
+
 def test_layers_far_from_the_readout_learn_more_slowly(pretrained):
     rates = layer_rates(pretrained, 0.5)
     assert rates == {

@@ -1,7 +1,7 @@
 """Classical force fields as ASE calculators: the cheap teachers.
 
 A force field is a hand-made formula: springs for bonds and angles, cosines for torsions, Lennard-Jones
-and point charges between the rest.  It costs microseconds, needs to be told the bonds beforehand, and
+and point charges between the rest.  It costs less than a millisecond, needs to be told the bonds beforehand, and
 knows nothing of electrons.  MMFF94 (Halgren 1996, doi:10.1002/(SICI)1096-987X(199604)17:5/6<490) and UFF
 (Rappe et al. 1992, doi:10.1021/ja00051a040) are computed by RDKit; `tpainn_lite.classical_water` has
 the teachers for liquid water.

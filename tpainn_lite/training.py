@@ -369,15 +369,20 @@ def parts_of(potential):
     return {part: sum(p.numel() for p in potential.painn.get_submodule(part).parameters()) for part in order}
 
 
+def check_parts(potential, parts):
+    """Raise ValueError unless all of these are parts of the network: "embedding", "interactions", "mixings.0", ..."""
+    names = [name for name, _ in potential.painn.named_parameters()]
+    for part in parts:
+        if not any(name.startswith(f"{part}.") or name == part for name in names):
+            raise ValueError(f"{part!r} is no part of the network; there are {list(parts_of(potential))}")
+
+
 @contextmanager
 def _frozen(potential, rates):
     """Parts with a rate of 0 need no slope while this lasts."""
-    names = [name for name, _ in potential.painn.named_parameters()]
-    for part in rates:
-        if not any(name.startswith(f"{part}.") or name == part for name in names):
-            raise ValueError(f"{part!r} in rates is no part of the network; there are {list(parts_of(potential))}")
+    check_parts(potential, rates)
     frozen = [p for name, p in potential.painn.named_parameters() if rate_of(name, rates) == 0]
-    if len(frozen) == len(names):
+    if len(frozen) == len(list(potential.painn.parameters())):
         raise ValueError("every part of the network has the rate 0: nothing is left to train")
     for parameter in frozen:
         parameter.requires_grad_(False)

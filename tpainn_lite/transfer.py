@@ -16,7 +16,7 @@ from tpainn_lite.checks import check_labels
 from tpainn_lite.labels import label
 from tpainn_lite.painn import PaiNN
 from tpainn_lite.potential import Potential, composition_rank, fit_atomref
-from tpainn_lite.training import fit, parts_of, rate_of
+from tpainn_lite.training import check_parts, fit, parts_of, rate_of
 
 PRETRAIN = {"steps": 3000, "batch_size": 16, "learning_rate": 5e-3}
 AUTOTUNE = {"batch_size": 10, "learning_rate": 2e-3}
@@ -119,7 +119,7 @@ def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.
         From `pretrain`; left as it is.
     frames, valid : list of ase.Atoms
         Labelled by DFT; energies alone will do with ``force_weight=0``.
-    freeze : sequence of str
+    freeze : sequence of str, or str
         Parts of the network that stay as they are: "embedding", "interactions", "mixings.0", "readout", ...
     layer_decay : float
         Each round farther from the readout learns so much more slowly (0.5: half as fast).
@@ -136,6 +136,8 @@ def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.
         A new one.
     """
     check_labels(frames, need=("energy",))
+    freeze = [freeze] if isinstance(freeze, str) else freeze
+    check_parts(potential, freeze)
     tuned = deepcopy(potential)
     rereference(tuned, frames)
     tuned.metadata |= _describe("autotune", frames, seed)
