@@ -42,7 +42,7 @@ help:  ## this list
 	@echo "Options: PYTHON=python3.12 (any >= 3.11)   TORCH=any (also CUDA builds)   CONSTRAINTS= (newest versions)"
 
 lab: $(ready)  ## install what is missing, then open the course in JupyterLab
-	$(py) -m jupyterlab $(as_root) --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(py) -m jupyterlab $(as_root) --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb
 
 tour: $(ready)  ## run the tour without a browser: build/tour.html and its table of results
 	$(py) docs/build_page.py notebooks/00_tour.ipynb build/tour.html
@@ -104,7 +104,7 @@ $(ready): pyproject.toml $(CONSTRAINTS)
 	  $(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
 	    echo "tpainn_lite needs Python 3.11 or newer; PYTHON=$(PYTHON) is: `$(PYTHON) --version 2>&1`"; \
 	    echo "Name another one, for example: make $(goal) PYTHON=python3.12"; exit 1; }; \
-	  echo "Making .venv: once, some minutes, about 2 GB on disk."; \
+	  echo "Making .venv: once, some minutes, about 2.7 GB on disk."; \
 	  $(PYTHON) -m venv .venv || { \
 	    echo "No environment could be made. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; }
 	@echo "PyTorch first ..."

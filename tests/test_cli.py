@@ -179,3 +179,15 @@ def test_md_wants_weights_and_a_structure(files, tmp_path):
     assert missing.exit_code == 1 and "no file" in missing.output
     write_frames(tmp_path / "start.extxyz", [molecule("CCO")])
     assert "weights and a structure" in run("md", tmp_path / "start.extxyz", tmp_path / "run.traj").output
+
+
+def test_md_starts_from_a_smiles_too_and_says_what_it_cannot_read(files, tmp_path):
+    weights, target = files / "weights.safetensors", tmp_path / "run.traj"
+    (tmp_path / "my.smi").write_text("CCO  ethanol\n")
+    result = run("md", weights, tmp_path / "my.smi", target, "--steps", 4, "--every", 2, "--temperature", 10)
+    assert result.exit_code == 0 and "3 frames" in result.output, result.output
+    (tmp_path / "empty.smi").write_text("# nothing yet\n")
+    assert "holds no SMILES" in run("md", weights, tmp_path / "empty.smi", tmp_path / "b.traj").output
+    (tmp_path / "notes.odd").write_text("what is this\n")
+    result = run("md", weights, tmp_path / "notes.odd", tmp_path / "c.traj")
+    assert result.exit_code == 1 and "no structure file" in result.output

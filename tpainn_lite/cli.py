@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+SMILES_FILES = (".smi", ".csv", ".txt")
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -161,7 +162,7 @@ def evaluate(
 
 @app.command()
 def md(
-    weights: Annotated[list[Path], typer.Argument(help="weights, one file or a committee's; then the structure")],
+    weights: Annotated[list[Path], typer.Argument(help="weights, one file or a committee's; then a structure or .smi")],
     target: Annotated[Path, typer.Argument(help="trajectory to write: .traj; the same command goes on with it")],
     ensemble: Annotated[Ensemble, typer.Option(help="nvt: Langevin; nvt-nh: for diffusion")] = Ensemble.nvt,
     temperature: Annotated[float, typer.Option(help="K")] = 300.0,
@@ -174,8 +175,6 @@ def md(
     seed: Annotated[int, typer.Option(help="of the velocities")] = 0,
 ):
     """Molecular dynamics from a structure, with guards that stop what has gone wrong.  Interrupted? It goes on."""
-    from ase.io import read
-
     from tpainn_lite.md import run_md
 
     stay_within_cores()
@@ -183,9 +182,7 @@ def md(
     settings = {"ensemble": str(ensemble), "temperature": temperature, "pressure": pressure, "friction": friction}
     settings |= {"timestep": timestep, "n_steps": steps, "every": every, "max_disagreement": max_disagreement}
     try:
-        if not start.exists():
-            raise FileNotFoundError(f"no file {start}")
-        run = run_md(read(start), calculator_of(weights), path=target, seed=seed, **settings)
+        run = run_md(_start(start), calculator_of(weights), path=target, seed=seed, **settings)
     except (ValueError, OSError) as error:
         typer.echo(f"tpainn md: {error}", err=True)
         raise typer.Exit(1) from None
@@ -299,9 +296,31 @@ def _frames_of(source, n_frames, hottest, seed):
 
     if not source.exists():
         raise FileNotFoundError(f"no file {source}")
-    if source.suffix in (".smi", ".csv", ".txt"):
+    if source.suffix in SMILES_FILES:
         return shaken_molecules(read_smiles(source), n_frames, (300, hottest), seed)
     return iread(source, index=":")
+
+
+def _start(source):
+    """The structure of a file, or the molecule of its first SMILES."""
+    from ase.io import read
+    from ase.io.formats import UnknownFileTypeError
+
+    from tpainn_lite.forcefields import molecule
+
+    if not source.exists():
+        raise FileNotFoundError(f"no file {source}")
+    if source.suffix in SMILES_FILES:
+        smiles = read_smiles(source)
+        if not smiles:
+            raise ValueError(f"{source} holds no SMILES; one in each line is expected")
+        return molecule(smiles[0])
+    try:
+        return read(source)
+    except UnknownFileTypeError:
+        raise ValueError(
+            f"{source} is no structure file that ASE knows; .xyz, .extxyz, .cif, ... or a .smi are expected"
+        ) from None
 
 
 def read_smiles(source):

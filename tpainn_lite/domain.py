@@ -57,7 +57,7 @@ class Domain:
         from ase.data import chemical_symbols
 
         unknown = sorted({int(z) for z in atoms.numbers} - self.elements)
-        reasons = [f"element {chemical_symbols[z]} was never seen" for z in unknown]
+        reasons = [f"element {chemical_symbols[z]} is in none of the known frames" for z in unknown]
         for (a, b), distance in contacts(atoms).items():
             usual = self.closest.get((a, b))
             names = f"{chemical_symbols[a]} and {chemical_symbols[b]}"
