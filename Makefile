@@ -109,5 +109,5 @@ $(ready): pyproject.toml $(CONSTRAINTS)
 	    echo "No environment could be made. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; }
 	@echo "PyTorch first ..."
 	@$(install_torch)
-	$(py) -m pip install $(pins) -e ".[batched,dev,dft,docs,fast,xtb]"
+	$(py) -m pip install $(pins) -e ".[batched,dev,dft,docs,xtb]"
 	@touch $@

@@ -29,6 +29,12 @@ def test_an_element_that_was_never_seen_is_named_and_the_network_not_asked(domai
     assert reasons == ["element N is in none of the known frames"]
 
 
+def test_what_was_trained_on_besides_is_met_but_does_not_say_what_is_usual(domain, known):
+    wider = Domain(domain.committee, known, trained=[molecule("CN"), molecule("O")])
+    assert wider.limit == domain.limit and wider.elements == {1, 6, 7, 8}
+    assert wider.closest[1, 7] < 1.1 and wider.closest[6, 6] == domain.closest[6, 6]
+
+
 def test_atoms_that_come_too_near_are_named(domain, known):
     crushed = known[0].copy()
     crushed.positions *= 0.8

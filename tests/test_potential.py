@@ -371,7 +371,6 @@ def test_fit_atomref_needs_energies():
 
 
 def test_predicting_many_frames_gives_what_one_at_a_time_gives(monkeypatch, labelled):
-    pytest.importorskip("numba")
     potential, frames = lively_potential(torch.float32), labelled[:12]
     energies, forces = potential.predict(frames)
     monkeypatch.setattr(potential_module, "WORTH_COMPILING", 100)

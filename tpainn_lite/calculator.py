@@ -90,7 +90,7 @@ class PotentialCalculator(Calculator):
             return False
         found = self.potential.can_be_compiled()
         if not found and "numba" not in _told:
-            print("without Numba MD takes several times as long: pip install 'tpainn_lite[fast]'", file=sys.stderr)
+            print("without Numba MD takes several times as long: pip install numba", file=sys.stderr)
             _told.add("numba")
         return found
 

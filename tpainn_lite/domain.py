@@ -20,17 +20,20 @@ class Domain:
     committee : Committee
     known : list of ase.Atoms
         Structures that it was trained on or, better, whose labels agreed with it: they set what is usual.
+    trained : list of ase.Atoms
+        Others that it was trained on: their elements and distances are known as well, but not how far to disagree.
 
     ``limit`` (eV/Å) is the disagreement beyond which a structure is doubted: 1.5 × the largest on ``known``.
     """
 
-    def __init__(self, committee, known):
+    def __init__(self, committee, known, trained=()):
         if not known:
             raise ValueError("no known structures were given; those that the committee was tested on are expected")
         self.committee = committee
-        self.elements = {int(z) for atoms in known for z in atoms.numbers}
+        met = [*known, *trained]
+        self.elements = {int(z) for atoms in met for z in atoms.numbers}
         self.closest = {}  # {(element, element): Å}
-        for atoms in known:
+        for atoms in met:
             for pair, distance in contacts(atoms).items():
                 self.closest[pair] = min(distance, self.closest.get(pair, np.inf))
         self.limit = MARGIN * float(committee.disagreement(known).max())
