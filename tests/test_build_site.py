@@ -75,7 +75,8 @@ def repository(tmp_path):
     (root / "docs" / "instructor.md").write_text("# Guide\n\n[words](glossary.md)\n\n<!-- timings -->\n")
     for name in ("symbols", "what_pretraining_buys"):
         (root / "docs" / f"{name}.md").write_text(f"# {name}\n")
-    (root / "docs" / "tour.png").write_bytes(site_cells.base64.b64decode(PIXEL))
+    for name in ("tour.png", "hero.gif", "hero.png"):
+        (root / "docs" / name).write_bytes(site_cells.base64.b64decode(PIXEL))
     return root
 
 

@@ -65,7 +65,7 @@ def imported_packages():
 def test_whatever_the_library_imports_is_a_declared_dependency():
     foreign = set(imported_packages()) - sys.stdlib_module_names - {"tpainn_lite"}
     names = {canonicalize_name(IMPORT_NAMES.get(name, name)) for name in foreign}
-    assert names <= set(requirements("dft", "fast", "xtb", "batched"))
+    assert names <= set(requirements("dft", "xtb", "batched"))
 
 
 @pytest.mark.parametrize("name", requirements("dft"))
@@ -89,9 +89,9 @@ def test_conda_takes_its_packages_from_one_channel_and_a_supported_python():
     assert python in SpecifierSet(pyproject()["requires-python"])
 
 
-@pytest.mark.parametrize("name", requirements("dft", "fast", "xtb", "batched", "docs", "dev"))
+@pytest.mark.parametrize("name", requirements("dft", "xtb", "batched", "docs", "dev"))
 def test_the_tested_version_is_one_the_package_allows(name):
-    assert pins()[name] in requirements("dft", "fast", "xtb", "batched", "docs", "dev")[name].specifier
+    assert pins()[name] in requirements("dft", "xtb", "batched", "docs", "dev")[name].specifier
 
 
 def test_constraints_are_exact_sorted_and_fit_every_platform():
