@@ -24,6 +24,14 @@ def test_a_receipt_that_was_changed_is_found_out(tmp_path):
         read_receipt(path)
 
 
+def test_a_later_session_adds_to_what_was_handed_in_but_not_to_a_forgery(tmp_path):
+    hand_in("Ada", {"00.1"}, tmp_path, seconds=1)
+    path = hand_in("Ada", {"00.2"}, tmp_path, seconds=1)
+    assert read_receipt(path)["solved"] == ["00.1", "00.2"]
+    path.write_text(path.read_text().replace("00.1", "00.3"))
+    assert read_receipt(hand_in("Ada", {"00.2"}, tmp_path, seconds=1))["solved"] == ["00.2"]
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"name": "Ada"}', "no JSON"])
 def test_what_is_no_receipt_is_said_to_be_none(tmp_path, text):
     (tmp_path / "x.json").write_text(text)
@@ -45,6 +53,7 @@ def test_the_table_adds_up_a_students_notebooks_and_names_bad_files(tmp_path):
     assert lines[2].startswith("! ") and "torn.json is not a receipt" in lines[2]
     told = CliRunner().invoke(app, ["receipts", *map(str, paths)])
     assert told.exit_code == 0 and "3 solved" in told.output
+    assert receipt_table([tmp_path]).splitlines() == lines, "a folder stands for the files in it"
 
 
 def test_a_notebooks_receipt_is_handed_in_with_time_and_versions(tmp_path, monkeypatch):

@@ -227,7 +227,7 @@ def run(
 
 
 @app.command()
-def receipts(files: Annotated[list[Path], typer.Argument(help="what students handed in: receipt-….json")]):
+def receipts(files: Annotated[list[Path], typer.Argument(help="what students handed in: receipt-….json, or folders")]):
     """For teachers: who solved which exercises, by the receipts that were handed in."""
     from tpainn_lite.receipts import receipt_table
 

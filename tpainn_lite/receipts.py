@@ -31,7 +31,7 @@ def hand_in(name, solved, folder=".", **more):
     Returns
     -------
     Path
-        ``receipt-<notebooks>-<name>.json``; an older one is replaced.
+        ``receipt-<notebooks>-<name>.json``; what an older one says is kept in it.
 
     Raises
     ------
@@ -40,14 +40,23 @@ def hand_in(name, solved, folder=".", **more):
     """
     if not str(name).strip():
         raise ValueError('no name was given; the teacher wants to know whose it is: hand_in("Ada Lovelace")')
-    solved = sorted(solved)
-    content = {"name": str(name).strip(), "solved": solved, "made": datetime.now(UTC).isoformat(timespec="seconds")}
-    content |= more
+    name, solved = str(name).strip(), set(solved)
     notebooks = "-".join(sorted({exercise.split(".")[0] for exercise in solved})) or "none"
-    plain = "".join(c if c.isalnum() else "-" for c in content["name"])
+    plain = "".join(c if c.isalnum() else "-" for c in name)
     path = Path(folder) / f"receipt-{notebooks}-{plain}.json"
+    content = {"name": name, "solved": sorted(solved | _solved_before(path, name))}
+    content |= {"made": datetime.now(UTC).isoformat(timespec="seconds")} | more
     write_text(path, json.dumps(content | {"seal": seal(content)}, indent=1, ensure_ascii=False) + "\n")
     return path
+
+
+def _solved_before(path, name):
+    """Of an earlier session, if its receipt is this student's and sound."""
+    try:
+        earlier = read_receipt(path)
+    except (ValueError, OSError):
+        return set()
+    return set(earlier["solved"]) if earlier["name"] == name else set()
 
 
 def seal(content):
@@ -77,12 +86,18 @@ def read_receipt(path):
 def receipt_table(paths):
     """A line for each student: exercises solved, over all of their receipts; then what could not be read, and why.
 
+    Parameters
+    ----------
+    paths : sequence of str or Path
+        Receipts, and folders of them.
+
     Returns
     -------
     str
     """
     solved, faults = {}, []
-    for path in sorted(map(Path, paths)):
+    given = map(Path, paths)
+    for path in sorted(file for path in given for file in (path.glob("*.json") if path.is_dir() else [path])):
         try:
             content = read_receipt(path)
         except (ValueError, OSError) as error:
