@@ -96,8 +96,8 @@ def receipt_table(paths):
     str
     """
     solved, faults = {}, []
-    given = map(Path, paths)
-    for path in sorted(file for path in given for file in (path.glob("*.json") if path.is_dir() else [path])):
+    files = [file for given in map(Path, paths) for file in (given.glob("*.json") if given.is_dir() else [given])]
+    for path in sorted(files):
         try:
             content = read_receipt(path)
         except (ValueError, OSError) as error:
