@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import study_tables
+import water_tables
 from study_tables import spread
 
 from tpainn_lite.datasets import write_text
@@ -110,7 +111,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a page is out of date")
     args = parser.parse_args()
-    for path, blocks in ((README, BLOCKS), (STUDY, study_tables.BLOCKS)):
+    for path, blocks in ((README, BLOCKS), (STUDY, study_tables.BLOCKS | water_tables.BLOCKS)):
         old = new = path.read_text(encoding="utf-8")
         for name, (results, block) in blocks.items():
             found = json.loads((RESULTS / f"{results}.json").read_text(encoding="utf-8"))
