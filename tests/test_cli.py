@@ -189,5 +189,18 @@ def test_md_starts_from_a_smiles_too_and_says_what_it_cannot_read(files, tmp_pat
     (tmp_path / "empty.smi").write_text("# nothing yet\n")
     assert "holds no SMILES" in run("md", weights, tmp_path / "empty.smi", tmp_path / "b.traj").output
     (tmp_path / "notes.odd").write_text("what is this\n")
-    result = run("md", weights, tmp_path / "notes.odd", tmp_path / "c.traj")
-    assert result.exit_code == 1 and "no structure file" in result.output
+    for command in (("md", weights), ("label",)):
+        result = run(*command, tmp_path / "notes.odd", tmp_path / "c.extxyz")
+        assert result.exit_code == 1 and "no structure file" in result.output
+    result = run("md", weights, tmp_path / "my.smi", tmp_path / "d.traj", "--max-disagreement", 1)
+    assert "the weights of two potentials" in result.output
+    assert "one of gas, gas_xtb" in run("md", "gas-xtb", tmp_path / "my.smi", tmp_path / "e.traj").output
+
+
+def test_weights_are_never_written_over_what_is_read(files):
+    kept = {path: path.read_bytes() for path in files.iterdir() if path.is_file()}
+    frames, weights = files / "labelled.extxyz", files / "weights.safetensors"
+    assert "ends in .safetensors" in run("autotune", weights, frames, frames).output
+    assert "would be overwritten" in run("autotune", weights, frames, weights).output
+    assert "ends in .safetensors" in run("pretrain", frames, files / "weights.pt").output
+    assert kept == {path: path.read_bytes() for path in files.iterdir() if path.is_file()}

@@ -322,3 +322,20 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(tmp_path, ensembl
     np.testing.assert_array_equal(again.frames[-1].cell.array, whole.frames[-1].cell.array)
     assert again.total_energy == whole.total_energy
     assert len(read(tmp_path / "run.traj", index=":")) == len(whole.frames) == 13
+
+
+def test_a_file_of_another_run_is_left_alone(tmp_path):
+    path, springs = tmp_path / "run.traj", Springs(ase_molecule("CH4"))
+    settings = {"n_steps": 4, "every": 2, "path": path, "progress": False}
+    run_md(ase_molecule("CH4"), springs, temperature=10, **settings)
+    kept = path.read_bytes()
+    with pytest.raises(ValueError, match="holds a run of CH4, and H2O was given"):
+        run_md(ase_molecule("H2O"), springs, temperature=10, **settings)
+    with pytest.raises(ValueError, match="holds a run at nvt, 10 K, .* asked for is nvt, 20 K"):
+        run_md(ase_molecule("CH4"), springs, temperature=20, **settings)
+    assert path.read_bytes() == kept
+
+
+def test_fewer_steps_than_between_two_frames_are_an_error():
+    with pytest.raises(ValueError, match="n_steps 10 is less than every 20"):
+        run_md(ase_molecule("CH4"), Springs(ase_molecule("CH4")), n_steps=10, every=20)

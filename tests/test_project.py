@@ -81,7 +81,7 @@ def test_what_is_tested_on_is_not_trained_on():
     places = {np.round(atoms.positions, 6).tobytes() for atoms in frames}
     assert len(places) == 13
     with pytest.raises(ValueError, match="of 20 structures"):
-        choose(committee, list(structures()), 18, 5)
+        project.sound(structures(), "gas_xtb", 23)
 
 
 def test_an_unknown_element_is_an_error_that_says_what_to_do(tmp_path):

@@ -92,6 +92,7 @@ def pretrain(
     if len(files) != (1 if recipe else 2):
         raise typer.BadParameter("two files are expected, frames and weights; with --recipe one, the weights")
     try:
+        check_target(files[-1], *files[:-1], valid)
         if recipe:
             potential = recipes.follow(recipe, seed, **settings)
         else:
@@ -132,6 +133,7 @@ def autotune(
     settings |= {"checkpoint": checkpoint, "seed": seed}
     need = ("energy", "forces") if force_weight else ("energy",)
     try:
+        check_target(target, weights, source, valid, replay)
         frames, held_out = (datasets.read_frames(path, need) if path else None for path in (source, valid))
         again = datasets.read_frames(replay, need) if replay else ()
         tuned = transfer.autotune(weights_of(weights), frames, held_out, replay=again, **settings)
@@ -182,7 +184,10 @@ def md(
     settings = {"ensemble": str(ensemble), "temperature": temperature, "pressure": pressure, "friction": friction}
     settings |= {"timestep": timestep, "n_steps": steps, "every": every, "max_disagreement": max_disagreement}
     try:
-        run = run_md(_start(start), calculator_of(weights), path=target, seed=seed, **settings)
+        calculator = calculator_of(weights)
+        if max_disagreement is not None and len(weights) < 2:
+            raise ValueError("--max-disagreement needs a committee: the weights of two potentials or more")
+        run = run_md(_start(start), calculator, path=target, seed=seed, **settings)
     except (ValueError, OSError) as error:
         typer.echo(f"tpainn md: {error}", err=True)
         raise typer.Exit(1) from None
@@ -279,33 +284,50 @@ def stay_within_cores(at_most=math.inf):
     torch.set_num_threads(min(torch.get_num_threads(), usable_cores(), at_most))
 
 
+def check_target(target, *sources):
+    """Raise ValueError where weights would be written over what is read, or under a name that is not theirs."""
+    if target.suffix != ".safetensors":
+        raise ValueError(f"weights cannot go to {target}: a name that ends in .safetensors is expected")
+    if target.resolve() in {source.resolve() for source in sources if source}:
+        raise ValueError(f"{target} is read here, and would be overwritten: another name is expected")
+
+
 def weights_of(name):
     """The potential in a file; for the name of a recipe, where there is no such file, the shipped one."""
     from tpainn_lite import potential, recipes
 
-    if str(name) in recipes.RECIPES and not name.is_file():
-        return recipes.load_pretrained(str(name))
-    return potential.Potential.load(name)
+    if name.is_file():
+        return potential.Potential.load(name)
+    if str(name) not in recipes.RECIPES:
+        raise FileNotFoundError(f"no weights file {name}; a .safetensors or one of {', '.join(recipes.RECIPES)}")
+    return recipes.load_pretrained(str(name))
 
 
 def _frames_of(source, n_frames, hottest, seed):
     """Frames of a file, one after the other."""
-    from ase.io import iread
-
     from tpainn_lite.sampling import shaken_molecules
 
     if not source.exists():
         raise FileNotFoundError(f"no file {source}")
     if source.suffix in SMILES_FILES:
         return shaken_molecules(read_smiles(source), n_frames, (300, hottest), seed)
-    return iread(source, index=":")
+    return _structures(source)
+
+
+def _structures(source):
+    from ase.io import iread
+    from ase.io.formats import UnknownFileTypeError
+
+    try:
+        yield from iread(source, index=":")
+    except UnknownFileTypeError:
+        raise ValueError(
+            f"{source} is empty or no structure file that ASE knows; .xyz, .extxyz, .cif, ... or a .smi are expected"
+        ) from None
 
 
 def _start(source):
-    """The structure of a file, or the molecule of its first SMILES."""
-    from ase.io import read
-    from ase.io.formats import UnknownFileTypeError
-
+    """The last structure of a file, or the molecule of its first SMILES."""
     from tpainn_lite.forcefields import molecule
 
     if not source.exists():
@@ -315,12 +337,8 @@ def _start(source):
         if not smiles:
             raise ValueError(f"{source} holds no SMILES; one in each line is expected")
         return molecule(smiles[0])
-    try:
-        return read(source)
-    except UnknownFileTypeError:
-        raise ValueError(
-            f"{source} is no structure file that ASE knows; .xyz, .extxyz, .cif, ... or a .smi are expected"
-        ) from None
+    *_, last = _structures(source)
+    return last
 
 
 def read_smiles(source):

@@ -115,7 +115,8 @@ def run_md(
     work, rng = moving(atoms, calculator, ensemble, temperature, seed)
     dynamics = _integrator(work, ensemble, temperature, pressure, friction, timestep, rng)
     bonds = bonds_of(work) if stop_when_broken else None
-    record = _Record(path, work, dynamics, rng)
+    settings = f"{ensemble}, {temperature:g} K, {pressure:g} bar, friction {friction:g} / ps, {timestep:g} fs"
+    record = _Record(path, work, dynamics, rng, settings)
     with record:
         record.go_on_or_begin()
         return _run(record, n_steps, every, timestep, temperature, bonds, max_disagreement, progress)
@@ -174,6 +175,8 @@ def check_settings(ensemble, temperature, timestep, n_steps, every):
             f"timestep {timestep} fs, temperature {temperature} K, n_steps {n_steps}, every {every}: "
             "all must be positive"
         )
+    if n_steps < every:
+        raise ValueError(f"n_steps {n_steps} is less than every {every}: no frame would be kept but the first")
 
 
 def moving(atoms, calculator, ensemble, temperature, seed):
@@ -219,8 +222,9 @@ def _run(record, n_steps, every, timestep, temperature, bonds, max_disagreement,
 class _Record:
     """What a run leaves in memory and, with a path, on disk, and how it goes on from there."""
 
-    def __init__(self, path, work, dynamics, rng):
+    def __init__(self, path, work, dynamics, rng, settings):
         self.path, self.work, self.dynamics, self.rng = path and Path(path), work, dynamics, rng
+        self.settings = settings
         self.run, self.step, self.writer = MDRun(), 0, None
 
     def __enter__(self):
@@ -237,8 +241,9 @@ class _Record:
             with np.load(state, allow_pickle=False) as kept:
                 values = dict(kept)
             self.step, times = int(values["step"]), values["times"].tolist()
-            self._restore(values)
             frames = read(self.path, index=f":{len(times)}")
+            self._check(frames[0], values)
+            self._restore(values)
             shortened = self.path.with_name(f".{self.path.name}")  # frames after the state was kept come again
             with Trajectory(str(shortened), "w") as self.writer:
                 for frame, time_ in zip(frames, times, strict=True):
@@ -248,6 +253,18 @@ class _Record:
             return
         self.writer = Trajectory(str(self.path), "w") if self.path else None
         self._remember(self.work, 0.0)
+
+    def _check(self, first, values):
+        """Raise ValueError where the file's run is another than the one that is asked for."""
+        held, asked = first.get_chemical_formula(), self.work.get_chemical_formula()
+        if not np.array_equal(first.numbers, self.work.numbers):
+            raise ValueError(f"{self.path} holds a run of {held}, and {asked} was given: name another file")
+        before = str(values.get("settings", self.settings))
+        if before != self.settings:
+            raise ValueError(
+                f"{self.path} holds a run at {before}; asked for is {self.settings}: name another file, and give the "
+                "last frame as its start"
+            )
 
     def keep(self, step, timestep):
         """One more frame and, on disk, the state after it."""
@@ -271,6 +288,7 @@ class _Record:
             for name, value in vars(_part(self.dynamics, part)).items():
                 if isinstance(value, (int, float, np.ndarray)):
                     found[f"{part}/{name}"] = np.asarray(value)
+        found["settings"] = np.array(self.settings)
         return found | {"rng": np.array(json.dumps(self.rng.bit_generator.state))}
 
     def _restore(self, values):

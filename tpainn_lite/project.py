@@ -74,8 +74,8 @@ def run_project(
         With neither ``calculator`` nor ``labels``; ``to_label.extxyz`` is there by then.
     """
     folder = Path(folder)
-    structures = _kept(folder / "structures.extxyz", lambda: list(structures))
-    check_elements(structures, start)
+    structures = _kept(folder / "structures.extxyz", lambda: sound(structures, start, n_labels + n_test))
+    sound(structures, start, n_labels + n_test)
     general = _members(folder, "general", lambda k: _general(start, n_general, seed + k))
     chosen = _kept(folder / "to_label.extxyz", lambda: choose(Committee(general), structures, n_labels, n_test, seed))
     labelled = _labelled(chosen, folder, calculator, labels, n_jobs, progress)
@@ -95,13 +95,20 @@ def run_project(
     return report
 
 
-def choose(committee, structures, n_labels, n_test, seed=0):
-    """Frames to label: ``info["part"]`` says what for, "train" (picked by disagreement) or "test" (at random)."""
-    if n_labels + n_test > len(structures):
+def sound(structures, start, n_wanted):
+    """The structures as a list; an error before anything is kept, if they are too few or of strange elements."""
+    structures = list(structures)
+    check_elements(structures, start)
+    if n_wanted > len(structures):
         raise ValueError(
-            f"{n_labels} frames to train on and {n_test} to test on are asked for, of {len(structures)} structures; "
+            f"{n_wanted} frames to label, to train and to test on, are asked for, of {len(structures)} structures; "
             "make more of them, or ask for fewer"
         )
+    return structures
+
+
+def choose(committee, structures, n_labels, n_test, seed=0):
+    """Frames to label: ``info["part"]`` says what for, "train" (picked by disagreement) or "test" (at random)."""
     order = np.random.default_rng(seed).permutation(len(structures))
     test = [structures[k].copy() for k in sorted(order[:n_test])]
     train = [atoms.copy() for atoms in committee.pick([structures[k] for k in sorted(order[n_test:])], n_labels, seed)]

@@ -8,6 +8,8 @@ import numpy as np
 from tpainn_lite.datasets import write_text
 from tpainn_lite.plots import parity
 
+OTHER_ZERO = "(the potential counts energies from another zero than these labels; autotuning on a few refits it)"
+
 
 def evaluate(potential, frames, report=None):
     """Errors of a potential on labelled frames, all together and by ``info["config_type"]``.
@@ -37,7 +39,7 @@ def evaluate(potential, frames, report=None):
     if report:
         per_atom = parity([true_energies / sizes], {"PaiNN": [energies / sizes]}, "energy per atom", "eV")
         _write(Path(report), rows, [per_atom, parity(true_forces, {"PaiNN": forces})], potential.metadata)
-    return _table(rows)
+    return "\n".join([_table(rows), *([OTHER_ZERO] if rows[0]["energy_mae"] > 1000 else [])])
 
 
 def _row(name, energy_errors, force_errors):
