@@ -79,6 +79,12 @@ def forces_table(results, subset="test"):
     return f"{pivot(rows, 'force_mae')}\n\nMMFF94 as it is: {field}, GFN2-xTB: {xtb} meV/Å."
 
 
+def molecule_energies_table(results):
+    """Energy errors on the same unseen molecules."""
+    rows = [r for r in of_task(results, "molecule_forces") if r["subset"] == "test"]
+    return pivot(rows, "molecule_energy_mae")
+
+
 def large_table(results):
     """Force errors on molecules larger than those trained on."""
     return forces_table(results, "test_large")
@@ -205,6 +211,7 @@ def scans_table(results):
 
 BLOCKS = {  # name of the block: results, text
     "forces": ("learning_curve_qm9", forces_table),
+    "molecule_energies": ("learning_curve_qm9", molecule_energies_table),
     "large": ("learning_curve_qm9", large_table),
     "energies": ("learning_curve_qm9", energies_table),
     "gains": ("learning_curve_qm9", gains_table),

@@ -165,7 +165,7 @@ def test_a_calculator_that_gives_up_stops_the_run_and_keeps_the_frames(water):
             super().calculate(*args, **kwargs)
 
     result = run(water, GivesUp(water), every=10, timestep=1.0)
-    assert result.stopped == "at 50 fs: a position is not a finite number: the run has exploded; use a shorter timestep"
+    assert result.stopped == "at 50 fs: a position is not a finite number: the run has exploded"
     assert result.time == [0, 10, 20, 30, 40]
 
 

@@ -202,6 +202,7 @@ def run(
     folder: Annotated[Path | None, typer.Option(help="keeps every step; the name of the source, unless given")] = None,
     teacher: Annotated[Teacher, typer.Option("--with", help="who makes the dear labels")] = Teacher.b3lyp,
     labels: Annotated[Path | None, typer.Option(help="labels made elsewhere, of the folder's to_label.extxyz")] = None,
+    elsewhere: Annotated[bool, typer.Option("--elsewhere", help="choose what to label, and stop there")] = False,
     n_labels: Annotated[int, typer.Option(help="frames to train on, picked by disagreement")] = 20,
     n_test: Annotated[int, typer.Option(help="frames to test on, picked at random")] = 10,
     frames: Annotated[int, typer.Option(help="structures of each SMILES to choose from")] = 100,
@@ -217,7 +218,8 @@ def run(
     folder = folder or source.with_suffix("")
     settings = {"n_labels": n_labels, "n_test": n_test, "n_steps": steps, "seed": seed, "n_jobs": jobs}
     try:
-        who = None if labels or (teacher == Teacher.b3lyp and not _has_pyscf()) else calculator(teacher)
+        nobody = labels or elsewhere or (teacher == Teacher.b3lyp and not _has_pyscf())
+        who = None if nobody else calculator(teacher)
         report = run_project(_frames_of(source, frames, hottest, seed), folder, who, labels, **settings)
     except LabelsWanted as wanted:
         typer.echo(str(wanted))

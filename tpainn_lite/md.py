@@ -205,7 +205,8 @@ def _run(record, n_steps, every, timestep, temperature, bonds, max_disagreement,
         try:
             record.dynamics.run(every)
         except ValueError as error:
-            run.stopped = f"at {step * timestep:.0f} fs: {error}"
+            what = str(error).split(";")[0].removeprefix("structure: ")  # not the advice for those who give structures
+            run.stopped = f"at {step * timestep:.0f} fs: {what}"
             break
         bar.update(every)
         nanoseconds = (step - started[1]) * timestep * 1e-6
