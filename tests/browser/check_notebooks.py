@@ -53,7 +53,7 @@ HARMLESS = [  # console errors, as regular expressions, that are no fault of the
     r"undefined \(reading 'schema'\)",  # Notebook 7.6 by itself, on an empty notebook too
 ]
 APPS = {"lab": ("jupyterlab", "LabApp", "lab/tree"), "notebook": ("notebook", "JupyterNotebookApp", "notebooks")}
-FAR = 40  # pixels that a slider is dragged
+FAR = 0.6  # of its length that a slider is dragged
 TALL = 2500  # pixels: nobody wants to scroll through more than that
 BADGES = ("https://mybinder.org/badge", "https://colab.research.google.com/assets/", "https://img.shields.io/")
 BLANK = '<svg xmlns="http://www.w3.org/2000/svg"/>'
@@ -373,10 +373,11 @@ def _push(handle):
     """Drag it, as a hand would: Notebook 7 keeps the arrow keys for itself."""
     at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
     box, mouse = handle.bounding_box(), handle.page.mouse
+    way = FAR * handle.locator("xpath=ancestor::div[contains(@class, 'noUi-base')]").bounding_box()["width"]
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     mouse.move(x, y)
     mouse.down()
-    mouse.move(x + (-FAR if at_end else FAR), y, steps=5)
+    mouse.move(x + (-way if at_end else way), y, steps=5)
     mouse.up()
 
 
