@@ -57,7 +57,7 @@ FAR = 0.6  # of its length that a slider is dragged
 TALL = 2500  # pixels: nobody wants to scroll through more than that
 BADGES = ("https://mybinder.org/badge", "https://colab.research.google.com/assets/", "https://img.shields.io/")
 BLANK = '<svg xmlns="http://www.w3.org/2000/svg"/>'
-MOVED = ("canvas", ".js-plotly-plot", "img", "pre", ".jp-RenderedHTMLCommon", ".widget-html-content")
+MOVED = ("canvas", ".js-plotly-plot", "img", "pre", ".jp-RenderedHTMLCommon", ".widget-html-content", ".widget-label")
 
 
 def main():
