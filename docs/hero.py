@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ase.geometry import find_mic
 from ase.io import read
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
@@ -52,8 +53,8 @@ def trajectories():
 def molecules(frame):
     """Positions (n, 3, 3) / Å of whole molecules, O inside the box, from its middle; and which are broken (n,)."""
     xyz, width = frame.positions.reshape(-1, 3, 3), np.diag(frame.cell.array)
-    bonds = xyz[:, 1:] - xyz[:, :1]
-    bonds -= width * np.round(bonds / width)
+    bonds = (xyz[:, 1:] - xyz[:, :1]).reshape(-1, 3)
+    bonds = find_mic(bonds, frame.cell, frame.pbc)[0].reshape(-1, 2, 3)
     oxygen = xyz[:, :1] % width - width / 2
     return np.concatenate([oxygen, oxygen + bonds], axis=1), np.linalg.norm(bonds, axis=2).max(axis=1) > BROKEN
 

@@ -257,8 +257,8 @@ class _Record:
 
     def _check(self, first, values):
         """Raise ValueError where the file's run is another than the one that is asked for."""
-        held, asked = first.get_chemical_formula(), self.work.get_chemical_formula()
         if not np.array_equal(first.numbers, self.work.numbers):
+            held, asked = first.get_chemical_formula(), self.work.get_chemical_formula()
             raise ValueError(f"{self.path} holds a run of {held}, and {asked} was given: name another file")
         before = str(values.get("settings", self.settings))
         if before != self.settings:

@@ -50,8 +50,8 @@ SETTINGS = {  # of JupyterLab
 }
 HARMLESS = [  # console errors, as regular expressions, that are no fault of the notebook
     r"Failed to load resource: net::ERR_FAILED",  # what was kept from the network; reported with its address
-    r"undefined \(reading 'schema'\)",  # Notebook 7.6 by itself, on an empty notebook too
 ]
+HARMLESS_IN = {"notebook": [r"undefined \(reading 'schema'\)"]}  # Notebook 7.6 by itself, on an empty notebook too
 APPS = {"lab": ("jupyterlab", "LabApp", "lab/tree"), "notebook": ("notebook", "JupyterNotebookApp", "notebooks")}
 FAR = 0.6  # of its length that a slider is dragged
 TALL = 2500  # pixels: nobody wants to scroll through more than that
@@ -206,7 +206,7 @@ def _check(browser, server, name, arguments):
     folder.mkdir(parents=True)
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     try:
-        _listen(page, server, report)
+        _listen(page, server, report, HARMLESS + HARMLESS_IN.get(arguments.app, []))
         page.goto(f"{server.url}/{APPS[arguments.app][2]}/notebooks/{name}?token={server.token}&reset")
         _run_all(page, report, arguments.timeout)
         page.wait_for_timeout(3000)  # widgets and plots draw themselves after the kernel is done
@@ -229,11 +229,11 @@ def _check(browser, server, name, arguments):
     return report
 
 
-def _listen(page, server, report):
+def _listen(page, server, report, harmless=HARMLESS):
     """Report errors of the page, and let it reach nothing but the server."""
 
     def complain(where, text):
-        if not any(re.search(pattern, text) for pattern in HARMLESS):
+        if not any(re.search(pattern, text) for pattern in harmless):
             report.fail(f"{where}: {text[:300]}")
 
     def on_console(message):
