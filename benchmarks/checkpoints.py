@@ -9,7 +9,7 @@ left out (``left_out``); and, to see what limits the rest, some of the frames it
 validation molecules: ``histories``).
 Water: q-TIP4P/F at densities and temperatures between those trained on and one beyond, from runs of other seeds, with
 the charges that it was taught (damped-shifted at 5 Å) and, forces alone, with the full Ewald sum, whose energies have
-another zero.  `water_xtb`: GFN2-xTB's labels of boxes of 32 H2O at the same states.
+another zero.  `water_xtb`, `water_iamoeba`: GFN2-xTB's, iAMOEBA's labels of boxes of 32 H2O at the same states.
 Each beside guessing zero forces (``zero_mae``).  Errors in meV/Å, meV/atom and, of the stress, GPa.  Writes
 ``data/results/checkpoints.json``; then ``python data/make/cards.py`` puts the table into the weights' card.
 """
@@ -54,12 +54,12 @@ def water_tests():
             yield f"{charges}, {density:.3f} g/cm³, {kelvin} K", list(run)
 
 
-def water_xtb_tests():
-    """(case, frames) for GFN2-xTB at the same states, in smaller boxes, moved by q-TIP4P/F."""
+def small_water_tests(teacher):
+    """(case, frames) for this teacher at the same states, in smaller boxes, moved by q-TIP4P/F."""
     settings = {"n_molecules": 32, "seed": SEED, "spacing": 1000}
     for density, kelvin in STATES:
         run = tp.water_run(density=density, temperature=kelvin, n_frames=5, **settings)
-        yield f"GFN2-xTB, {density:.3f} g/cm³, {kelvin} K", tp.label(run, tp.gfn2_xtb(), progress=False)
+        yield f"{teacher.level}, {density:.3f} g/cm³, {kelvin} K", tp.label(run, teacher, progress=False)
 
 
 def row(recipe, case, frames, potential):
@@ -110,7 +110,8 @@ def main():
     histories = told.get("histories", {}) | {recipe: history_of(recipe, folder) for recipe, folder in runs.items()}
     started = time.perf_counter()
     tests = {"gas": gas_tests(tp.mmff94), "gas_xtb": gas_tests(tp.gfn2_xtb)}
-    tests |= {"water": water_tests(), "water_xtb": water_xtb_tests()}
+    tests |= {"water": water_tests(), "water_xtb": small_water_tests(tp.gfn2_xtb())}
+    tests["water_iamoeba"] = small_water_tests(tp.water("iAMOEBA"))
     rows = [row for row in rows if row["task"] not in arguments.recipe]
     for recipe in arguments.recipe:
         potential = tp.load_pretrained(recipe)

@@ -9,13 +9,15 @@
 | trials  | other batches and learning rates at the same cost, judged on the DFT set's `valid`                        |
 | rounds  | the same number of labels from the first round of sampling alone, from both, and picked by disagreement  |
 
-Starts: `load_pretrained("water")` (``tpainn``), `load_pretrained("water_xtb")` (``tpainn_xtb``), and, smaller, kept in
-``build/water/`` and compared at two numbers of labels: q-TIP4P/F (``tpainn_qtip4pf``), SPC/Fw, the poor teacher
-(``tpainn_spcfw``), single q-TIP4P/F molecules (``tpainn_monomer``), and q-TIP4P/F with its labels dealt to wrong frames
-(``tpainn_shuffled``, the negative control).  ``tpainn_gentle`` is ``tpainn`` whose deeper layers learn more slowly.
+Starts: `load_pretrained("water")` (``tpainn``), `"water_xtb"` (``tpainn_xtb``), `"water_iamoeba"` (``tpainn_iamoeba``)
+and, smaller, kept in ``build/water/`` and compared at two numbers of labels: q-TIP4P/F (``tpainn_qtip4pf``), the same
+boxes labelled by iAMOEBA (``tpainn_iamoeba_short``), SPC/Fw, the poor teacher (``tpainn_spcfw``), single q-TIP4P/F
+molecules (``tpainn_monomer``), and q-TIP4P/F with its labels dealt to wrong frames (``tpainn_shuffled``, the negative
+control).  ``tpainn_gentle`` is ``tpainn`` whose deeper layers learn more slowly.
 Rivals: from scratch with one fitted constant (``scratch_atomref``), as all of them have, and Δ-learning on q-TIP4P/F
-(``delta``).  Untrained: ``constant``, the mean energy and no forces; ``force_field``, q-TIP4P/F itself; ``pretrained``
-and ``pretrained_xtb``.  The pool: the liquid in the DFT set's `train`, drawn evenly over its trajectories; subsets of
+(``delta``) and on iAMOEBA (``delta_iamoeba``).  Untrained: ``constant``, the mean energy and no forces; the classical
+models themselves, ``force_field`` (q-TIP4P/F) and ``force_field_iamoeba``; ``pretrained``, ``pretrained_xtb`` and
+``pretrained_iamoeba``.  The pool: the liquid in the DFT set's `train`, drawn evenly over its trajectories; subsets of
 the test: the DFT set's `test`, later times of the same densities (``later``) and densities of its own
 (``new_densities``); and `test_large`, 64 H2O.
 Writes ``data/results/water.json``: energies in meV/atom, forces in meV/Å (also what pushes and turns whole molecules,
@@ -94,6 +96,7 @@ def alone(box, first):
 
 STARTS = {
     "qtip4pf": partial(boxes, "q-TIP4P/F"),
+    "iamoeba_short": lambda: tp.label(boxes("q-TIP4P/F"), tp.water("iAMOEBA"), progress=False),
     "spcfw": partial(boxes, "SPC/Fw"),
     "monomer": monomers,
     "shuffled": lambda: shuffled(boxes("q-TIP4P/F"), "temperature"),
@@ -126,9 +129,9 @@ def scratch(frames, seed, **changed):
     return tp.train_from_scratch(frames, seed=seed, **NETWORK, **(settings(len(frames), True) | changed))
 
 
-def delta(frames, seed):
+def delta(frames, seed, model="q-TIP4P/F"):
     torch.set_num_threads(1)
-    return tp.delta_learn(frames, tp.water(), seed=seed, **NETWORK, **settings(len(frames), True))
+    return tp.delta_learn(frames, tp.water(model), seed=seed, **NETWORK, **settings(len(frames), True))
 
 
 def autotune(frames, seed, name, **changed):
@@ -141,9 +144,15 @@ def tuned(name, **changed):
     return partial(autotune, name=name, **changed)
 
 
-EVERYWHERE = {"tpainn": tuned("water"), "tpainn_xtb": tuned("water_xtb"), "scratch_atomref": scratch}
+EVERYWHERE = {
+    "tpainn": tuned("water"),
+    "tpainn_xtb": tuned("water_xtb"),
+    "tpainn_iamoeba": tuned("water_iamoeba"),
+    "scratch_atomref": scratch,
+}
 COMPARED = {
     "delta": delta,
+    "delta_iamoeba": partial(delta, model="iAMOEBA"),
     "tpainn_gentle": tuned("water", **GENTLE),
     **{f"tpainn_{name}": tuned(name) for name in STARTS},
 }
@@ -199,13 +208,13 @@ def run(name, methods, pool, tests, sizes, arguments):
 
 
 def untrained_rows(pool, tests):
-    """Rows of the mean energy and no forces, of q-TIP4P/F, and of the shipped networks with one constant fitted."""
+    """Rows of the mean energy and no forces, of classical models, and of shipped networks with one constant fitted."""
     mean = np.mean([atoms.get_potential_energy() / len(atoms) for atoms in pool])
 
     def nothing(frames):
         return [mean * len(atoms) for atoms in frames], [0 * atoms.positions for atoms in frames]
 
-    starts = {"pretrained": tp.load_pretrained("water"), "pretrained_xtb": tp.load_pretrained("water_xtb")}
+    starts = {f"pretrained{which}": tp.load_pretrained(f"water{which}") for which in ("", "_xtb", "_iamoeba")}
     for potential in starts.values():
         tp.transfer.rereference(potential, pool)
     rows = []
@@ -213,7 +222,8 @@ def untrained_rows(pool, tests):
         row = {"n_train": 0, "seed": 0, "subset": subset}
         constant = errors(SimpleNamespace(predict=nothing), frames) | split_force_errors(nothing(frames)[1], frames)
         rows.append({"method": "constant", **row, **constant})
-        rows.append({"method": "force_field", **row, **measure(tp.water(), frames)})
+        for name, model in (("force_field", "q-TIP4P/F"), ("force_field_iamoeba", "iAMOEBA")):
+            rows.append({"method": name, **row, **measure(tp.water(model), frames)})
         rows += [{"method": name, **row, **measure(potential, frames)} for name, potential in starts.items()]
     return rows
 
@@ -222,21 +232,22 @@ def rounds(arguments):
     """Rows of what the second round of sampling, by the first potential's own MD, is worth."""
     pool, tests = data()
     first = [atoms for atoms in pool if not atoms.info["trajectory"].startswith("second-")]
+    train = EVERYWHERE["tpainn_iamoeba"]
 
     def picked(frames, seed):
         """Half drawn from the first round, half picked from both by a committee of three."""
         few = tp.draw(first, len(frames) // 2, seed)
-        committee = tp.Committee([EVERYWHERE["tpainn"](few, 100 * k + seed) for k in range(3)])
+        committee = tp.Committee([train(few, 100 * k + seed) for k in range(3)])
         taken = {atoms.info["id"] for atoms in few}
         left = [atoms for atoms in pool if atoms.info["id"] not in taken]
-        return EVERYWHERE["tpainn"](few + committee.pick(left, len(frames) - len(few), seed), seed)
+        return train(few + committee.pick(left, len(frames) - len(few), seed), seed)
 
     everything = [atoms for frames in tests.values() for atoms in frames]
     second = [atoms for atoms in everything if atoms.info["trajectory"].startswith("second-")]
     names = {atoms.info["id"] for atoms in second}
     by_round = {"first_round": [a for a in everything if a.info["id"] not in names], "second_round": second}
-    rows = run("rounds, first", {"first round": EVERYWHERE["tpainn"]}, first, by_round, (N_ROUNDS,), arguments)
-    both = {"both rounds": EVERYWHERE["tpainn"], "picked by a committee": picked}
+    rows = run("rounds, first", {"first round": train}, first, by_round, (N_ROUNDS,), arguments)
+    both = {"both rounds": train, "picked by a committee": picked}
     return rows + run("rounds, both", both, pool, by_round, (N_ROUNDS,), arguments)
 
 

@@ -12,8 +12,8 @@
 | npt | 300 K, 1 bar, with the potential's own stress (Martyna, Tobias, Klein): density                               |
 | nve | constant energy from 300 K: drift                                                                             |
 
-Models: the shipped weights `water` and `water_xtb`, without any DFT label; T-PaiNN autotuned from the second on ten,
-and on all, DFT boxes; the same network from scratch.  A seed is another draw of the labels (of all, another order),
+Models: the shipped weights, without any DFT label; T-PaiNN autotuned from `water_iamoeba` and from `water_xtb`, on ten
+and on all DFT boxes; the same network from scratch.  A seed is another draw of the labels (of all, another order),
 another order of training and other velocities.  All start from a box
 of classical q-TIP4P/F; the first `EQUILIBRATION` is not counted.  Diffusion has Yeh and Hummer's term for the box, with
 the viscosity of real water.  Errors of a run are standard errors of five blocks.  Writes
@@ -51,12 +51,15 @@ RUNS = {  # name: (ensemble, temperature / K, ps)
 ALL = "all"
 KEY = ("model", "seed", "run", "quantity")  # what makes a row
 MODELS = {  # name: (how it is trained, or the shipped weights' name; number of DFT boxes)
-    "T-PaiNN, all frames": (tuned("water_xtb", **GENTLE), ALL),
-    "T-PaiNN, 10 frames": (tuned("water_xtb", **GENTLE), 10),
+    "T-PaiNN, all frames": (tuned("water_iamoeba", **GENTLE), ALL),
+    "T-PaiNN, 10 frames": (tuned("water_iamoeba", **GENTLE), 10),
+    "T-PaiNN from GFN2-xTB, all frames": (tuned("water_xtb", **GENTLE), ALL),
+    "T-PaiNN from GFN2-xTB, 10 frames": (tuned("water_xtb", **GENTLE), 10),
     "from scratch, all frames": (scratch, ALL),
     "from scratch, 10 frames": (scratch, 10),
-    "pretrained": ("water", 0),
-    "pretrained, GFN2-xTB": ("water_xtb", 0),
+    "pretrained on iAMOEBA": ("water_iamoeba", 0),
+    "pretrained on q-TIP4P/F": ("water", 0),
+    "pretrained on GFN2-xTB": ("water_xtb", 0),
 }
 
 

@@ -38,7 +38,7 @@ def trajectories():
     settings = {"steps": 500, "batch_size": 1, "learning_rate": 1e-3, "seed": 0}
     train = {
         "from scratch": lambda: tp.train_from_scratch(few, n_features=64, n_interactions=3, cutoff=5.0, **settings),
-        "T-PaiNN": lambda: tp.autotune(tp.load_pretrained("water_xtb"), few, layer_decay=0.3, **settings),
+        "T-PaiNN": lambda: tp.autotune(tp.load_pretrained("water_iamoeba"), few, layer_decay=0.3, **settings),
     }
     KEPT.mkdir(parents=True, exist_ok=True)
     md = {"temperature": KELVIN, "timestep": TIMESTEP, "n_steps": N_STEPS, "every": EVERY, "seed": 1}

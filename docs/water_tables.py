@@ -7,15 +7,20 @@ LEARNERS = {  # as in the results: as in the tables
     "tpainn_shuffled": "control: q-TIP4P/F, shuffled labels (short)",
     "tpainn_monomer": "T-PaiNN from single molecules of q-TIP4P/F (short)",
     "delta": "Δ-learning on q-TIP4P/F",
+    "delta_iamoeba": "Δ-learning on iAMOEBA",
     "tpainn_spcfw": "T-PaiNN from SPC/Fw (short)",
     "tpainn_qtip4pf": "T-PaiNN from q-TIP4P/F (short)",
+    "tpainn_iamoeba_short": "T-PaiNN from iAMOEBA (short)",
     "tpainn": "T-PaiNN from `water` (q-TIP4P/F, shipped)",
     "tpainn_xtb": "T-PaiNN from `water_xtb` (then GFN2-xTB, shipped)",
+    "tpainn_iamoeba": "T-PaiNN from `water_iamoeba` (then iAMOEBA, shipped)",
 }
 UNTRAINED = {
     "force_field": "q-TIP4P/F itself",
+    "force_field_iamoeba": "iAMOEBA itself",
     "pretrained": "`water`",
     "pretrained_xtb": "`water_xtb`",
+    "pretrained_iamoeba": "`water_iamoeba`",
     "constant": "no force, one energy",
 }
 QUANTITIES = {"g_OO peak": "first peak of g_OO", "diffusion": "diffusion / 10⁻⁹ m²/s", "density": "density / g/cm³"}

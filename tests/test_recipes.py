@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from rdkit.Chem import CanonSmiles
 
+from tpainn_lite.classical_water import water
 from tpainn_lite.datasets import PARTS, data_folder, load_molecules, sha256
 from tpainn_lite.forcefields import gfn2_xtb, mmff94
 from tpainn_lite.labels import label
@@ -55,7 +56,7 @@ def test_following_a_recipe_gives_weights_that_name_it(tmp_path):
     potential = follow("gas", sizes=sizes, checkpoint=tmp_path, **TINY)
     assert rounds("gas") == [60_000, 30_000] and (tmp_path / "round-2" / "history.csv").exists()
     assert potential.metadata["recipe"] == "gas" and potential.metadata["level"] == "MMFF94"
-    assert set(RECIPES) == {"gas", "gas_xtb", "water", "water_xtb"}
+    assert set(RECIPES) == {"gas", "gas_xtb", "water", "water_xtb", "water_iamoeba"}
 
 
 def test_a_recipe_may_go_on_from_shipped_weights_with_another_teacher():
@@ -111,8 +112,14 @@ def test_shipped_water_xtb_weights_imitate_gfn2_xtb_on_a_box_they_have_not_seen(
     assert errors(load_pretrained("water_xtb"), label(frames, gfn2_xtb(), progress=False))["force_mae"] < 40  # meV/Å
 
 
+def test_shipped_water_iamoeba_weights_imitate_iamoeba_on_a_box_they_have_not_seen():
+    frames = water_run(n_molecules=24, density=0.95, temperature=310, n_frames=4, seed=99, warm_up=2000)
+    labelled = label(frames, water("iAMOEBA"), progress=False)
+    assert errors(load_pretrained("water_iamoeba"), labelled)["force_mae"] < 40  # meV/Å
+
+
 def test_an_unknown_recipe_or_too_many_molecules_is_an_error():
-    with pytest.raises(ValueError, match=r"recipe 'soup' is not one of \('gas', 'gas_xtb', 'water', 'water_xtb'\)"):
+    with pytest.raises(ValueError, match=r"recipe 'soup' is not one of \('gas', .*, 'water_iamoeba'\)"):
         follow("soup")
     with pytest.raises(ValueError, match=r"recipe 'soup' is not one of"):
         load_pretrained("soup")

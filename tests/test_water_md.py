@@ -7,14 +7,14 @@ import openmm
 import pytest
 
 from tpainn_lite.checks import ForceFieldError
-from tpainn_lite.classical_water import WATER, is_water, water
+from tpainn_lite.classical_water import MODELS, is_water, water
 from tpainn_lite.observables import density_of
 from tpainn_lite.water_md import _step, water_run, water_runs
 
 SHORT = {"n_molecules": 16, "n_frames": 4, "spacing": 20, "warm_up": 100}
 
 
-@pytest.mark.parametrize("model", WATER)
+@pytest.mark.parametrize("model", MODELS)
 def test_the_labels_are_those_of_the_calculator(model):
     frames = list(water_run(**SHORT, model=model, stress=True, seed=3))
     assert len(frames) == 4

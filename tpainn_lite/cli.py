@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 SMILES_FILES = (".smi", ".csv", ".txt")
+SHIPPED = "gas, gas_xtb, water, water_xtb or water_iamoeba"  # recipes, whose module is slow to import
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -20,6 +21,7 @@ class Teacher(StrEnum):
     uff = "uff"
     q_tip4p_f = "q-tip4p-f"
     spc_fw = "spc-fw"
+    iamoeba = "iamoeba"
     gfn2_xtb = "gfn2-xtb"
     b3lyp = "b3lyp"
     revpbe_d3 = "revpbe-d3"
@@ -66,7 +68,7 @@ def label(
 @app.command()
 def pretrain(
     files: Annotated[list[Path], typer.Argument(help="labelled frames (not with --recipe), and weights to write")],
-    recipe: Annotated[str | None, typer.Option(help="gas, gas_xtb, water or water_xtb: makes the labels too")] = None,
+    recipe: Annotated[str | None, typer.Option(help=f"{SHIPPED}: makes the labels too")] = None,
     valid: Annotated[Path | None, typer.Option(help="labelled frames that decide which weights are best")] = None,
     steps: Annotated[int | None, typer.Option(help="3000, or the recipe's")] = None,
     batch_size: Annotated[int | None, typer.Option(help="frames per step, on all devices; 32, or the recipe's")] = None,
@@ -109,7 +111,7 @@ def pretrain(
 
 @app.command()
 def autotune(
-    weights: Annotated[Path, typer.Argument(help="pretrained: .safetensors, or gas, gas_xtb, water, water_xtb")],
+    weights: Annotated[Path, typer.Argument(help=f"pretrained: .safetensors, or {SHIPPED}")],
     source: Annotated[Path, typer.Argument(help="frames labelled by DFT: .extxyz or .extxyz.xz")],
     target: Annotated[Path, typer.Argument(help="new weights: .safetensors")],
     valid: Annotated[Path | None, typer.Option(help="labelled frames that decide which weights are best")] = None,
@@ -146,7 +148,7 @@ def autotune(
 
 @app.command()
 def evaluate(
-    weights: Annotated[Path, typer.Argument(help="weights: .safetensors, or gas, gas_xtb, water, water_xtb")],
+    weights: Annotated[Path, typer.Argument(help=f"weights: .safetensors, or {SHIPPED}")],
     source: Annotated[Path, typer.Argument(help="labelled frames that were never trained on")],
     report: Annotated[Path | None, typer.Option(help="parity plots as .html, the numbers beside them as .json")] = None,
 ):
@@ -272,6 +274,7 @@ def calculator(teacher, first=None):
         Teacher.uff: forcefields.uff,
         Teacher.q_tip4p_f: classical_water.water,
         Teacher.spc_fw: lambda: classical_water.water("SPC/Fw"),
+        Teacher.iamoeba: lambda: classical_water.water("iAMOEBA"),
         Teacher.b3lyp: dft.PySCFCalculator,
         Teacher.revpbe_d3: cp2k.CP2KCalculator,
     }[teacher]()

@@ -4,6 +4,7 @@
     tpainn pretrain --recipe gas_xtb weights.safetensors --checkpoint run
     tpainn pretrain --recipe water weights.safetensors --checkpoint run
     tpainn pretrain --recipe water_xtb weights.safetensors --checkpoint run
+    tpainn pretrain --recipe water_iamoeba weights.safetensors --checkpoint run
 
 No molecule of the DFT sets' `valid`, `test` or `test_large` is in the classical data of a recipe.
 """
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tpainn_lite.classical_water import water
 from tpainn_lite.datasets import molecule_list, shipped_file, tell_once
 from tpainn_lite.forcefields import gfn2_xtb, mmff94
 from tpainn_lite.labels import label_stream
@@ -35,9 +37,9 @@ def load_pretrained(recipe):
 
     Parameters
     ----------
-    recipe : "gas", "gas_xtb", "water" or "water_xtb"
+    recipe : "gas", "gas_xtb", "water", "water_xtb" or "water_iamoeba"
         Molecules of H, C, N, O, F under MMFF94; the same, gone on with under GFN2-xTB; liquid q-TIP4P/F; the same,
-        gone on with under GFN2-xTB.
+        gone on with under GFN2-xTB, or under iAMOEBA, which is classical too and the best of the three to autotune.
 
     Returns
     -------
@@ -140,6 +142,19 @@ RECIPES = {
         {"steps": 8000, "batch_size": 1, "learning_rate": 2e-3, "check_every": 500},
         start="water",
     ),
+    "water_iamoeba": Recipe(
+        partial(
+            water_frames,
+            n_frames=100,
+            n_valid=2,
+            n_molecules=32,
+            spacing=200,
+            states=WATER_STATES + HOT_STATES,
+            teacher=partial(water, "iAMOEBA"),
+        ),
+        {"steps": 30_000, "batch_size": 1, "learning_rate": 2e-3, "check_every": 1000},
+        start="water",
+    ),
 }
 
 
@@ -148,7 +163,7 @@ def follow(recipe, seed=0, sizes=None, **settings):
 
     Parameters
     ----------
-    recipe : "gas", "gas_xtb", "water" or "water_xtb"
+    recipe : "gas", "gas_xtb", "water", "water_xtb" or "water_iamoeba"
     sizes : dict, optional
         Of the data, instead of the recipe's: ``{"n_molecules": 100}``.
     **settings

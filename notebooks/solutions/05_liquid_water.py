@@ -15,4 +15,4 @@ boxes_needed = 80
 
 # %% 05.5
 longer = settings | {"steps": 1200, "progress": False}
-mine = tp.autotune(tp.load_pretrained("water_xtb"), tp.draw(pool, 40, seed=0), **longer)
+mine = tp.autotune(tp.load_pretrained("water_iamoeba"), tp.draw(pool, 40, seed=0), **longer)
