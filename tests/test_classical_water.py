@@ -236,7 +236,7 @@ def test_unknown_electrostatics_are_an_error():
 
 
 def test_damped_shifted_multipoles_are_an_error():
-    with pytest.raises(ValueError, match=r"iAMOEBA has multipoles, which only 'ewald' sums; 'damped-shifted' was given"):
+    with pytest.raises(ValueError, match=r"multipoles, which only 'ewald' sums; 'damped-shifted' was given"):
         water("iAMOEBA", electrostatics="damped-shifted")
 
 

@@ -183,7 +183,7 @@ def openmm_system(model, n_molecules, cutoff, boxed=True, electrostatics="ewald"
 
 
 def _polarizable_system(file, n_molecules, cutoff, boxed, tolerance):
-    """Multipoles, induced dipoles, a buffered 14-7 repulsion, anharmonic bonds and angles: as OpenMM's file has them."""
+    """Multipoles, induced dipoles, a buffered 14-7 repulsion, anharmonic bonds and angles, from OpenMM's file."""
     from openmm import app
 
     molecules = app.Topology()
