@@ -56,19 +56,14 @@ N_ROUNDS, N_TRIALS = 50, 25  # labels in ``rounds``, in ``trials``
 # --- frames ---
 
 
-def liquids(part):
-    """The boxes of liquid in a part of the DFT set."""
-    return [atoms for atoms in tp.load_water(part) if atoms.info["config_type"] == "liquid"]
-
-
 @cache
 def data():
     """(pool, {subset: test frames})"""
-    pool, test = liquids("train"), liquids("test")
+    pool, test = tp.load_water("train", "liquid"), tp.load_water("test", "liquid")
     known = {atoms.info["density"] for atoms in pool}
     tests = {"later": [a for a in test if a.info["density"] in known]}
     tests["new_densities"] = [a for a in test if a.info["density"] not in known]
-    return pool, tests | {"test_large": liquids("test_large")}
+    return pool, tests | {"test_large": tp.load_water("test_large")}
 
 
 # --- starts ---
@@ -198,7 +193,7 @@ def trials(arguments):
             told = f"{name}, {steps} steps of {batch}, learning rate {rate:g}"
             ways[told] = partial(train, steps=steps, batch_size=batch, learning_rate=rate)
     pool, _ = data()
-    return run("trials", ways, pool, {"valid": liquids("valid")}, (N_TRIALS,), arguments)
+    return run("trials", ways, pool, {"valid": tp.load_water("valid", "liquid")}, (N_TRIALS,), arguments)
 
 
 def run(name, methods, pool, tests, sizes, arguments):

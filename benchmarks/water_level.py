@@ -53,7 +53,7 @@ def tests_of(atoms):
 def main():
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     rows, spent = earlier("water_level")
-    liquid = [atoms for atoms in load_water("test") if atoms.info["config_type"] == "liquid"]
+    liquid = load_water("test", "liquid")
     for atoms in liquid[:: max(1, len(liquid) // N_FRAMES)][:N_FRAMES]:
         if any(done["id"] == atoms.info["id"] for done in rows):
             continue

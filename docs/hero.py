@@ -32,7 +32,7 @@ TURN = np.eye(3) + 0.12 * np.array([[0, 0, 0], [0, 0, 0], [1, 1, 0]])  # what is
 
 def trajectories():
     """{way: frames}, both from one box with the same velocities, for as long as they last."""
-    pool = [a for a in tp.load_water("train") if a.info["config_type"] == "liquid"]
+    pool = tp.load_water("train", "liquid")
     few = tp.draw(pool, N_LABELS, seed=0)
     start = next(a for a in pool if a.info["density"] == 1.0 and a.info["temperature"] == 300)
     settings = {"steps": 500, "batch_size": 1, "learning_rate": 1e-3, "seed": 0}

@@ -116,7 +116,7 @@ def test_every_frame_of_water_is_water():
 
 
 def test_water_is_many_states_half_of_them_from_each_round():
-    liquid = [a for part in PARTS for a in load_water(part) if a.info["config_type"] == "liquid" and len(a) == 96]
+    liquid = [a for part in PARTS for a in load_water(part, "liquid") if len(a) == 96]
     assert len({a.info["density"] for a in liquid}) >= 4
     assert {280.0, 300.0, 350.0, 400.0, 600.0} <= {float(a.info["temperature"]) for a in liquid}
     second = sum(a.info["trajectory"].startswith("second") for a in liquid)
@@ -166,3 +166,13 @@ def test_one_label_in_a_hundred_made_again_is_the_one_that_is_shipped(shipped):
 @pytest.mark.parametrize("script", sorted((Path(DATA) / "make").glob("*.py")), ids=lambda path: path.name)
 def test_the_scripts_that_made_the_data_say_how_to_run_them(script):
     assert f"python data/make/{script.name}" in script.read_text(encoding="utf-8").split('"""')[1]
+
+
+def test_water_comes_by_its_kind():
+    kinds = {kind: load_water("valid", kind) for kind in ("liquid", "dimer", "monomer")}
+    assert {kind: {len(atoms) for atoms in frames} for kind, frames in kinds.items()} == {
+        "liquid": {96}, "dimer": {6}, "monomer": {3}
+    }  # fmt: skip
+    assert sum(map(len, kinds.values())) == len(load_water("valid"))
+    with pytest.raises(ValueError, match="kind 'ice' is not one of"):
+        load_water("valid", "ice")

@@ -19,6 +19,7 @@ from tpainn_lite.checks import DatasetError, check_labels
 
 PARTS = ("train", "valid", "test", "test_large")
 SCANS = ("bond", "angle", "torsion", "dimer")
+WATER_KINDS = ("liquid", "dimer", "monomer")
 QM9_ROOT = Path("~/.cache/tpainn_lite/qm9")
 _told = set()  # sets whose card was printed
 
@@ -61,13 +62,15 @@ def load_molecules(split):
     return _load_part("molecules_b3lyp", split)
 
 
-def load_water(split):
+def load_water(split, kind=None):
     """Our own DFT set of liquid water: boxes of 32 H2O, molecules and pairs in a box, at revPBE-D3.
 
     Parameters
     ----------
     split : "train", "valid", "test" or "test_large" (64 H2O)
         Frames of one trajectory in different parts are at least 1 ps apart.
+    kind : "liquid", "dimer" or "monomer", optional
+        Only these; all of them unless given.
 
     Returns
     -------
@@ -75,7 +78,9 @@ def load_water(split):
         With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``config_type``, ``density`` (g/cm³),
         ``temperature`` (K), ``time`` (ps), ``trajectory``, ``id``, ``level``.
     """
-    return _load_part("water_dft", split)
+    if kind not in (None, *WATER_KINDS):
+        raise ValueError(f"kind {kind!r} is not one of {WATER_KINDS}")
+    return [atoms for atoms in _load_part("water_dft", split) if kind in (None, atoms.info["config_type"])]
 
 
 def load_scan(name):
