@@ -2,8 +2,8 @@
 
 Rigid water, the usual kind, has no forces inside a molecule and could not teach any.  Of the flexible models here,
 q-TIP4P/F has anharmonic O-H bonds of a length that suits DFT; SPC/Fw's bonds are too long for any functional, which
-makes it the example of a poor teacher; iAMOEBA's molecules polarize each other, which makes it the best teacher, ten
-times as dear.
+makes it the example of a poor teacher; iAMOEBA's molecules polarize each other, which makes it the best teacher, at
+some five times the price of a label.
 """
 
 import itertools

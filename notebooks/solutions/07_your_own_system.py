@@ -7,7 +7,7 @@ most = int(doubt.argmax())
 red_from = next(f * length[0] / factors[0] for f in factors[factors > 1] if domain.doubts([pulled(f)])[0])
 
 # %% 07.3
-hot = {"temperature": 1000, "n_steps": 600, "max_disagreement": domain.limit, "seed": 1, "progress": False}
+hot = {**settings, "temperature": 1000}
 lasted = tp.run_md(relaxed, after.calculator(), **hot).time[-1]
 
 # %% 07.4
