@@ -11,7 +11,7 @@ two_answers = [(0.0, molecule), (-10.0, molecule + 20.0)]
 pushes = f.reshape(32, 3, 3).sum(axis=1)
 
 # %% 05.4
-boxes_needed = 80
+boxes_needed = 130
 
 # %% 05.5
 longer = settings | {"steps": 1200, "progress": False}
