@@ -235,7 +235,7 @@ def uff(smiles=None):
 
 
 def forcefield_for(atoms):
-    """Pick the best of our classical teachers for a structure, and print which and why.
+    """Pick a classical teacher that suits a structure, and print which and why.
 
     Water, alone or in a box, gets q-TIP4P/F; a molecule with ``info["smiles"]`` gets MMFF94, or UFF where MMFF94 has
     no parameters.
@@ -254,7 +254,7 @@ def forcefield_for(atoms):
     'MMFF94'
     """
     if is_water(atoms):
-        print("q-TIP4P/F: nothing but water molecules; its O-H bonds suit DFT")
+        print("q-TIP4P/F: nothing but water molecules; its O-H bonds suit DFT (iAMOEBA is nearer to it, and dearer)")
         return water()
     teacher = best_typed(atoms)
     if teacher.method == "MMFF94":
