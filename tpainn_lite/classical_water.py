@@ -71,7 +71,7 @@ class WaterForceField(Calculator):
             raise ValueError(f"model {model!r} is not one of {MODELS}, nor a dict of constants like q-TIP4P/F's")
         if electrostatics not in ELECTROSTATICS:
             raise ValueError(f"electrostatics {electrostatics!r} is not one of {ELECTROSTATICS}")
-        if electrostatics != "ewald" and not isinstance(model, dict) and model in POLARIZABLE:
+        if electrostatics != "ewald" and _polarizable_file(model):
             raise ValueError(f"{model} has multipoles, which only 'ewald' sums; {electrostatics!r} was given")
         self.model, self.cutoff, self.electrostatics = model, cutoff, electrostatics
         self._context = None  # ((number of atoms, boxed, cutoff), OpenMM context): kept from frame to frame
@@ -168,8 +168,8 @@ def openmm_system(model, n_molecules, cutoff, boxed=True, electrostatics="ewald"
     """
     import openmm
 
-    if not isinstance(model, dict) and model in POLARIZABLE:
-        return _polarizable_system(POLARIZABLE[model], n_molecules, cutoff, boxed, tolerance)
+    if file := _polarizable_file(model):
+        return _polarizable_system(file, n_molecules, cutoff, boxed, tolerance)
     p, system = model if isinstance(model, dict) else WATER[model], openmm.System()
     between = _ewald(cutoff, boxed, tolerance) if electrostatics == "ewald" else _damped_shifted(cutoff, boxed)
     bond, angle = _bond(), openmm.HarmonicAngleForce()
@@ -180,6 +180,11 @@ def openmm_system(model, n_molecules, cutoff, boxed=True, electrostatics="ewald"
     for force in (between, bond, angle):
         system.addForce(force)
     return system
+
+
+def _polarizable_file(model):
+    """OpenMM's file with the constants of a model whose molecules polarize each other; None for the others."""
+    return None if isinstance(model, dict) else POLARIZABLE.get(model)
 
 
 def _polarizable_system(file, n_molecules, cutoff, boxed, tolerance):
