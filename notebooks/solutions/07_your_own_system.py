@@ -11,4 +11,5 @@ hot = {**settings, "temperature": 1000}
 lasted = tp.run_md(relaxed, after.calculator(), **hot).time[-1]
 
 # %% 07.4
-yours = list(tp.shaken_molecules(["CC(N)=O"], 20, (300, 400), seed=0))
+several = [list(tp.shaken_molecules([name], 20, (300, 400), seed=0)) for name in ("CN", "CO", "CC=O")]
+yours = max(several, key=lambda frames: np.mean([not why for why in domain.doubts(frames)]))
