@@ -23,7 +23,8 @@ import torch
 from ase.units import GPa
 
 import tpainn_lite as tp
-from tpainn_lite.datasets import data_folder, sha256
+from tpainn_lite.datasets import data_folder
+from tpainn_lite.files import sha256
 from tpainn_lite.observables import force_mae
 from tpainn_lite.recipes import LOCAL, RECIPES, calm, gas_frames, round_folder, rounds
 from tpainn_lite.results import earlier, load_results, save_results

@@ -32,7 +32,7 @@ from ase.io import read
 from water import BUILD, GENTLE, data, scratch, tuned
 
 import tpainn_lite as tp
-from tpainn_lite.datasets import write_text
+from tpainn_lite.files import write_text
 from tpainn_lite.label_work import in_parallel
 from tpainn_lite.md import MDRun, run_md
 from tpainn_lite.observables import block_average, diffusion, energy_drift, rdf, yeh_hummer

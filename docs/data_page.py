@@ -16,7 +16,8 @@ from ase.units import GPa
 from plotly.io import to_html
 
 from tpainn_lite import plots
-from tpainn_lite.datasets import PARTS, data_folder, load_molecules, load_water, write_text
+from tpainn_lite.datasets import PARTS, data_folder, load_molecules, load_water
+from tpainn_lite.files import write_text
 from tpainn_lite.observables import rdf
 from tpainn_lite.potential import fit_atomref
 

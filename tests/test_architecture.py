@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "tpainn_lite"
 
 # A module imports only from lower floors. A new module gets its floor here.
 FLOORS = {
-    "checks": 0,
+    "checks": 0, "files": 0,
     "graph": 1, "painn": 1, "observables": 1, "liquid": 1, "classical_water": 1, "assembly": 1, "selection": 1,
     "fast": 2, "forcefields": 2, "dft": 2, "cp2k": 2, "datasets": 2,
     "potential": 3, "sampling": 3, "results": 3, "receipts": 3, "label_work": 3, "water_md": 3,

@@ -21,8 +21,8 @@ from tpainn_lite.datasets import (
     sha256,
     split_by_molecule,
     write_frames,
-    write_text,
 )
+from tpainn_lite.files import write_text
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import pytest
 from rdkit.Chem import CanonSmiles
 
 from tpainn_lite.classical_water import water
-from tpainn_lite.datasets import PARTS, data_folder, load_molecules, sha256
+from tpainn_lite.datasets import PARTS, data_folder, load_molecules
+from tpainn_lite.files import sha256
 from tpainn_lite.forcefields import gfn2_xtb, mmff94
 from tpainn_lite.labels import label
 from tpainn_lite.observables import errors

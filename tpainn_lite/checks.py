@@ -4,6 +4,7 @@ import numpy as np
 from ase import Atoms
 
 CLOSEST = 0.5  # Å; atoms nearer than this are an error in the input, not chemistry
+FARTHEST = 1e4  # Å; a structure that is wider is an error, or has exploded; searching its pairs could end the process
 
 
 class DatasetError(ValueError):
@@ -23,6 +24,7 @@ def check_structure(atoms, name="structure"):
     if not np.isfinite(atoms.positions).all():
         bad = int(np.argwhere(~np.isfinite(atoms.positions))[0, 0])
         raise ValueError(f"{name}: the position of atom {bad} is not a finite number; check where it came from")
+    check_extent(atoms.positions, atoms.cell.array, atoms.pbc, name)
     close = _closest_pair(atoms)
     if close is not None and close[2] < CLOSEST:
         i, j, d = close
@@ -30,6 +32,61 @@ def check_structure(atoms, name="structure"):
             f"{name}: atoms {i} and {j} are {d:.3f} Å apart; at least {CLOSEST} Å is expected "
             "(overlapping atoms: wrong units, a doubled atom, or a cell that is too small?)"
         )
+
+
+def check_extent(positions, cell, pbc, name="structure"):
+    """Raise `ValueError` where atoms are so far apart, or a cell so odd, that a search for pairs would fail.
+
+    Parameters
+    ----------
+    positions, cell : numpy.ndarray (N, 3), (3, 3)
+        Å.
+    pbc : sequence of 3 bool
+    """
+    if not np.isfinite(cell).all():
+        raise ValueError(f"{name}: its cell holds a number that is not finite; check where it came from")
+    lengths = np.linalg.norm(cell, axis=1)  # (3,) Å
+    if (np.asarray(pbc) & (lengths == 0)).any():
+        raise ValueError(f"{name}: pbc is {np.asarray(pbc).tolist()}, but the cell has a side of no length")
+    if np.asarray(pbc).all() and abs(np.linalg.det(cell)) < 1e-6 * lengths.prod():
+        raise ValueError(f"{name}: the sides of its cell lie in a plane; a cell with a volume is expected")
+    widest = max(np.ptp(positions, axis=0).max(initial=0.0), lengths.max())
+    if not widest < FARTHEST:
+        raise ValueError(
+            f"{name} is {widest:.3g} Å wide; less than {FARTHEST:g} Å is expected (an atom that has flown away, or "
+            "other units?)"
+        )
+
+
+def check_numbers(least=None, above=None, **values):
+    """Raise `ValueError` unless each of these is a finite number, of at least ``least``, or greater than ``above``.
+
+    >>> check_numbers(above=0, timestep=0.5, temperature=300)
+    """
+    limit = f" of at least {least:g}" if least is not None else f" above {above:g}" if above is not None else ""
+    for name, value in values.items():
+        fits = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
+        if not fits or (least is not None and value < least) or (above is not None and not value > above):
+            raise ValueError(f"{name} is {value!r}; a finite number{limit} is expected")
+
+
+def check_counts(least=1, **values):
+    """Raise `ValueError` unless each of these is a whole number of at least ``least``.
+
+    >>> check_counts(n_frames=10)
+    """
+    for name, value in values.items():
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+            raise ValueError(f"{name} is {value!r}; a whole number of at least {least} is expected")
+
+
+def label_of(atoms, key):
+    """A label as it was given: ``"energy"`` (eV), ``"forces"`` (N, 3) (eV/Å), ``"stress"`` (eV/Å³).
+
+    ASE's ``get_forces`` sets the forces on fixed atoms to zero, which is right for moving them and wrong for learning.
+    """
+    value = np.asarray(atoms.calc.results[key], dtype=float)
+    return value if value.ndim else float(value)
 
 
 def are_sound(positions):

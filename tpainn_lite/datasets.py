@@ -4,7 +4,6 @@ Every shipped set is an extended XYZ file under ``data/`` (xz-compressed when la
 ``data/README.md`` and with its checksum in ``data/SHA256SUMS``.  Reading checks both the sum and the labels.
 """
 
-import hashlib
 import io
 import lzma
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tpainn_lite.checks import DatasetError, check_labels
+from tpainn_lite.files import sha256, write_bytes
 
 PARTS = ("train", "valid", "test", "test_large")
 SCANS = ("bond", "angle", "torsion", "dimer")
@@ -260,28 +260,6 @@ def draw(frames, n, seed=0):
     rounds = max(len(turn) for turn in turns.values())
     picked = [turn[k] for k in range(rounds) for turn in turns.values() if k < len(turn)]
     return [frames[i] for i in picked[:n]]
-
-
-def write_text(path, text):
-    """Write a text file whole or not at all (temporary file, then rename)."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path, content):
-    """Write a file whole or not at all (temporary file, then rename)."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sha256(path):
-    """Hexadecimal SHA-256 of a file."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def _load_part(name, split):

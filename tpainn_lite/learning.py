@@ -5,7 +5,8 @@ import json
 import time
 from pathlib import Path
 
-from tpainn_lite.datasets import draw, write_text
+from tpainn_lite.datasets import draw
+from tpainn_lite.files import write_text
 from tpainn_lite.label_work import in_parallel, quiet_workers
 from tpainn_lite.observables import errors
 

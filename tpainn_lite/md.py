@@ -18,7 +18,7 @@ from ase.md.velocitydistribution import Stationary, ZeroRotation, thermalize_mom
 from ase.md.verlet import VelocityVerlet
 
 from tpainn_lite.checks import check_structure
-from tpainn_lite.datasets import write_bytes
+from tpainn_lite.files import write_bytes
 from tpainn_lite.observables import density_of
 
 ENSEMBLES = ("nvt", "nvt-nh", "nve", "npt")

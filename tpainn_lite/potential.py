@@ -18,7 +18,7 @@ from ase.data import chemical_symbols
 from torch import nn
 
 from tpainn_lite.checks import check_labels
-from tpainn_lite.datasets import write_bytes
+from tpainn_lite.files import write_bytes
 from tpainn_lite.graph import collate, to_graphs, unpack
 from tpainn_lite.observables import composition
 from tpainn_lite.painn import MAX_ATOMIC_NUMBER, PaiNN

@@ -21,8 +21,9 @@ import numpy as np
 
 from tpainn_lite.checks import DatasetError
 from tpainn_lite.committee import Committee
-from tpainn_lite.datasets import draw, load_molecules, read_frames, write_frames, write_text
+from tpainn_lite.datasets import draw, load_molecules, read_frames, write_frames
 from tpainn_lite.domain import Domain
+from tpainn_lite.files import write_text
 from tpainn_lite.labels import label
 from tpainn_lite.md import run_md
 from tpainn_lite.observables import errors

@@ -9,7 +9,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tpainn_lite.datasets import write_text
+from tpainn_lite.files import write_text
 
 SALT = "tpainn_lite receipt, first edition"
 NEEDED = {"name", "solved", "seconds", "made"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tpainn_lite.datasets import write_text
+from tpainn_lite.files import write_text
 from tpainn_lite.plots import parity
 
 OTHER_ZERO = "(the potential counts energies from another zero than these labels; autotuning on a few refits it)"

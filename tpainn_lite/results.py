@@ -12,7 +12,8 @@ from importlib.metadata import version
 
 from tpainn_lite import __version__
 from tpainn_lite.checks import DatasetError
-from tpainn_lite.datasets import data_folder, write_text
+from tpainn_lite.datasets import data_folder
+from tpainn_lite.files import write_text
 
 
 def load_results(name):

@@ -26,7 +26,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader
 
 from tpainn_lite.checks import check_labels
-from tpainn_lite.datasets import write_text
+from tpainn_lite.files import write_text
 from tpainn_lite.graph import collate, to_graphs
 
 WARMUP = 0.05  # of all steps

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tpainn_lite.datasets import SCANS, read_frames, sha256, write_frames, write_text
+from tpainn_lite.datasets import SCANS, read_frames, write_frames
+from tpainn_lite.files import sha256, write_text
 from tpainn_lite.results import load_results
 
 DATA = Path(__file__).resolve().parents[1]

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from rdkit import Chem, RDLogger
 
-from tpainn_lite.datasets import write_text
+from tpainn_lite.files import write_text
 from tpainn_lite.forcefields import ForceFieldError, type_molecule
 
 VALENCE = {"C": 4, "N": 3, "O": 2, "F": 1}

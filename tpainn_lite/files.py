@@ -1,0 +1,327 @@
+"""Files that can be trusted: written whole or not at all, by one process at a time, and never resumed by another run.
+
+Whatever can be gone on with (a checkpoint, a journal of labels, a trajectory, a learning curve, a project's folder)
+keeps an `identity`: what made it, name by name.  Who goes on compares it with `check_same` first.
+"""
+
+import functools
+import hashlib
+import inspect
+import os
+import sys
+import tempfile
+import types
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+FORMAT = 1  # of every identity; raised when the same settings come to mean another computation
+DIGITS = 12  # of a fingerprint
+DEEPEST = 8  # levels of objects inside objects that a fingerprint looks into
+LABELS = ("energy", "forces", "stress")
+DESCRIBING = ("smiles", "charge", "multiplicity", "level")  # entries of ``info`` that change what a frame means
+NOT_CONSTANTS = {"self", "args", "atoms", "label", "directory", "restart", "ignore_bad_restart_file", "command"}
+
+
+class IdentityError(ValueError):
+    """What is there was made by another run than the one that is asked for; the message says what differs."""
+
+
+# --- identity ---
+
+
+def identity(**made_from):
+    """What something is made from, as text that can be kept and compared.
+
+    Parameters
+    ----------
+    **made_from
+        Frames, potentials, calculators, functions, arrays, numbers, text.
+
+    Returns
+    -------
+    dict {str: str}
+        For each name a short description that changes whenever what it describes does.
+
+    >>> identity(steps=100)
+    {'steps': '100', 'format': '1'}
+    """
+    return {name: describe(value) for name, value in {**made_from, "format": FORMAT}.items()}
+
+
+def check_same(kept, asked, place, advice):
+    """Raise `IdentityError`, naming what differs, unless two identities are the same.
+
+    Parameters
+    ----------
+    kept, asked : dict {str: str}
+        From `identity`; ``kept`` may be None or empty, where something has no record of what made it.
+    place : str
+        What ``kept`` belongs to: "the checkpoint in run/".
+    advice : str
+        What to do: "name another folder, or remove this one".
+    """
+    if not kept:
+        raise IdentityError(f"{place} has no record of what made it: {advice}")
+    differing = [name for name in {**asked, **kept} if kept.get(name) != asked.get(name)]
+    if differing:
+        there, given = (
+            ", ".join(f"{name.replace('_', ' ')}: {side.get(name, 'nothing')}" for name in differing[:4])
+            for side in (kept, asked)
+        )
+        raise IdentityError(f"{place} was made with {there}; asked for is {given}: {advice}")
+
+
+def describe(value):
+    """A value in a few words; where these cannot say everything, with its `fingerprint`."""
+    if value is None or isinstance(value, (bool, int, float, str, np.number)):
+        return _number(value) if isinstance(value, (int, float, np.number)) else str(value)
+    if isinstance(value, (list, tuple)) and value and all(isinstance(atoms, Atoms) for atoms in value):
+        levels = sorted({str(atoms.info["level"]) for atoms in value if "level" in atoms.info})
+        words = f"{len(value)} frames" + (f" at level {', '.join(levels)}" if levels else "")
+    elif isinstance(value, Atoms):
+        words = str(value.symbols)
+    elif hasattr(value, "state_dict"):
+        words = f"weights of level {getattr(value, 'metadata', {}).get('level', 'unknown')}"
+    elif isinstance(value, (list, tuple, dict)) and len(str(value)) < 60:
+        return str(value)
+    else:
+        words = str(getattr(value, "level", None) or getattr(value, "__name__", type(value).__name__))
+    return f"{words} ({fingerprint(value)})"
+
+
+def fingerprint(value):
+    """Hexadecimal digits that stay the same as long as a value means the same, in every process.
+
+    Of frames count atoms, places, masses, cell, labels and what describes them; of weights every number; of a
+    calculator or any other object its class and the constants that it was made with; of a function in a script or a
+    notebook its code and the values that it uses.
+    """
+    digest = hashlib.sha256()
+    _feed(digest.update, value, set(), 0)
+    return digest.hexdigest()[:DIGITS]
+
+
+def _number(value):
+    """The same text for 1, 1.0 and numpy's 1."""
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value))
+    plain = value.item() if isinstance(value, np.number) else value
+    return f"{plain:.12g}" if isinstance(plain, float) or abs(plain) < 1e12 else str(plain)
+
+
+def _feed(add, value, above, depth):
+    """Hand the bytes of a value to ``add``; what contains itself, or lies too deep, counts by its type."""
+    if value is None or isinstance(value, (bool, int, float, np.number, np.bool_)):
+        add(f"number {_number(value) if value is not None else None}".encode())
+    elif isinstance(value, (str, bytes, os.PathLike)):
+        add(b"text " + (value if isinstance(value, bytes) else str(value).encode()))
+    elif isinstance(value, np.ndarray):
+        array = value.astype(float) if value.dtype.kind in "iufb" else value.astype(str)
+        add(f"array {array.shape} ".encode() + np.ascontiguousarray(array).tobytes())
+    elif id(value) in above or depth > DEEPEST:
+        add(f"{type(value).__qualname__}".encode())
+    else:
+        for part in _parts(value):
+            _feed(add, part, above | {id(value)}, depth + 1)
+            add(b";")
+
+
+def _parts(value):
+    """What a value consists of."""
+    if isinstance(value, Atoms):
+        return _parts_of_atoms(value)
+    if isinstance(value, dict):
+        return ["dict", *(part for name in sorted(value, key=str) for part in (str(name), value[name]))]
+    if isinstance(value, (set, frozenset)):
+        return ["set", *sorted(fingerprint(part) for part in value)]
+    if isinstance(value, (list, tuple, range)):
+        return ["list", *value]
+    if hasattr(value, "state_dict"):  # a network; duck-typed, so that torch need not be loaded
+        return [type(value).__qualname__, value.state_dict()]
+    if hasattr(value, "detach"):
+        return ["tensor", value.detach().cpu().double().numpy()]
+    if isinstance(value, functools.partial):
+        return ["partial", value.func, value.args, value.keywords]
+    if isinstance(value, types.MethodType):
+        return ["method", value.__self__, value.__func__]
+    if isinstance(value, types.FunctionType):
+        return _parts_of_function(value)
+    if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType)):
+        return [_parts_of_class(value) if isinstance(value, type) else str(value.__name__)]
+    if isinstance(value, np.random.Generator):
+        return [str(value.bit_generator.state)]
+    return ["object", type(value), *_constants(value)]
+
+
+def _parts_of_atoms(atoms):
+    results = atoms.calc.results if atoms.calc is not None else {}
+    labels = {key: np.asarray(results[key]) for key in LABELS if key in results}
+    told = {key: str(atoms.info[key]) for key in DESCRIBING if key in atoms.info}
+    fixed = [constraint.todict() for constraint in atoms.constraints]
+    return [atoms.numbers, atoms.positions, atoms.get_masses(), atoms.cell.array, atoms.pbc, labels, told, fixed]
+
+
+def _constants(value):
+    """What an object was made with: ASE's ``parameters``, and attributes that are called like an argument."""
+    arguments = inspect.signature(type(value).__init__).parameters.keys() - NOT_CONSTANTS
+    found = {name: getattr(value, name, getattr(value, f"_{name}", None)) for name in arguments}
+    return [dict(getattr(value, "parameters", None) or {}), found]
+
+
+def _parts_of_function(function):
+    """Its name, where it was installed; its code and what that uses, where it stands in a script or a notebook."""
+    if _is_installed(function):
+        return ["function", f"{function.__module__}.{function.__qualname__}"]
+    inside = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
+    used = [function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__]
+    defaults = [function.__defaults__ or (), function.__kwdefaults__ or {}]
+    return ["function", *_parts_of_code(function.__code__), inside, defaults, used]
+
+
+def _parts_of_code(code):
+    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    plain = [repr(constant) for constant in code.co_consts[1:] if not isinstance(constant, types.CodeType)]
+    return [code.co_code, plain, list(code.co_names), [_parts_of_code(part) for part in inner]]
+
+
+def _names(code):
+    """Names that a function looks up, functions inside it included."""
+    inner = [name for part in code.co_consts if isinstance(part, types.CodeType) for name in _names(part)]
+    return list(dict.fromkeys([*code.co_names, *inner]))
+
+
+def _parts_of_class(cls):
+    """Its name and, where it stands in a script or a notebook, the code of its methods and its plain constants."""
+    if _is_installed(cls):
+        return f"{cls.__module__}.{cls.__qualname__}"
+    own = {name: part for name, part in vars(cls).items() if not name.startswith("__") or name == "__init__"}
+    kept = {n: p for n, p in own.items() if isinstance(p, (types.FunctionType, bool, int, float, str, tuple, dict))}
+    return [cls.__qualname__, kept, [base for base in cls.__bases__ if base is not object]]
+
+
+def _is_installed(thing):
+    """Whether it comes with Python, this library or another package, and not from a script or a notebook."""
+    module = getattr(thing, "__module__", None) or ""
+    if module.split(".")[0] in {"tpainn_lite", "builtins", *sys.stdlib_module_names} - {"__main__"}:
+        return True
+    file = getattr(sys.modules.get(module), "__file__", None) or ""
+    return "site-packages" in file or "dist-packages" in file
+
+
+def _is_filled(cell):
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
+
+
+# --- writing ---
+
+
+def write_text(path, text):
+    """Write a text file whole or not at all (temporary file, then rename)."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path, content):
+    """Write a file whole or not at all (temporary file beside it, then rename); missing folders are made."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_target(path, sources=(), suffixes=(), is_ours=None):
+    """Raise an error, before any work is done, where its result could not be written or would destroy something.
+
+    Parameters
+    ----------
+    path : str or Path
+        File to be written; folders that are missing will be made then.
+    sources : iterable of path
+        Files that the work reads; None among them counts for nothing.
+    suffixes : tuple of str
+        Endings of the name that are possible; any unless given.
+    is_ours : callable (Path) -> bool, optional
+        Whether a file that is there already may be written over.  Without it nothing may.
+
+    Raises
+    ------
+    ValueError
+        A name with another ending, a folder, or a file that is read.
+    FileExistsError
+        A file is there that would be lost.
+    OSError
+        A trial write failed.
+    """
+    path = Path(path)
+    if suffixes and not path.name.endswith(tuple(suffixes)):
+        raise ValueError(f"{path} was named to be written; a name that ends in {' or '.join(suffixes)} is expected")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; the name of a file to write is expected")
+    if any(source is not None and _same_file(path, source) for source in sources):
+        raise ValueError(f"{path} is read here, and would be overwritten: another name is expected")
+    if os.path.lexists(path) and not (path.is_file() and is_ours is not None and is_ours(path)):
+        raise FileExistsError(f"{path} is there already, and would be lost: name another file, or remove it")
+    check_folder(path.parent)
+
+
+def check_folder(folder):
+    """Raise an error where no file could be written into this folder, or into the one that would be made."""
+    there = Path(folder).absolute()
+    while not os.path.lexists(there):
+        there = there.parent
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there} is no folder; {folder} was named as one to write into")
+    try:
+        with tempfile.TemporaryFile(dir=there) as trial:
+            trial.write(b"trial")
+    except OSError as error:
+        raise OSError(f"nothing can be written into {there} ({error.strerror}): name another place") from None
+
+
+def _same_file(one, other):
+    return Path(one).resolve() == Path(other).resolve() or (
+        Path(one).exists() and Path(other).exists() and os.path.samefile(one, other)
+    )
+
+
+@contextmanager
+def locked(path, wait=0.0):
+    """Keep other processes that lock it too away from a file while this lasts.
+
+    Parameters
+    ----------
+    wait : float
+        Seconds to wait for another process; then OSError.
+    """
+    from filelock import FileLock, Timeout
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=wait)
+    except Timeout:
+        raise OSError(f"{path} is being written by another process: wait for it, or name another file") from None
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # others notice that the file they waited for is gone, and begin anew
+            os.unlink(lock.lock_file)
+        lock.release()
+
+
+def sha256(path):
+    """Hexadecimal SHA-256 of a file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
