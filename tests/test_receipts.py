@@ -1,13 +1,14 @@
 """Receipts: what was solved comes through, a changed one is found out, and one bad file does not hide the others."""
 
 import json
+import os
 
 import pytest
 from typer.testing import CliRunner
 
 from tpainn_lite import teach
 from tpainn_lite.cli import app
-from tpainn_lite.receipts import hand_in, read_receipt, receipt_table
+from tpainn_lite.receipts import LARGEST, hand_in, read_receipt, receipt_table, seal
 
 
 def test_a_receipt_holds_what_was_solved_and_is_named_by_notebook_and_student(tmp_path):
@@ -62,3 +63,84 @@ def test_a_notebooks_receipt_is_handed_in_with_time_and_versions(tmp_path, monke
     assert 'receipt.hand_in("your name")' in str(receipt)
     content = read_receipt(receipt.hand_in("Ada", tmp_path))
     assert content["solved"] == ["00.1"] and content["seconds"] == 0 and "torch" in content["versions"]
+
+
+SOUND = {"name": "Eve", "solved": ["00.1"], "seconds": 1, "made": "2030-01-01"}
+
+
+def sealed(path, **changed):
+    content = SOUND | changed
+    path.write_text(json.dumps(content | {"seal": seal(content)}))
+    return path
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"solved": 5},
+        {"solved": None},
+        {"solved": [1, 2]},
+        {"solved": [["00.1"]]},
+        {"solved": {"00.1": 1}},
+        {"solved": ["00.1\n! Bob"]},
+        {"solved": ["x" * 1000]},
+        {"name": 7},
+        {"name": None},
+        {"name": ["Ada"]},
+        {"name": "\n"},
+        {"seconds": "long"},
+        {"seconds": float("nan")},
+    ],
+)
+def test_a_sealed_receipt_that_is_odd_is_one_line_and_the_others_are_read(tmp_path, changed):
+    good = hand_in("Ada", {"00.1"}, tmp_path, seconds=1)
+    lines = receipt_table([sealed(tmp_path / "odd.json", **changed), good]).splitlines()
+    assert lines[0] == "Ada    1 solved: 00.1" and len(lines) == 2 and lines[1].startswith("! ")
+
+
+def odd_files(folder):
+    (folder / "folder.json").mkdir()
+    (folder / "deep.json").write_text("[" * 100_000)
+    (folder / "binary.json").write_bytes(bytes(range(256)) * 10)
+    (folder / "large.json").write_text(" " * (LARGEST + 1))
+    (folder / "number.json").write_text("1" * 10_000)
+    (folder / "surrogate.json").write_text('{"seal": "x", "name": "\\ud800"}')
+    os.mkfifo(folder / "pipe.json")
+    (folder / "gone.json").symlink_to(folder / "nowhere")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names here")
+def test_a_folder_of_odd_files_gives_a_line_for_each(tmp_path):
+    odd_files(tmp_path)
+    hand_in("Ada", {"00.1"}, tmp_path, seconds=1)
+    lines = receipt_table([tmp_path, tmp_path / ("x" * 300)]).splitlines()
+    assert lines[0].startswith("Ada") and len(lines) == 10 and all(line.startswith("! ") for line in lines[1:])
+
+
+@pytest.mark.parametrize("mark", ["\n", "\r", "\x1b[2K\x1b[1A", "\u202e", "\u2028", "\x00", "\x9b", "\u200b"])
+def test_a_name_cannot_forge_another_students_line(tmp_path, mark):
+    sealed(tmp_path / "a.json", name=f"Eve{mark}Bob  9 solved: 00.1")
+    name = f"odd{mark}name.json".replace("\x00", "")
+    (tmp_path / name).write_text("{")
+    table = receipt_table([tmp_path])
+    assert mark not in table.replace("\n! ", "") and len(table.splitlines()) == 2
+    assert hand_in(f"Eve{mark}Bob", {"00.1"}, tmp_path, seconds=1).read_text().count(mark.strip("\n") or "Bob") <= 1
+
+
+def test_nothing_of_another_student_or_program_is_written_over(tmp_path):
+    foreign = tmp_path / "receipt-00-Ada.json"
+    foreign.write_text("mine")
+    assert hand_in("Ada", {"00.1"}, tmp_path, seconds=1).name == "receipt-00-Ada-2.json"
+    one, other = (hand_in(name, {"00.1"}, tmp_path, seconds=1) for name in ("A b", "A-b"))
+    assert foreign.read_text() == "mine" and one != other
+    assert [read_receipt(path)["name"] for path in (one, other)] == ["A b", "A-b"]
+    assert hand_in("A-b", {"00.2"}, tmp_path, seconds=1) == other
+    assert read_receipt(other)["solved"] == ["00.1", "00.2"]
+
+
+def test_a_name_and_exercises_cannot_lead_out_of_the_folder(tmp_path):
+    path = hand_in("../Ada/" + "漢" * 300, {"../../00.1"}, tmp_path / "in", seconds=1)
+    assert path.parent == tmp_path / "in" and path.is_file()
+    for solved in ({1, 2}, {"x" * 50}, {"00.1\n"}):
+        with pytest.raises(ValueError, match="exercises are named by short texts"):
+            hand_in("Ada", solved, tmp_path, seconds=1)

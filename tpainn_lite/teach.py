@@ -8,9 +8,12 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from tpainn_lite.receipts import hand_in
 
 solved = set()  # exercises answered rightly since the kernel started
+ROUNDING = 1e-9  # relative; numbers that differ by less are the same
 PACKAGES = ("torch", "torch-geometric", "ase", "lightning", "rdkit")
 
 
@@ -22,9 +25,10 @@ def check(answer, correct, hint, tolerance=None, exercise=""):
     answer : object
         ``...`` (an untouched exercise) is answered with "not attempted".
     correct : object, or callable(answer) -> bool
-        A callable tests behaviour, so that any right answer passes.
+        A callable tests behaviour, so that any right answer passes.  Numbers, arrays, tensors, tables, and lists and
+        dictionaries of them, are compared number by number, and must have the same shape; NaN is never right.
     tolerance : float, optional
-        For numbers: how far off is still right.
+        For numbers: how far off is still right; unless given, rounding alone is.
     exercise : str
         Its number, for the answer and for `solved`.
     """
@@ -32,11 +36,12 @@ def check(answer, correct, hint, tolerance=None, exercise=""):
         print(f"{exercise} not attempted yet: replace the ... and run this cell again".strip())
         return
     try:
-        right = correct(answer) if callable(correct) else _same(answer, correct, tolerance)
-    except Exception as error:  # noqa: BLE001  a wrong answer of any kind gets its hint, never a traceback
-        print(f"{exercise} not yet ({type(error).__name__}: {error}). Hint: {hint}".strip())
+        right = _plain(correct(answer)) if callable(correct) else _all_same(answer, correct, tolerance)
+        right = np.size(right) > 0 and bool(np.all(right)) and not _is_nan(answer)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a wrong answer of any kind gets its hint, no traceback
+        print(f"{exercise} not yet ({_said(error)}). Hint: {hint}".strip())
         return
-    if right:
+    if right and exercise:
         solved.add(exercise)
     print(f"{exercise} right!".strip() if right else f"{exercise} not yet. Hint: {hint}".strip())
 
@@ -128,4 +133,67 @@ class Receipt:
 
 
 def _same(answer, correct, tolerance):
-    return abs(answer - correct) <= tolerance if tolerance is not None else answer == correct
+    """Whether an answer is the correct one: containers part by part, numbers within the tolerance."""
+    if isinstance(correct, dict):
+        same_keys = isinstance(answer, dict) and answer.keys() == correct.keys()
+        return same_keys and all(_all_same(answer[key], correct[key], tolerance) for key in correct)
+    if hasattr(correct, "columns"):  # a table of pandas, which need not be there
+        columns = list(correct.columns)
+        same_columns = sorted(map(str, answer.columns)) == sorted(map(str, columns))
+        return same_columns and all(_all_same(answer[name], correct[name], tolerance) for name in columns)
+    answer, correct = _plain(answer), _plain(correct)
+    if isinstance(correct, (list, tuple)):
+        same_length = isinstance(answer, (list, tuple, np.ndarray)) and len(answer) == len(correct)
+        return same_length and all(_all_same(a, c, tolerance) for a, c in zip(answer, correct, strict=True))
+    if isinstance(correct, np.ndarray) and isinstance(answer, (list, tuple)):
+        answer = np.asarray([_plain(part) for part in answer])
+    if np.shape(answer) != np.shape(correct) and isinstance(correct, (np.ndarray, np.generic, int, float)):
+        return False
+    if not _are_numbers(correct) or (tolerance is None and not _have_decimals(answer, correct)):
+        return answer == correct
+    if not _are_numbers(answer, correct):
+        raise TypeError(f"numbers are expected, not {type(answer).__name__}")
+    with np.errstate(invalid="ignore"):
+        off, allowed = np.abs(np.subtract(answer, correct)), ROUNDING * np.abs(correct)
+    return np.equal(answer, correct) | (off <= (allowed if tolerance is None else tolerance))
+
+
+def _all_same(answer, correct, tolerance):
+    return bool(np.all(_same(answer, correct, tolerance)))
+
+
+def _are_numbers(*values):
+    return {np.asarray(value).dtype.kind for value in values} <= set("biufc")
+
+
+def _have_decimals(*values):
+    return _are_numbers(*values) and any(np.asarray(value).dtype.kind in "fc" for value in values)
+
+
+def _plain(value):
+    """A tensor or a column of a table as an array; anything else as it is."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+    if hasattr(value, "to_numpy") and not hasattr(value, "columns"):
+        return value.to_numpy()
+    return value.numpy() if hasattr(value, "numpy") else value
+
+
+def _is_nan(answer):
+    """Whether an answer is a number that is none, or an array with one in it."""
+    answer = _plain(answer)
+    if isinstance(answer, (list, tuple)):
+        return any(map(_is_nan, answer))
+    return isinstance(answer, (float, complex, np.ndarray, np.generic)) and _has_nan(np.asarray(answer))
+
+
+def _has_nan(array):
+    return array.dtype.kind in "fc" and bool(np.isnan(array).any())
+
+
+def _said(error):
+    """Kind and words of an error; some errors cannot be put into words."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001
+        return type(error).__name__
