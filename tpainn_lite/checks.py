@@ -2,9 +2,11 @@
 
 import numpy as np
 from ase import Atoms
+from ase.geometry import wrap_positions
 
 CLOSEST = 0.5  # Å; atoms nearer than this are an error in the input, not chemistry
 FARTHEST = 1e4  # Å; a structure that is wider is an error, or has exploded; searching its pairs could end the process
+FARTHEST_RUN = 1e8  # Å; farther than this no atom has come in a periodic box, and its place would lose its digits
 
 
 class DatasetError(ValueError):
@@ -50,12 +52,20 @@ def check_extent(positions, cell, pbc, name="structure"):
         raise ValueError(f"{name}: pbc is {np.asarray(pbc).tolist()}, but the cell has a side of no length")
     if np.asarray(pbc).all() and abs(np.linalg.det(cell)) < 1e-6 * lengths.prod():
         raise ValueError(f"{name}: the sides of its cell lie in a plane; a cell with a volume is expected")
-    widest = max(np.ptp(positions, axis=0).max(initial=0.0), lengths.max())
+    widest = max(np.ptp(_folded(positions, cell, pbc), axis=0).max(initial=0.0), lengths.max())
     if not widest < FARTHEST:
         raise ValueError(
             f"{name} is {widest:.3g} Å wide; less than {FARTHEST:g} Å is expected (an atom that has flown away, or "
             "other units?)"
         )
+
+
+def _folded(positions, cell, pbc):
+    """Positions inside the cell where it is periodic: atoms of a long run may be far from where they began."""
+    spread = np.ptp(positions, axis=0).max(initial=0.0)
+    if not (FARTHEST <= spread < FARTHEST_RUN and np.asarray(pbc).any()):
+        return positions
+    return wrap_positions(positions, cell, np.asarray(pbc, bool))
 
 
 def check_numbers(least=None, above=None, **values):
@@ -87,6 +97,19 @@ def label_of(atoms, key):
     """
     value = np.asarray(atoms.calc.results[key], dtype=float)
     return value if value.ndim else float(value)
+
+
+def whole_steps(spacing, timestep):
+    """How many steps of ``timestep`` lie between two frames, both in fs; `ValueError` unless they fill ``spacing``.
+
+    >>> whole_steps(0.3, 0.1)
+    3
+    """
+    check_numbers(above=0, spacing=spacing, timestep=timestep)
+    ratio = spacing / timestep
+    if not 0.5 < ratio < 1e15 or abs(round(ratio) - ratio) > 1e-6 * ratio:
+        raise ValueError(f"spacing is {spacing:g} fs; one step of {timestep:g} fs, or several whole ones, are expected")
+    return round(ratio)
 
 
 def are_sound(positions):

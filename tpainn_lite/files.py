@@ -4,6 +4,7 @@ Whatever can be gone on with (a checkpoint, a journal of labels, a trajectory, a
 keeps an `identity`: what made it, name by name.  Who goes on compares it with `check_same` first.
 """
 
+import dis
 import functools
 import hashlib
 import inspect
@@ -22,6 +23,7 @@ DIGITS = 12  # of a fingerprint
 DEEPEST = 8  # levels of objects inside objects that a fingerprint looks into
 LABELS = ("energy", "forces", "stress")
 DESCRIBING = ("smiles", "charge", "multiplicity", "level")  # entries of ``info`` that change what a frame means
+FILLING = {"append", "extend", "insert", "add", "update", "setdefault", "pop", "clear", "remove"}
 NOT_CONSTANTS = {"self", "args", "atoms", "label", "directory", "restart", "ignore_bad_restart_file", "command"}
 
 
@@ -85,7 +87,7 @@ def describe(value):
         words = str(value.symbols)
     elif hasattr(value, "state_dict"):
         words = f"weights of level {getattr(value, 'metadata', {}).get('level', 'unknown')}"
-    elif isinstance(value, (list, tuple, dict)) and len(str(value)) < 60:
+    elif isinstance(value, (list, tuple, dict)) and len(str(value)) < 60 and _is_plain(value):
         return str(value)
     else:
         words = str(getattr(value, "level", None) or getattr(value, "__name__", type(value).__name__))
@@ -102,6 +104,15 @@ def fingerprint(value):
     digest = hashlib.sha256()
     _feed(digest.update, value, set(), 0)
     return digest.hexdigest()[:DIGITS]
+
+
+def _is_plain(value):
+    """Whether it is made of numbers and text alone, whose text says everything."""
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(part) for part in value)
+    if isinstance(value, dict):
+        return all(_is_plain(part) for part in [*value, *value.values()])
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _number(value):
@@ -149,6 +160,8 @@ def _parts(value):
         return ["method", value.__self__, value.__func__]
     if isinstance(value, types.FunctionType):
         return _parts_of_function(value)
+    if hasattr(value, "__wrapped__"):  # a function that keeps what it was asked before
+        return ["wrapped", value.__wrapped__]
     if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType)):
         return [_parts_of_class(value) if isinstance(value, type) else str(value.__name__)]
     if isinstance(value, np.random.Generator):
@@ -166,19 +179,37 @@ def _parts_of_atoms(atoms):
 
 def _constants(value):
     """What an object was made with: ASE's ``parameters``, and attributes that are called like an argument."""
-    arguments = inspect.signature(type(value).__init__).parameters.keys() - NOT_CONSTANTS
+    try:
+        arguments = inspect.signature(type(value).__init__).parameters.keys() - NOT_CONSTANTS
+    except (ValueError, TypeError):  # it is not written in Python
+        arguments = ()
     found = {name: getattr(value, name, getattr(value, f"_{name}", None)) for name in arguments}
-    return [dict(getattr(value, "parameters", None) or {}), found]
+    constants = [dict(getattr(value, "parameters", None) or {}), found]
+    if all(hasattr(value, name) or hasattr(value, f"_{name}") for name in arguments):
+        return constants
+    inside = {name: part for name, part in vars(value).items() if _computes(part)} if hasattr(value, "__dict__") else {}
+    return [*constants, inside]
+
+
+def _computes(part):
+    """Whether it is a network, a calculator, what ASE mixes calculators with, or a list of such."""
+    if isinstance(part, (list, tuple)):
+        return bool(part) and all(_computes(one) for one in part)
+    names = ("state_dict", "get_potential_energy", "calcs")
+    return not isinstance(part, Atoms) and any(hasattr(part, name) for name in names)
 
 
 def _parts_of_function(function):
     """Its name, where it was installed; its code and what that uses, where it stands in a script or a notebook."""
     if _is_installed(function):
         return ["function", f"{function.__module__}.{function.__qualname__}"]
-    inside = [cell.cell_contents for cell in function.__closure__ or () if _is_filled(cell)]
-    used = [function.__globals__[name] for name in _names(function.__code__) if name in function.__globals__]
+    code, outside = function.__code__, function.__globals__
+    cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    inside = {name: cell.cell_contents for name, cell in cells if _is_filled(cell)}
+    used = {name: outside[name] for name in _names(code) if name in outside}
+    inside, used = ([part for name, part in d.items() if not _is_filled_by(code, name, part)] for d in (inside, used))
     defaults = [function.__defaults__ or (), function.__kwdefaults__ or {}]
-    return ["function", *_parts_of_code(function.__code__), inside, defaults, used]
+    return ["function", *_parts_of_code(code), inside, defaults, used]
 
 
 def _parts_of_code(code):
@@ -193,12 +224,28 @@ def _names(code):
     return list(dict.fromkeys([*code.co_names, *inner]))
 
 
+def _is_filled_by(code, name, value=None):
+    """Whether a function counts with this name, or fills a list: what changes while it works is no constant of it."""
+    steps = list(dis.get_instructions(code))
+    if any(step.opname in {"STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR"} and step.argval == name for step in steps):
+        return True
+    if isinstance(value, (list, dict, set)):
+        loaded = [k for k, step in enumerate(steps) if step.opname.startswith("LOAD_") and step.argval == name]
+        if loaded and any(step.opname == "STORE_SUBSCR" for step in steps):
+            return True
+        if any(steps[k + 1].argval in FILLING for k in loaded):
+            return True
+    return any(_is_filled_by(part, name, value) for part in code.co_consts if isinstance(part, types.CodeType))
+
+
 def _parts_of_class(cls):
     """Its name and, where it stands in a script or a notebook, the code of its methods and its plain constants."""
     if _is_installed(cls):
         return f"{cls.__module__}.{cls.__qualname__}"
     own = {name: part for name, part in vars(cls).items() if not name.startswith("__") or name == "__init__"}
     kept = {n: p for n, p in own.items() if isinstance(p, (types.FunctionType, bool, int, float, str, tuple, dict))}
+    methods = [part.__code__ for n, part in kept.items() if isinstance(part, types.FunctionType) and n != "__init__"]
+    kept = {n: part for n, part in kept.items() if not any(_is_filled_by(code, n, part) for code in methods)}
     return [cls.__qualname__, kept, [base for base in cls.__bases__ if base is not object]]
 
 
