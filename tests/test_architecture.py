@@ -13,33 +13,35 @@ PACKAGE = Path(__file__).parents[1] / "tpainn_lite"
 # A module imports only from lower floors. A new module gets its floor here.
 FLOORS = {
     "checks": 0, "files": 0,
-    "graph": 1, "painn": 1, "observables": 1, "liquid": 1, "classical_water": 1, "assembly": 1, "selection": 1,
+    "journal": 1, "graph": 1, "painn": 1, "observables": 1, "liquid": 1, "classical_water": 1, "assembly": 1, "selection": 1,
+    "saving": 1, "matching": 1, "project_record": 1, "plot_data": 1, "sliders": 1,
     "fast": 2, "forcefields": 2, "dft": 2, "cp2k": 2, "datasets": 2,
-    "potential": 3, "sampling": 3, "results": 3, "receipts": 3, "label_work": 3, "water_md": 3,
+    "potential": 3, "sampling": 3, "results": 3, "receipts": 3, "label_work": 3, "water_md": 3, "md_record": 3,
     "fast_training": 4, "calculator": 4, "labels": 4,
-    "training": 5, "committee": 5, "md": 5, "label_files": 5,
+    "training_settings": 3, "training_parts": 4, "training_data": 4, "training_state": 4, "training": 5,
+    "committee": 5, "md": 5, "label_files": 5,
     "transfer": 6, "domain": 6, "batched": 6, "plots": 6, "teach": 6, "scenes": 6,
     "learning": 7, "recipes": 7, "painting": 7, "reports": 7,
     "viewer": 8, "project": 8,
-    "dashboard": 9,
+    "dashboard": 9, "cli_errors": 9, "cli_inputs": 9,
     "cli": 10,
 }  # fmt: skip
 
 # A heavy package is known to these modules alone, so that exchanging it stays a small change.
 HEAVY = {
-    "ipywidgets": {"plots", "viewer", "teach", "dashboard"},
+    "ipywidgets": {"plots", "sliders", "viewer", "teach", "dashboard"},
     "joblib": {"label_work", "water_md"},
     "lightning": {"training"},
     "matplotlib": {"viewer"},
     "nglview": {"viewer"},
     "numba": {"fast", "fast_training"},
     "openmm": {"classical_water", "water_md"},
-    "plotly": {"plots"},
+    "plotly": {"plots", "sliders"},
     "pyscf": {"dft"},
     "rdkit": {"forcefields"},
     "torch_sim": {"batched"},
     "torch_geometric": {"graph", "datasets"},
-    "typer": {"cli"},
+    "typer": {"cli", "cli_errors"},
     "vesin": {"checks", "graph", "calculator", "scenes", "observables", "md", "batched"},
 }
 LAZY = {"nglview", "openmm", "pyscf", "rdkit"}  # imported inside the function that needs them, also in their own module

@@ -143,3 +143,63 @@ def test_a_method_has_the_same_colour_in_every_figure_and_no_two_of_a_figure_sha
     assert colours["T-PaiNN"] == again["T-PaiNN"] != colours["from scratch"] == again["from scratch"]
     many = plots.bars(["a"], {f"T-PaiNN, {k}": [1] for k in range(7)}, "x", "y")
     assert len({trace.marker.color for trace in many.data}) == 7
+
+
+def rows_without(key):
+    return [{name: value for name, value in row.items() if name != key} for row in ROWS]
+
+
+def run_of(**series):
+    return MDRun(**({"time": [0, 1], "temperature": [300, 310], "total_energy": [1.0, 1.5]} | series))
+
+
+ONE = np.zeros((1, 3))
+WRONG = {
+    "history": [({},), ([],), ({"a": []},), ({"a": [{"step": 1}]},), ({"a": [{"step": 1, "train_loss": "x"}]},),
+                ({"a": [{"step": 1, "train_loss": 0.0}]},), ({"a": 5},)],
+    "parity": [([], {"a": []}), ([1.0], {}), ([1.0], [1.0]), ([1.0, 2.0], {"a": [1.0]}), (["x"], {"a": ["x"]}),
+               (5, {"a": [1]})],
+    "learning_curve": [([],), ({},), (rows_without("force_mae"),), (rows_without("n_train"),), ("rows",),
+                       ([{**ROWS[0], "force_mae": "x"}],), ([{**ROWS[0], "n_train": -1}],), (ROWS, {"zero": 0.0}),
+                       (ROWS, [1])],
+    "gain": [([], "a", "b"), (ROWS, "T-PaiNN", "soup"), (rows_without("seed"), "T-PaiNN", "from scratch")],
+    "md_traces": [({},), ({"a": 5},), ({"a": run_of()}, "speed"), ({"a": MDRun()},), ({"a": run_of(time=[0])},)],
+    "histogram": [({}, "x"), ({"a": []}, "x"), ({"a": [np.nan]}, "x"), ({"a": ["x"]}, "x"), ({"a": [1.0]}, "x", 0)],
+    "bars": [(["a"], {}, "x", "y"), (["a"], {"n": [1, 2]}, "x", "y"), (["a"], {"n": ["x"]}, "x", "y")],
+    "lines": [([], "x", "y"), ({"a": 5}, "x", "y"), ({"a": ([1, 2], [1])}, "x", "y"), ({"a": ([1], ["x"])}, "x", "y")],
+    "stacked": [([], "x"), ("energy", "x")],
+    "panels": [({}, "y"), ({"x": {}}, "y"), ({"x": {"a": [1]}}, "y"), ({"x": 5}, "y")],
+    "arrows": [([], [], []), (["O"], ONE, np.zeros((2, 3))), (["O"], [[1, 2]], ONE), (["O"], ONE, ONE * np.nan),
+               (["O"], "x", ONE)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_drawn_is_an_error_in_a_sentence(name):
+    for arguments in WRONG[name]:
+        with pytest.raises(ValueError, match=r"expected|is not one of|needs|has no|finite"):
+            getattr(plots, name)(*arguments)
+    for control in ([], (1, 2), (1, 0, 1, 1), (0, 1, 0, 1), (0, 1, 0.1, np.nan), 5):
+        with pytest.raises(ValueError, match="expected"):
+            plots.interactive(lambda k: plots.lines({}, "x", "y"), k=control)
+
+
+def test_what_is_on_the_axis_of_a_parity_plot_is_what_the_caller_says():
+    assert plots.parity([1.0], {"a": [1.0]}).layout.xaxis.title.text.startswith("reference force")
+    titles = plots.parity([1.0], {"a": [1.0]}, reference_name="MMFF94").layout.xaxis.title.text
+    assert titles == "MMFF94 force component / eV/Å"
+
+
+def test_names_are_shown_as_they_are_written_and_never_obeyed():
+    bad, safe = "<img src=x>", "&lt;img src=x&gt;"
+    figures = [
+        plots.parity([1.0], {bad: [1.0]}, reference_name=bad, title=bad),
+        plots.learning_curve([{**ROWS[0], "method": bad}], lines={bad: 1.0}, title=bad),
+        plots.bars([bad], {bad: [1]}, bad, bad),
+        plots.panels({bad: {bad: ([1], [1])}}, bad),
+        plots.history({bad: [{"step": 1, "train_loss": 1.0}]}),
+        plots.histogram({bad: [1.0]}, bad),
+    ]
+    for figure in figures:
+        drawn = figure.to_json().replace("\\u003c", "<").replace("\\u003e", ">")
+        assert safe in drawn and '"' + bad not in drawn.replace('"legendgroup":"' + bad, "")
