@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from kept import kept
 from study_data import TASKS, source_of
 from tour import shuffled
 
@@ -46,10 +47,11 @@ def shaken():
 @cache
 def labelled(teacher):
     """All that a teacher could label; kept in a file, and in memory once read."""
-    path = BUILD / f"{teacher}.extxyz"
-    if not path.exists():
+
+    def make(path):
         tp.label_file(shaken(), TEACHERS[teacher](), path, n_jobs=2)
-    return tp.read_frames(path)
+
+    return kept(BUILD / f"{teacher}.extxyz", tp.read_frames, make, teacher=TEACHERS[teacher](), frames=shaken)
 
 
 def frames_of(teacher):
@@ -60,13 +62,15 @@ def frames_of(teacher):
 
 def pool_frames(task):
     """GFN2-xTB labels of the structures that a task draws its DFT labels from."""
-    path = BUILD / f"pool, {task}, {source_of(task)}.extxyz"
-    if not path.exists():
-        pool = [atoms.copy() for atoms in TASKS[task]()[1]]
-        for number, atoms in enumerate(pool):
-            atoms.info["id"] = f"{task}/{number}"
+    pool = [atoms.copy() for atoms in TASKS[task]()[1]]
+    for number, atoms in enumerate(pool):
+        atoms.info["id"] = f"{task}/{number}"
+
+    def make(path):
         tp.label_file(pool, tp.gfn2_xtb(), path, n_jobs=2)
-    return calm(tp.read_frames(path))
+
+    path = BUILD / f"pool, {task}, {source_of(task)}.extxyz"
+    return calm(kept(path, tp.read_frames, make, teacher=tp.gfn2_xtb(), frames=pool))
 
 
 HALF = {"steps": STEPS["steps"] // 2}
@@ -93,18 +97,19 @@ def start(name):
     """The pretrained potential of this name."""
     if name in SHIPPED:
         return tp.load_pretrained(SHIPPED[name])
-    told = f"{name}, {source_of('qm9_energy')}" if name in ("pool_qm9_energy", "dft") else name
-    path = BUILD / f"{told}.safetensors"
-    if path.exists():
-        return tp.Potential.load(path)
-    frames, settings, before = STARTS[name]
-    settings = {**STEPS, **settings, "checkpoint": BUILD / f"run-{told}", "seed": 0}
-    if before is None:
-        potential = tp.pretrain(frames(), **NETWORK, **settings)
-    else:
-        potential = tp.autotune(start(before), frames(), **settings)
-    potential.save(path)
-    return potential
+    file = f"{name}, {source_of('qm9_energy')}" if name in ("pool_qm9_energy", "dft") else name
+    frames, changes, before = STARTS[name]
+    settings, network = {**STEPS, **changes, "seed": 0}, NETWORK if before is None else None
+
+    def make(path):
+        checkpoint = BUILD / f"run-{file}"
+        if before is None:
+            tp.pretrain(frames(), **network, **settings, checkpoint=checkpoint).save(path)
+        else:
+            tp.autotune(start(before), frames(), **settings, checkpoint=checkpoint).save(path)
+
+    made_from = {"frames": frames, "settings": settings, "network": network, "before": before and start(before)}
+    return kept(BUILD / f"{file}.safetensors", tp.Potential.load, make, **made_from)
 
 
 def main():

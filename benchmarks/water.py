@@ -35,6 +35,7 @@ import numpy as np
 import torch
 from ase import Atoms
 from ase.units import GPa
+from kept import kept
 from tour import shuffled
 
 import tpainn_lite as tp
@@ -102,12 +103,13 @@ def start(name):
     """The pretrained potential of this name: shipped, or made if it is not there."""
     if name not in STARTS:
         return tp.load_pretrained(name)
+    settings = {**NETWORK, **PRETRAIN, **({"batch_size": 32} if name == "monomer" else {})}
+
+    def make(path):
+        tp.pretrain(STARTS[name](), **settings, checkpoint=BUILD / f"run-{name}", progress=False).save(path)
+
     path = BUILD / f"{name}.safetensors"
-    if not path.exists():
-        batch = {"batch_size": 32} if name == "monomer" else {}
-        settings = {**PRETRAIN, **batch, "checkpoint": BUILD / f"run-{name}", "progress": False}
-        tp.pretrain(STARTS[name](), **NETWORK, **settings).save(path)
-    return tp.Potential.load(path)
+    return kept(path, tp.Potential.load, make, frames=STARTS[name], settings=settings)
 
 
 # --- methods ---

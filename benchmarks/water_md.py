@@ -29,10 +29,11 @@ import time
 import numpy as np
 import torch
 from ase.io import read
+from kept import kept
 from water import BUILD, GENTLE, data, scratch, tuned
 
 import tpainn_lite as tp
-from tpainn_lite.files import write_text
+from tpainn_lite.files import check_same, identity, write_text
 from tpainn_lite.label_work import in_parallel
 from tpainn_lite.md import MDRun, run_md
 from tpainn_lite.observables import block_average, diffusion, energy_drift, rdf, yeh_hummer
@@ -68,11 +69,11 @@ def potential(model, seed):
     train, n = MODELS[model]
     if n == 0:
         return tp.load_pretrained(train)
+    pool, _ = data()
+    frames = tp.draw(pool, len(pool) if n == ALL else n, seed)
+    made_from = {"frames": frames, "training": train, "seed": seed}
     path = BUILD / f"md, {model}, {seed}.safetensors"
-    if not path.exists():
-        pool, _ = data()
-        train(tp.draw(pool, len(pool) if n == ALL else n, seed), seed).save(path)
-    return tp.Potential.load(path)
+    return kept(path, tp.Potential.load, lambda path: train(frames, seed).save(path), **made_from)
 
 
 def beginning(seed):
@@ -88,13 +89,17 @@ def md(model, seed, name, picoseconds):
     ensemble, kelvin, longest = RUNS[name]
     path = BUILD / "md" / f"{model}, {seed}, {name}.traj"
     n_steps = round(min(picoseconds or longest, longest) * 1000 / TIMESTEP)
+    calculator = tp.PotentialCalculator(potential(model, seed))
+    settings = {"temperature": kelvin, "timestep": TIMESTEP, "every": EVERY, "seed": seed}
+    made_from = identity(calculator=calculator, ensemble=ensemble, density=DENSITY, molecules=N, **settings)
     told = _told(path)
+    if told:
+        check_same(told.get("identity"), made_from, str(path), "remove the files of this run")
     if told and (told["stopped"] or told["picoseconds"] >= n_steps * TIMESTEP / 1000):
         return told
     started = time.perf_counter()
     path.parent.mkdir(parents=True, exist_ok=True)
-    calculator = tp.PotentialCalculator(potential(model, seed))
-    settings = {"temperature": kelvin, "timestep": TIMESTEP, "every": EVERY, "seed": seed, "progress": False}
+    settings["progress"] = False
     warm = run_md(beginning(seed), calculator, n_steps=2000, **settings)  # 1 ps in which bonds find their lengths
     if warm.stopped:
         told = {"stopped": f"before it began, {warm.stopped}", "picoseconds": 0.0}
@@ -103,6 +108,7 @@ def md(model, seed, name, picoseconds):
         run = run_md(warm.frames[-1], calculator, ensemble=ensemble, n_steps=n_steps, path=path, **settings)
         found, curves = quantities(name, run)
         told = {"stopped": run.stopped, "picoseconds": run.time[-1] / 1000, "found": found, "curves": curves}
+    told["identity"] = made_from
     told["seconds"] = round(time.perf_counter() - started, 1) + (_told(path) or {"seconds": 0})["seconds"]
     write_text(path.with_suffix(".json"), json.dumps(told))
     return told

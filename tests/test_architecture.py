@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "tpainn_lite"
 # A module imports only from lower floors. A new module gets its floor here.
 FLOORS = {
     "checks": 0, "files": 0,
-    "journal": 1, "graph": 1, "painn": 1, "observables": 1, "liquid": 1, "classical_water": 1, "assembly": 1, "selection": 1,
-    "saving": 1, "matching": 1, "project_record": 1, "plot_data": 1, "sliders": 1,
+    "graph": 1, "painn": 1, "observables": 1, "liquid": 1, "classical_water": 1, "assembly": 1, "selection": 1,
+    "journal": 1, "saving": 1, "matching": 1, "project_record": 1, "plot_data": 1, "sliders": 1,
     "fast": 2, "forcefields": 2, "dft": 2, "cp2k": 2, "datasets": 2,
     "potential": 3, "sampling": 3, "results": 3, "receipts": 3, "label_work": 3, "water_md": 3, "md_record": 3,
     "fast_training": 4, "calculator": 4, "labels": 4,

@@ -1,10 +1,15 @@
 """A learning curve trains what is asked for, once, on the same frames for every method."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from tpainn_lite.checks import DatasetError
+from tpainn_lite.datasets import write_frames
+from tpainn_lite.files import IdentityError
 from tpainn_lite.learning import learning_curve
 
 
@@ -16,6 +21,16 @@ class Constant:
 
     def predict(self, frames):
         return np.full(len(frames), self.mean), [0 * atoms.positions for atoms in frames]
+
+
+class Log:
+    """Remembers; what it remembers does not make another method."""
+
+    def __init__(self):
+        self.entries = []
+
+    def append(self, entry):
+        self.entries.append(entry)
 
 
 def recorder(log):
@@ -40,12 +55,78 @@ def test_every_method_gets_every_size_and_seed_and_the_same_frames(labelled):
 
 
 def test_what_is_there_is_not_run_again(labelled, tmp_path):
-    log, path = [], tmp_path / "curve.json"
+    log, path = Log(), tmp_path / "curve.json"
     arguments = {"pool": labelled[:20], "test": labelled[20:], "path": path, "progress": False}
     first = learning_curve({"a": recorder(log)}, sizes=(3,), seeds=(0, 1), **arguments)
     more = learning_curve({"a": recorder(log)}, sizes=(3, 5), seeds=(0, 1), **arguments)
-    assert len(log) == 4
-    assert more[:2] == first and len(json.loads(path.read_text())) == 4
+    assert len(log.entries) == 4
+    assert more[:2] == first and len(json.loads(path.read_text())["rows"]) == 4
+    assert [file.name for file in tmp_path.iterdir()] == ["curve.json"]
+
+
+def scaled(factor):
+    def train(frames, seed):
+        model = Constant(frames)
+        model.mean *= factor
+        return model
+
+    return train
+
+
+def test_rows_of_another_pool_test_measure_or_method_are_refused(labelled, tmp_path):
+    path, wanted = tmp_path / "curve.json", {"sizes": (3,), "seeds": (0,), "progress": False}
+    arguments = {"pool": labelled[:20], "test": labelled[20:], "path": path, **wanted}
+    learning_curve({"a": scaled(1)}, **arguments)
+    before = path.read_bytes()
+    others = {
+        "pool: 20 frames": {"pool": labelled[1:21]},
+        "test: ": {"test": labelled[21:]},
+        "measure: ": {"measure": lambda model, frames: {"frames": 1}},
+        "a method was made with a: train": {"methods": {"a": scaled(2)}},
+    }
+    for difference, change in others.items():
+        with pytest.raises(IdentityError, match=f"curve.json.*{difference}.*: name another file, or remove it"):
+            learning_curve(**{"methods": {"a": scaled(1)}, **arguments, **change})
+    assert path.read_bytes() == before
+    assert len(learning_curve({"a": scaled(1), "b": scaled(2)}, **arguments)) == 2
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[", "[]", "{}", '{"rows": 3}', '{"rows": [1], "identity": {}, "methods": {}}']
+)
+def test_a_file_that_holds_no_rows_is_refused_and_stays(labelled, tmp_path, content):
+    path = tmp_path / "curve.json"
+    path.write_text(content)
+    with pytest.raises(DatasetError, match="is damaged, or no file of `learning_curve`"):
+        learning_curve({"a": scaled(1)}, labelled[:20], labelled[20:], sizes=(3,), path=path, progress=False)
+    assert path.read_text() == content
+
+
+def test_two_processes_on_one_file_lose_no_rows(labelled, tmp_path):
+    write_frames(tmp_path / "frames.extxyz", labelled)
+    code = """
+import sys
+import tpainn_lite as tp
+from tpainn_lite.transfer import new_potential
+frames = tp.read_frames("frames.extxyz")
+small = lambda few, seed: new_potential(frames, n_features=4, n_interactions=1, n_rbf=4, seed=seed)
+tp.learning_curve({sys.argv[1]: small}, frames[:20], frames[20:24], range(1, 14), (0, 1), "rows.json", progress=False)
+"""
+    runs = [subprocess.Popen([sys.executable, "-c", code, name], cwd=tmp_path) for name in "ab"]
+    assert [run.wait(timeout=200) for run in runs] == [0, 0]
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert len({(row["method"], row["n_train"], row["seed"]) for row in rows}) == len(rows) == 52
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"sizes": ()}, {"sizes": (0,)}, {"sizes": (2.5,)}, {"seeds": ()}, {"n_jobs": 0}, {"methods": {"a": 3}}],
+    ids=str,
+)
+def test_what_makes_no_sense_is_refused(labelled, bad):
+    arguments = {"methods": {"a": scaled(1)}, "pool": labelled[:20], "test": labelled[20:], "sizes": (3,)}
+    with pytest.raises(ValueError, match=r"expected|must be a dict|at least one"):
+        learning_curve(**{**arguments, **bad}, progress=False)
 
 
 def test_subsets_and_other_measures_are_rows_of_their_own(labelled):

@@ -91,7 +91,7 @@ def test_first_interaction_needs_no_vectors_and_has_no_weights_for_them():
 def test_every_weight_matters(ethanol):
     potential = lively_potential()
     graph = to_graph(ethanol, potential.cutoff, torch.float64)
-    potential.train()(graph)["forces"].square().sum().backward()
+    potential(graph, differentiable=True)["forces"].square().sum().backward()
     unused = [name for name, p in potential.named_parameters() if p.grad is None or p.grad.abs().max() == 0]
     assert unused == ["painn.readout.2.bias"]  # a constant energy pushes nothing
 

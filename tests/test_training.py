@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,10 +18,13 @@ from tpainn_lite import training
 from tpainn_lite.calculator import PotentialCalculator
 from tpainn_lite.checks import DatasetError
 from tpainn_lite.datasets import write_frames
+from tpainn_lite.files import IdentityError
 from tpainn_lite.labels import label
 from tpainn_lite.observables import errors
 from tpainn_lite.potential import Potential
-from tpainn_lite.training import TrainingDiverged, _batches, _trainer, fit
+from tpainn_lite.training import CheckpointError, TrainingDiverged, fit, learning_rate_factor
+from tpainn_lite.training_data import TrainingData, batches
+from tpainn_lite.training_settings import Settings
 from tpainn_lite.transfer import new_potential
 
 QUICK = {"steps": 30, "check_every": 10, "batch_size": 4, "progress": False, "accelerator": "cpu"}
@@ -145,18 +147,18 @@ def test_boxes_slabs_and_lone_atoms_can_be_trained_on_whatever_else_their_labels
 
 
 def test_every_frame_is_used_equally_often():
-    used = np.concatenate(_batches([5] * 10, 4, None, epoch=0, n_steps=5, seed=0))
+    used = np.concatenate(batches([5] * 10, 4, None, epoch=0, n_steps=5, seed=0))
     assert (np.bincount(used, minlength=10) == 2).all()
-    assert [len(batch) for batch in _batches([5] * 3, 32, None, 0, 2, seed=0)] == [3, 3]
-    assert _batches([5] * 10, 4, None, 0, 5, seed=0) != _batches([5] * 10, 4, None, 1, 5, seed=0)
+    assert [len(batch) for batch in batches([5] * 3, 32, None, 0, 2, seed=0)] == [3, 3]
+    assert batches([5] * 10, 4, None, 0, 5, seed=0) != batches([5] * 10, 4, None, 1, 5, seed=0)
 
 
 def test_batches_can_be_filled_up_to_a_number_of_atoms():
     sizes = [3, 30, 5, 12, 3, 8, 21, 9]
-    batches = _batches(sizes, 4, 40, epoch=0, n_steps=50, seed=0)
-    atoms = [sum(sizes[i] for i in batch) for batch in batches]
+    filled = batches(sizes, 4, 40, epoch=0, n_steps=50, seed=0)
+    atoms = [sum(sizes[i] for i in batch) for batch in filled]
     assert all(40 <= n < 40 + 30 for n in atoms)
-    counts = np.bincount(np.concatenate(batches), minlength=8)
+    counts = np.bincount(np.concatenate(filled), minlength=8)
     assert counts.max() - counts.min() <= 1
 
 
@@ -175,23 +177,20 @@ def test_without_averaging_the_last_weights_are_kept_as_they_are(fresh, methane_
 
 def test_the_slope_of_the_loss_is_right(methane_frames):
     """Against a finite difference in one weight; forces are in the loss, so this is a second derivative."""
-    potential = lively_potential()
-    graphs = training._training_graphs(potential, methane_frames[:3])
-    module = training._Module(
-        potential, graphs, None, 1, 3, None, 1e-3, (0.3, 1.0, 0.0), 0, 1, None, {}, 0, None, None, False, 0.0
-    )
-    module.trainer = SimpleNamespace(world_size=1)
-    graph, potential = training._part(graphs), potential.train()
+    potential, settings = lively_potential(), Settings(steps=1, batch_size=3)
+    data = TrainingData(potential, methane_frames[:3], None, [], settings)
+    run = training._Run(potential, data, settings, SimpleNamespace(world_size=1), None, None)
+    (graph,) = data.batches(0, 1)
     for name, parameter in potential.named_parameters():
-        module.zero_grad()
-        module._loss(graph, potential(graph)).backward()
+        potential.zero_grad()
+        run.loss(graph, potential(graph, differentiable=True)).backward()
         if name == "painn.readout.2.bias":
             continue  # a constant per atom; checked by the energy errors
         place = int(parameter.grad.abs().argmax())
         slope, losses = parameter.grad.flatten()[place].item(), []
         for push in (1e-6, -2e-6):
             parameter.data.view(-1)[place] += push
-            losses.append(module._loss(graph, potential(graph)).item())
+            losses.append(run.loss(graph, potential(graph)).item())
         parameter.data.view(-1)[place] += 1e-6
         assert (losses[0] - losses[1]) / 2e-6 == pytest.approx(slope, rel=1e-4, abs=1e-6), name
 
@@ -420,15 +419,181 @@ def test_a_loss_that_is_no_number_raises_and_leaves_finite_weights(methane_frame
     assert np.isfinite(potential.predict(methane_frames)[0]).all()
 
 
+def other_labels(frames):
+    for atoms in (changed := [atoms.copy() for atoms in frames]):
+        atoms.info["level"] = "B3LYP"
+    for atoms, same in zip(changed, frames, strict=True):
+        atoms.calc = SinglePointCalculator(atoms, **same.calc.results | {"energy": same.get_potential_energy() + 0.1})
+    return changed
+
+
+CHANGES = {
+    "seed": {"seed": 1},
+    "learning rate": {"learning_rate": 2e-3},
+    "weights of the loss": {"energy_weight": 0.5},
+    "frozen part": {"rates": {"embedding": 0}},
+    "batch size": {"batch_size": 3},
+    "steps between checks": {"check_every": 15},
+    "averaging": {"ema_decay": 0.5},
+    "validation": {"valid": "some"},
+    "replay": {"replay": "some"},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_checkpoint_of_other_settings_is_refused_and_stays(fresh, methane_frames, tmp_path, change):
+    train, changes = methane_frames[:6], dict(CHANGES[change])
+    fit(fresh(), train, checkpoint=tmp_path, **QUICK)
+    before = (tmp_path / "last.ckpt").read_bytes()
+    changes |= {name: methane_frames[6:] for name, value in changes.items() if value == "some"}
+    with pytest.raises(IdentityError, match="the checkpoint in .* was made with .*: name another folder, or remove"):
+        fit(fresh(), train, checkpoint=tmp_path, **{**QUICK, **changes})
+    assert (tmp_path / "last.ckpt").read_bytes() == before
+
+
+def test_a_checkpoint_of_other_frames_or_another_start_is_refused(fresh, methane_frames, tmp_path):
+    fit(fresh(), methane_frames, checkpoint=tmp_path, **QUICK)
+    for train in (methane_frames[:-1], other_labels(methane_frames)):
+        with pytest.raises(IdentityError, match=r"train: 10 frames at level .* asked for is train: "):
+            fit(fresh(), train, checkpoint=tmp_path, **QUICK)
+    for change, named in (
+        ({"seed": 7}, "start: "),
+        ({"n_features": 24}, "n features: 16.* asked for is n features: 24"),
+    ):
+        start = new_potential(methane_frames, **{**SMALL, **change})
+        with pytest.raises(IdentityError, match=named):
+            fit(start, methane_frames, checkpoint=tmp_path, **QUICK)
+
+
+def test_the_potential_that_a_run_left_behind_may_be_given_again(fresh, methane_frames, tmp_path):
+    potential, whole = fresh(), fresh()
+    with pytest.raises(KeyboardInterrupt):
+        fit(potential, methane_frames, checkpoint=tmp_path, watch=stop_after(2, KeyboardInterrupt), **QUICK)
+    fit(potential, methane_frames, checkpoint=tmp_path, **QUICK)
+    fit(whole, methane_frames, **QUICK)
+    assert torch.equal(weights(potential), weights(whole))
+    fit(potential, methane_frames, checkpoint=tmp_path, **QUICK)
+    assert torch.equal(weights(potential), weights(whole))
+
+
+def test_more_steps_go_on_and_say_so_and_fewer_are_refused(fresh, methane_frames, tmp_path, caplog):
+    fit(fresh(), methane_frames, checkpoint=tmp_path, **QUICK | {"steps": 25})
+    history = fit(fresh(), methane_frames, checkpoint=tmp_path, **QUICK | {"steps": 50})
+    assert [row["step"] for row in history] == [10, 20, 25, 35, 45, 50]
+    assert "was made for 25 steps, and is at step 25: it goes on up to 50" in caplog.text
+    with pytest.raises(ValueError, match="was made for 50 steps; 30 were asked for"):
+        fit(fresh(), methane_frames, checkpoint=tmp_path, **QUICK)
+
+
+def test_seconds_go_on_after_a_resume(fresh, methane_frames, tmp_path):
+    with pytest.raises(Stopped):
+        fit(fresh(), methane_frames, checkpoint=tmp_path, watch=stop_after(2), **QUICK)
+    seconds = [row["seconds"] for row in fit(fresh(), methane_frames, checkpoint=tmp_path, **QUICK)]
+    assert seconds == sorted(seconds)
+
+
+class Exploit:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.target}",)
+
+
+@pytest.mark.parametrize("content", ["exploit", b"no checkpoint", b"", "another"])
+def test_what_is_no_checkpoint_of_ours_is_refused_and_never_executed(fresh, methane_frames, tmp_path, content):
+    path, target = tmp_path / "run" / "last.ckpt", tmp_path / "executed"
+    path.parent.mkdir()
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        torch.save({"x": Exploit(target)} if content == "exploit" else {"epoch": 3}, path)
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match=r"last\.ckpt is .*: remove it, and the run begins anew"):
+        fit(fresh(), methane_frames, checkpoint=path.parent, **QUICK)
+    assert not target.exists() and path.read_bytes() == before
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.9, 0.999])
+def test_a_truncated_checkpoint_is_an_error(fresh, methane_frames, tmp_path, keep):
+    fit(fresh(), methane_frames, checkpoint=tmp_path, **QUICK)
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(path.read_bytes()[: int(keep * path.stat().st_size)])
+    with pytest.raises(CheckpointError, match="damaged or no checkpoint"):
+        fit(fresh(), methane_frames, checkpoint=tmp_path, **QUICK)
+
+
+def test_a_full_disk_leaves_the_state_before_and_the_run_goes_on_from_there(
+    fresh, methane_frames, tmp_path, monkeypatch
+):
+    whole, resumed = fresh(), fresh()
+    fit(whole, methane_frames, **QUICK)
+    written = []
+
+    def fill(descriptor):
+        written.append(descriptor)
+        if len(written) > 2:  # a state and a table
+            raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("tpainn_lite.files.os.fsync", fill)
+        with pytest.raises(OSError, match="No space left"):
+            fit(fresh(), methane_frames, checkpoint=tmp_path, **QUICK)
+    fit(resumed, methane_frames, checkpoint=tmp_path, **QUICK)
+    assert torch.equal(weights(resumed), weights(whole))
+    assert {path.name for path in tmp_path.iterdir()} == {"last.ckpt", "history.csv"}
+
+
+def test_two_trainings_in_one_folder_are_refused(fresh, methane_frames, tmp_path):
+    def begin_another(history):
+        fit(fresh(), methane_frames, checkpoint=tmp_path, **QUICK)
+
+    with pytest.raises(OSError, match="is being written by another process"):
+        fit(fresh(), methane_frames, checkpoint=tmp_path, watch=begin_another, **QUICK)
+
+
+def test_a_folder_that_cannot_be_is_refused_before_training(fresh, methane_frames, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(NotADirectoryError, match="is no folder"):
+        fit(fresh(), methane_frames, checkpoint=tmp_path / "file" / "run", **QUICK)
+
+
+def test_asking_the_potential_while_it_trains_disturbs_nothing(fresh, methane_frames):
+    plain, watched = fresh(), fresh()
+
+    def ask(history):
+        methane = methane_frames[0].copy()
+        methane.calc = PotentialCalculator(watched)
+        methane.get_forces()
+
+    fit(plain, methane_frames, **QUICK)
+    fit(watched, methane_frames, watch=ask, **QUICK)
+    assert torch.equal(weights(plain), weights(watched))
+
+
+def test_a_run_that_diverges_leaves_the_best_weights_ready_to_be_asked(methane_frames):
+    potential, good = lively_potential(torch.float32), methane_frames[:4]
+    start, seen = weights(potential).clone(), []
+
+    def spoil(history):  # the second check's frames are impossible
+        seen.append(weights(potential).clone())
+        with torch.no_grad():
+            potential.painn.readout[2].weight.fill_(float("nan"))
+
+    with pytest.raises(TrainingDiverged):
+        fit(potential, good, watch=spoil, **QUICK)
+    assert len(seen) == 1 and not potential.training
+    assert torch.isfinite(weights(potential)).all() and not torch.equal(weights(potential), start)
+
+
 # --- hardware ---
 
 
 def test_auto_takes_the_cpu_where_there_is_no_cuda(fresh, methane_frames, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("lightning.pytorch.accelerators.mps.MPSAccelerator.is_available", lambda: True)
-    with warnings.catch_warnings():
-        training._ignore_lightning_advice()
-        assert type(_trainer([], 1, "auto").accelerator).__name__ == "CPUAccelerator"  # Apple's GPU has no float64
+    monkeypatch.setattr("lightning.fabric.accelerators.mps.MPSAccelerator.is_available", lambda: True)
+    fabric = training._launched(Settings(steps=1))
+    assert fabric.device.type == "cpu"  # Apple's GPU has no float64
     potential = fresh()
     fit(potential, methane_frames, **{**QUICK, "accelerator": "auto"})
     assert potential.device.type == "cpu"
@@ -454,18 +619,35 @@ def test_an_element_the_potential_does_not_know_is_an_error_before_training(fres
         fit(fresh(), labelled[:3], **QUICK)
 
 
+NONSENSE = [
+    {"steps": -1}, {"steps": 1.5}, {"learning_rate": 0}, {"learning_rate": float("nan")}, {"learning_rate": -1e-3},
+    {"energy_weight": -1}, {"force_weight": float("inf")}, {"stress_weight": -0.1}, {"weight_decay": -1},
+    {"ema_decay": 1.0}, {"patience": 0}, {"batch_atoms": 0}, {"seed": -1}, {"devices": 0}, {"nodes": -1},
+    {"accelerator": "abacus"}, {"rates": {"embedding": -1}}, {"rates": ["embedding"]}, {"replay_size": -1},
+    {"energy_weight": 0, "force_weight": 0}, {"batch_size": "many"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", NONSENSE, ids=str)
+def test_a_setting_that_makes_no_sense_is_refused(fresh, methane_frames, bad):
+    with pytest.raises(ValueError, match=r"expected|not one of|nothing is left"):
+        fit(fresh(), methane_frames, **{**QUICK, **bad})
+
+
+def test_an_unknown_setting_is_refused_with_a_list_of_those_there_are(fresh, methane_frames):
+    with pytest.raises(TypeError, match="no setting 'learning_rte'; its settings are steps, batch_size"):
+        fit(fresh(), methane_frames, learning_rte=1e-3, **QUICK)
+
+
 @pytest.mark.parametrize("bad", [{"steps": 0}, {"batch_size": 0}, {"check_every": 0}])
 def test_a_size_of_zero_is_an_error(fresh, methane_frames, bad):
     (name,) = bad
-    with pytest.raises(ValueError, match=rf"{name} (is )?0.*; at least 1 of each is expected"):
+    with pytest.raises(ValueError, match=f"{name} is 0; a whole number of at least 1 is expected"):
         fit(fresh(), methane_frames, **{**QUICK, **bad})
 
 
 def test_the_learning_rate_rises_then_falls_to_zero():
-    module = training._Module.__new__(training._Module)
-    torch.nn.Module.__init__(module)
-    module.steps = 200
-    factors = [module._learning_rate_factor(step) for step in range(200)]
+    factors = [learning_rate_factor(step, 200) for step in range(200)]
     assert 0 < factors[0] < 0.2
     assert max(factors) == pytest.approx(1.0, abs=0.05)
     assert np.argmax(factors) < 15

@@ -7,8 +7,9 @@ import torch
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from tpainn_lite.checks import check_structure
+from tpainn_lite.checks import check_extent, check_numbers, check_structure
 from tpainn_lite.graph import Data
+from tpainn_lite.potential import Potential
 
 SKIN = 0.5  # Å; pairs are searched anew only after an atom has moved half of this
 WORTH_COMPILING = 60  # atoms; for less the fast way saves little, and it takes seconds to compile once
@@ -52,7 +53,10 @@ class PotentialCalculator(Calculator):
 
     def __init__(self, potential, skin=SKIN, fast=None):
         super().__init__()
-        self.potential, self.skin, self.fast = potential.eval(), skin, fast
+        if not isinstance(potential, Potential):
+            raise TypeError(f"potential is a {type(potential).__name__}; a Potential is expected")
+        check_numbers(0, skin=skin)
+        self.potential, self.skin, self.fast = potential, skin, fast
         self._compiled = None  # (state of the weights, FastPotential)
         self._pairs = None  # vesin's neighbour list, made at the first step
         self._seen = None  # (numbers, cell, pbc) the structure check was last made for
@@ -95,7 +99,7 @@ class PotentialCalculator(Calculator):
         return found
 
     def _fast(self, atoms):
-        self.potential._check_elements(torch.as_tensor(atoms.numbers, dtype=torch.long))
+        self.potential.check_elements(torch.as_tensor(atoms.numbers, dtype=torch.long))
         self._compiled = compiled(self.potential, self._compiled)
         return self._compiled[1]
 
@@ -113,6 +117,7 @@ class PotentialCalculator(Calculator):
         """idx_i, idx_j and r_ij of all pairs within the cutoff."""
         if not np.isfinite(atoms.positions).all():
             raise ValueError("a position is not a finite number: the run has exploded; use a shorter timestep")
+        check_extent(atoms.positions, atoms.cell.array, atoms.pbc)
         if self._pairs is None:
             from vesin import NeighborList
 

@@ -82,30 +82,41 @@ class FastPotential:
         local, forces, virial = self.of_batch(numbers, pairs, one, 1)
         return local.double().sum().item() + self.atomref[atomic_numbers].sum(), forces, virial[0]
 
-    def of_graph(self, graph):
-        """Interaction energies (B,), forces (N, 3) and virials (B, 3, 3), in float32, of a graph or a batch."""
+    def of_graph(self, graph, forces=True):
+        """Interaction energies (B,), forces (N, 3) and virials (B, 3, 3), in float32, of a graph or a batch; without
+        ``forces`` None in the place of the last two."""
         idx_i, idx_j, batch, n_graphs = unpack(graph)
         self.pairs = Pairs.of(len(batch), idx_i.numpy(), idx_j.numpy(), graph.r_ij.numpy())
-        local, forces, virial = self.of_batch(graph.atomic_numbers, self.pairs, batch.numpy(), n_graphs)
+        if forces:
+            local, on_atoms, virial = self.of_batch(graph.atomic_numbers, self.pairs, batch.numpy(), n_graphs)
+            slopes = torch.from_numpy(on_atoms).float(), torch.from_numpy(virial).float()
+        else:
+            local, slopes = self.local_energies(graph.atomic_numbers, self.pairs), (None, None)
         energy = local.new_zeros(n_graphs).index_add(0, batch, local)  # (B,)
-        return energy, torch.from_numpy(forces).float(), torch.from_numpy(virial).float()
+        return energy, *slopes
 
     @torch.no_grad()
-    def of_batch(self, atomic_numbers, pairs, batch, n_graphs):
-        """Local energies (N,), forces (N, 3) and virials (B, 3, 3) of several structures, as in `graph.collate`."""
+    def local_energies(self, atomic_numbers, pairs):
+        """Each atom's part of the energy (N,) in eV; what the way back needs is kept in the blocks."""
         s = self.embedding[atomic_numbers]  # (N, F)
         v = torch.zeros(len(s), 3, self.n_features)
         for phi, listen, mix in self.rounds:
             s, v = listen.forward(phi.forward(s), s, v, pairs)
             s, v = mix.forward(s, v)
-        local = self.readout.forward(s)  # (N, 1)
-        gs, gv = self.readout.back(torch.full_like(local, self.scale)), torch.zeros_like(v)  # slopes of the energy
-        by_positions, virial = np.zeros((len(s), 3)), np.zeros((n_graphs, 3, 3))
+        return self.scale * self.readout.forward(s).squeeze(1)  # (N,)
+
+    @torch.no_grad()
+    def of_batch(self, atomic_numbers, pairs, batch, n_graphs):
+        """Local energies (N,), forces (N, 3) and virials (B, 3, 3) of several structures, as in `graph.collate`."""
+        local, n = self.local_energies(atomic_numbers, pairs), len(atomic_numbers)
+        gs = self.readout.back(torch.full((n, 1), self.scale))  # slopes of the energy
+        gv = torch.zeros(n, 3, self.n_features)
+        by_positions, virial = np.zeros((n, 3)), np.zeros((n_graphs, 3, 3))
         for phi, listen, mix in reversed(self.rounds):
             gs, gv = mix.back(gs, gv)
             gx, gv = listen.back(gs, gv, pairs, batch, by_positions, virial)
             gs = gs + phi.back(gx)
-        return self.scale * local.squeeze(1), -by_positions, virial
+        return local, -by_positions, virial
 
 
 # --- the blocks of PaiNN: forward, and back from slopes g by what comes out to slopes by what went in ---

@@ -142,6 +142,8 @@ def _feed(add, value, above, depth):
 
 def _parts(value):
     """What a value consists of."""
+    if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType)):
+        return [_parts_of_class(value) if isinstance(value, type) else str(value.__name__)]
     if isinstance(value, Atoms):
         return _parts_of_atoms(value)
     if isinstance(value, dict):
@@ -162,8 +164,6 @@ def _parts(value):
         return _parts_of_function(value)
     if hasattr(value, "__wrapped__"):  # a function that keeps what it was asked before
         return ["wrapped", value.__wrapped__]
-    if isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType)):
-        return [_parts_of_class(value) if isinstance(value, type) else str(value.__name__)]
     if isinstance(value, np.random.Generator):
         return [str(value.bit_generator.state)]
     return ["object", type(value), *_constants(value)]

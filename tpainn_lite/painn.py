@@ -19,6 +19,8 @@ import math
 import torch
 from torch import nn
 
+from tpainn_lite.checks import check_counts, check_numbers
+
 MAX_ATOMIC_NUMBER = 100
 EPSILON = 1e-8  # keeps the slope of a vector's length finite at zero length
 
@@ -115,6 +117,9 @@ class PaiNN(nn.Module):
 
     def __init__(self, n_features=64, n_interactions=3, n_rbf=20, cutoff=5.0):
         super().__init__()
+        check_counts(2, n_features=n_features)
+        check_counts(n_interactions=n_interactions, n_rbf=n_rbf)
+        check_numbers(above=0, cutoff=cutoff)
         self.n_features, self.n_interactions, self.n_rbf, self.cutoff = n_features, n_interactions, n_rbf, cutoff
         self.embedding = nn.Embedding(MAX_ATOMIC_NUMBER + 1, n_features, padding_idx=0)
         self.radial_basis = RadialBasis(n_rbf, cutoff)

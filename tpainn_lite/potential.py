@@ -7,7 +7,6 @@ respect to those, ∂E/∂r_ij, gives the forces *and* the stress.
 """
 
 import json
-import operator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from ase.data import atomic_numbers as number_of
 from ase.data import chemical_symbols
 from torch import nn
 
-from tpainn_lite.checks import check_labels
+from tpainn_lite.checks import check_counts, check_labels, check_numbers, label_of
 from tpainn_lite.files import write_bytes
 from tpainn_lite.graph import collate, to_graphs, unpack
 from tpainn_lite.observables import composition
@@ -49,6 +48,7 @@ class Potential(nn.Module):
 
     def __init__(self, painn, atomref, scale=1.0, metadata=None):
         super().__init__()
+        check_numbers(above=0, scale=float(scale))
         self.painn, self.metadata = painn, dict(metadata or {})
         self.register_buffer("scale", torch.tensor(float(scale), dtype=torch.float64))
         self.register_buffer("atomref", torch.full((MAX_ATOMIC_NUMBER + 1,), torch.nan, dtype=torch.float64))
@@ -70,16 +70,27 @@ class Potential(nn.Module):
         if unknown:
             raise ValueError(f"atomic numbers {unknown} in atomref; 1 to {MAX_ATOMIC_NUMBER} are expected")
         self.atomref.fill_(torch.nan)
+        check_numbers(**{f"the reference energy of {chemical_symbols[z]}": energy for z, energy in atomref.items()})
         for z, energy in atomref.items():
             self.atomref[z] = energy
 
-    def forward(self, graph, forces=True):
+    def _apply(self, change, recurse=True):
+        """As of every module, `float` and `to` included; reference energies and scale stay in float64."""
+        exact = {name: getattr(self, name) for name in ("scale", "atomref")}
+        super()._apply(change, recurse)
+        for name, value in exact.items():
+            setattr(self, name, value.to(getattr(self, name).device))
+        return self
+
+    def forward(self, graph, forces=True, differentiable=False):
         """Energy, forces and stress of a graph or of a batch of B graphs.
 
         Parameters
         ----------
         forces : bool
             False: energies alone, at a third of the cost.
+        differentiable : bool
+            Whether a loss that is made of the forces or the stress can be differentiated, as training does.
 
         Returns
         -------
@@ -88,16 +99,17 @@ class Potential(nn.Module):
             ``interaction_energy`` (B,) eV: the energy without the reference energies, in the network's precision.
         """
         idx_i, idx_j, batch, n_graphs = unpack(graph)
-        self._check_elements(graph.atomic_numbers)
+        self.check_elements(graph.atomic_numbers)
         with torch.enable_grad():
             r_ij = graph.r_ij.detach().requires_grad_(forces)  # (E, 3)
             local = self.scale.to(r_ij.dtype) * self.painn(graph.atomic_numbers, r_ij, idx_i, idx_j)  # (N,) eV
             interaction = local.new_zeros(n_graphs).index_add(0, batch, local)  # (B,)
-        energies = {"energy": self._reference(graph) + interaction.double(), "interaction_energy": interaction}  # (B,)
+        total = self.reference_energies(graph) + interaction.double()  # (B,)
+        energies = {"energy": total, "interaction_energy": interaction}
         if not forces:
             return energies
         with torch.enable_grad():
-            (slope,) = torch.autograd.grad(local.sum(), r_ij, create_graph=self.training)  # (E, 3) ∂E/∂r_ij
+            (slope,) = torch.autograd.grad(local.sum(), r_ij, create_graph=differentiable)  # (E, 3) ∂E/∂r_ij
         on_atoms = slope.new_zeros(len(local), 3)  # (N, 3)
         on_atoms = on_atoms.index_add(0, idx_i, slope).index_add(0, idx_j, -slope)  # r_ij = R_j − R_i
         virial = slope.new_zeros(n_graphs, 3, 3)  # eV
@@ -105,30 +117,38 @@ class Potential(nn.Module):
         stress = stress_of(virial, graph.volume)  # (B, 3, 3)
         return {**energies, "forces": on_atoms, "stress": stress}
 
-    def _reference(self, graph):
-        """Reference energies (B,) in eV."""
+    def reference_energies(self, graph):
+        """What the atoms of each structure count without each other, (B,) in eV."""
         _, _, batch, n_graphs = unpack(graph)
         return self.atomref.new_zeros(n_graphs).index_add(0, batch, self.atomref[graph.atomic_numbers])
 
-    def predict(self, frames, batch_size=64):
+    def predict(self, frames, batch_size=64, forces=True):
         """Energies and forces of a list of structures.
+
+        Parameters
+        ----------
+        batch_size : int
+            Structures that are computed together.
+        forces : bool
+            False: energies alone, at a third of the cost.
 
         Returns
         -------
-        (numpy.ndarray, list of numpy.ndarray)
+        (numpy.ndarray, list of numpy.ndarray or None)
             Energies (n,) in eV, and forces, one (N, 3) array in eV/Å per structure.
         """
-        was_training, energies, forces = self.training, [], []
-        self.eval()
+        check_counts(batch_size=batch_size)
+        if len(frames) == 0:
+            raise ValueError("the list of frames is empty; at least one ase.Atoms is expected")
         graphs = to_graphs(frames, self.cutoff, self.dtype)
-        evaluate = self._evaluator(sum(graph.num_edges for graph in graphs))
+        evaluate, energies, on_atoms = self._evaluator(sum(graph.num_edges for graph in graphs)), [], []
         for chunk in _chunks(graphs, batch_size):
-            energy, of_chunk = evaluate(collate(chunk).to(self.device))
+            energy, of_chunk = evaluate(collate(chunk).to(self.device), forces)
             energies.append(energy.detach().cpu().numpy())
-            sizes = [graph.num_nodes for graph in chunk]
-            forces += [f.cpu().numpy() for f in of_chunk.detach().split(sizes)]
-        self.train(was_training)
-        return np.concatenate(energies), forces
+            if forces:
+                sizes = [graph.num_nodes for graph in chunk]
+                on_atoms += [f.cpu().numpy() for f in of_chunk.detach().split(sizes)]
+        return np.concatenate(energies), on_atoms if forces else None
 
     def suits_compiling(self):
         """Whether `tpainn_lite.fast` computes such a potential: float32 on the processor."""
@@ -139,17 +159,22 @@ class Potential(nn.Module):
         return self.suits_compiling() and find_spec("numba") is not None
 
     def _evaluator(self, n_pairs):
-        """A function from a batch to energies (B,) and forces (N, 3): compiled, where that is worth it."""
+        """A function of a batch to energies (B,) and forces (N, 3) or None: compiled, where that is worth it."""
+
+        def exact(graph, forces):
+            output = self(graph, forces)
+            return output["energy"], output.get("forces")
+
         if n_pairs < WORTH_COMPILING or not self.can_be_compiled():
-            return lambda graph: operator.itemgetter("energy", "forces")(self(graph))
+            return exact
         from tpainn_lite.fast import FastPotential
 
         fast = FastPotential(self)
 
-        def compiled(graph):
-            self._check_elements(graph.atomic_numbers)
-            energy, forces, _ = fast.of_graph(graph)
-            return energy.double() + self._reference(graph), forces
+        def compiled(graph, forces):
+            self.check_elements(graph.atomic_numbers)
+            energy, on_atoms, _ = fast.of_graph(graph, forces)
+            return energy.double() + self.reference_energies(graph), on_atoms
 
         return compiled
 
@@ -187,24 +212,35 @@ class Potential(nn.Module):
         """
         header, tensors = _read_weights(Path(path))
         try:
+            _check_size(header["painn"], tensors)
             potential = cls(PaiNN(**header["painn"]), {}, metadata=header["metadata"])
             potential.to(tensors["painn.embedding.weight"].dtype)
-            for name in ("scale", "atomref"):  # stay in float64 whatever the network's precision
-                setattr(potential, name, getattr(potential, name).double())
             potential.load_state_dict(tensors)
-        except (KeyError, TypeError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise WeightsError(f"{path}: the weights do not fit the network the file describes ({error})") from error
+        potential._check_numbers(path)
         return potential.eval()
 
-    def _check_elements(self, atomic_numbers):
+    def _check_numbers(self, path):
+        """Raise WeightsError where a file holds what no training can have made."""
+        odd = [name for name, weight in self.painn.state_dict().items() if not torch.isfinite(weight).all()]
+        if odd or self.atomref.isinf().any() or not 0 < self.scale.item() < np.inf:
+            where = odd[0] if odd else "scale, or a reference energy"
+            raise WeightsError(f"{path}: {where} is not a finite number; get the file again, or train anew")
+
+    def check_elements(self, atomic_numbers):
+        """Raise ValueError where one of the atomic numbers (N,) is none the potential was made for."""
         known = atomic_numbers.clamp(0, MAX_ATOMIC_NUMBER)
         bad = self.atomref[known].isnan() | (known != atomic_numbers)
         if bad.any():
-            strangers = sorted({chemical_symbols[z] for z in atomic_numbers[bad].tolist()})
+            unknown = sorted({chemical_symbols[z] for z in atomic_numbers[bad].tolist()})
             raise ValueError(
-                f"the potential was not made for {', '.join(strangers)}; it knows {', '.join(self.elements)}. "
+                f"the potential was not made for {', '.join(unknown)}; it knows {', '.join(self.elements)}. "
                 "Train one on data that contains every element you need"
             )
+
+
+Potential._check_elements, Potential._reference = Potential.check_elements, Potential.reference_energies
 
 
 def _chunks(graphs, batch_size):
@@ -261,7 +297,7 @@ def composition_residual(frames, predicted=0.0):
 def _fitted(frames, predicted):
     """Elements, their energies, and what these leave (n,): Huber's regression by reweighted least squares."""
     check_labels(frames, need=("energy",))
-    target = np.array([atoms.get_potential_energy() for atoms in frames]) - predicted  # (n,)
+    target = np.array([label_of(atoms, "energy") for atoms in frames]) - predicted  # (n,)
     elements, counts = composition(frames)
     weights, before = np.ones(len(target)), np.inf
     for _ in range(HUBER_ROUNDS):
@@ -288,22 +324,40 @@ def element_numbers(symbols):
     return [number_of[symbol] for symbol in symbols]
 
 
+def _check_size(configuration, tensors):
+    """Raise ValueError where a network of this configuration would be of another size than its weights."""
+    n_features, rounds = tensors["painn.embedding.weight"].shape[1], sum("VU.weight" in name for name in tensors)
+    if (configuration["n_features"], configuration["n_interactions"]) != (n_features, rounds):
+        raise ValueError(f"{configuration} is described, and {n_features} features and {rounds} interactions are there")
+    if tensors["painn.radial_basis.frequencies"].numel() != configuration["n_rbf"]:
+        raise ValueError(f"n_rbf is {configuration['n_rbf']}, and as many frequencies are not there")
+
+
 def _read_weights(path):
     from safetensors import SafetensorError, safe_open
 
     if not path.exists():
         raise WeightsError(f"no weights file {path}; make one with potential.save(path)")
+    if not path.is_file():
+        raise WeightsError(f"{path} is no file; weights that Potential.save wrote are expected")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("tpainn_lite", "null"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path} is damaged, truncated or no safetensors file ({error}); get it again") from error
     if header is None:
         raise WeightsError(f"{path} holds weights of another program; a file written by Potential.save is expected")
+    if not _is_header(header):
+        raise WeightsError(f"{path}: what it says of its weights is damaged; get it again")
     if header["format"] > FORMAT:
         raise WeightsError(
             f"{path} was written by tpainn_lite {header['version']} in format {header['format']}; this version reads "
             f"up to {FORMAT}: upgrade tpainn_lite"
         )
     return header, tensors
+
+
+def _is_header(header):
+    kinds = {"format": int, "version": str, "painn": dict, "metadata": dict}
+    return isinstance(header, dict) and all(isinstance(header.get(name), kind) for name, kind in kinds.items())

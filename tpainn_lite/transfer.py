@@ -12,11 +12,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import chemical_symbols
 
 from tpainn_lite.calculator import PotentialCalculator
-from tpainn_lite.checks import check_labels
+from tpainn_lite.checks import check_counts, check_labels, check_numbers, label_of
 from tpainn_lite.labels import label
 from tpainn_lite.painn import PaiNN
 from tpainn_lite.potential import Potential, composition_rank, fit_atomref
-from tpainn_lite.training import check_parts, fit, parts_of, rate_of
+from tpainn_lite.training import Settings, check_parts, fit, layer_rates, rates_table
 
 PRETRAIN = {"steps": 3000, "batch_size": 16, "learning_rate": 5e-3}
 AUTOTUNE = {"batch_size": 10, "learning_rate": 2e-3}
@@ -25,6 +25,8 @@ AUTOTUNE_STEPS, SCRATCH_STEPS = (4, 200, 3000), (10, 1000, 5000)  # per frame; a
 
 
 REFERENCES = ("atomref", "mean", "none")
+NETWORK = ("n_features", "n_interactions", "n_rbf", "cutoff", "references", "scale")  # settings of `new_potential`
+RUNNING = ("replay", "watch", "progress", "checkpoint")  # arguments of `fit` that are no `Settings`
 
 
 def new_potential(
@@ -48,11 +50,14 @@ def new_potential(
     if references not in REFERENCES:
         raise ValueError(f"references {references!r} is not one of {REFERENCES}")
     check_labels(frames, need=("energy",))
+    check_counts(0, seed=seed)
+    if scale is not None:
+        check_numbers(above=0, scale=scale)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         painn = PaiNN(n_features, n_interactions, n_rbf, cutoff)
     atomref = _references(frames, references)
-    return Potential(painn, atomref, scale or _scale(frames, atomref))
+    return Potential(painn, atomref, _scale(frames, atomref) if scale is None else scale)
 
 
 def _references(frames, kind):
@@ -60,16 +65,16 @@ def _references(frames, kind):
     fitted = fit_atomref(frames)
     if kind == "atomref":
         return fitted
-    mean = sum(atoms.get_potential_energy() for atoms in frames) / sum(map(len, frames))  # eV per atom
+    mean = sum(label_of(atoms, "energy") for atoms in frames) / sum(map(len, frames))  # eV per atom
     return dict.fromkeys(fitted, float(mean) if kind == "mean" else 0.0)
 
 
 def _scale(frames, atomref):
     """eV: how large interaction energies are, to within a factor of a few."""
     if all("forces" in atoms.calc.results for atoms in frames):
-        forces = np.concatenate([atoms.get_forces() for atoms in frames])  # (ΣN, 3)
+        forces = np.concatenate([label_of(atoms, "forces") for atoms in frames])  # (ΣN, 3)
         return float(np.sqrt(np.mean(forces**2))) or 1.0
-    left = [atoms.get_potential_energy() - sum(atomref[z] for z in atoms.numbers) for atoms in frames]
+    left = [label_of(atoms, "energy") - sum(atomref[z] for z in atoms.numbers) for atoms in frames]
     left = np.array(left) / np.sqrt([len(atoms) for atoms in frames])  # (n,)
     return float(np.sqrt(np.mean(left**2))) or 1.0
 
@@ -136,6 +141,8 @@ def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.
         A new one.
     """
     check_labels(frames, need=("energy",))
+    settings = {**AUTOTUNE, "steps": _steps(frames, AUTOTUNE_STEPS), **settings}
+    check_settings(settings)
     freeze = [freeze] if isinstance(freeze, str) else freeze
     check_parts(potential, freeze)
     tuned = deepcopy(potential)
@@ -145,25 +152,8 @@ def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.
     if freeze or layer_decay != 1:
         print(rates_table(tuned, rates))
     replay = moved(replay, potential, tuned)
-    settings = {**AUTOTUNE, "steps": _steps(frames, AUTOTUNE_STEPS), **settings}
     fit(tuned, frames, valid, seed=seed, rates=rates, replay=replay, **settings)
     return tuned
-
-
-def layer_rates(potential, decay):
-    """{part of the network: factor of the learning rate}: 1 at the readout, ``decay`` once more for each round back."""
-    if not 0 < decay <= 1:
-        raise ValueError(f"layer_decay is {decay}; a number above 0 and up to 1 is expected")
-    last = len(potential.painn.interactions)
-    rounds = {f"{block}.{k}": decay ** (last - k) for k in range(last) for block in ("interactions", "mixings")}
-    return {"embedding": decay ** (last + 1), **rounds, "readout": 1.0} if decay < 1 else {}
-
-
-def rates_table(potential, rates):
-    """Which part learns how fast, as text."""
-    rows = [f"{part:15s} {n:8,d} weights   × {rate_of(part, rates):g}" for part, n in parts_of(potential).items()]
-    trained = sum(n for part, n in parts_of(potential).items() if rate_of(part, rates) > 0)
-    return "\n".join([*rows, f"{'trained':15s} {trained:8,d} weights   × learning rate"])
 
 
 class DeltaPotential:
@@ -175,14 +165,16 @@ class DeltaPotential:
     def __init__(self, difference, teacher):
         self.difference, self.teacher = difference, teacher
 
-    def predict(self, frames, batch_size=64):
+    def predict(self, frames, batch_size=64, forces=True):
         """Energies (n,) in eV and a list of forces (N, 3) in eV/Å, as `Potential.predict`."""
-        energies, forces = self.difference.predict(frames, batch_size)
+        energies, differences = self.difference.predict(frames, batch_size, forces)
         taught = label(frames, self.teacher, progress=False)
         if len(taught) < len(frames):
             raise ValueError(f"the force field could label only {len(taught)} of {len(frames)} frames; see above")
-        base = np.array([atoms.get_potential_energy() for atoms in taught])  # (n,)
-        return energies + base, [f + atoms.get_forces() for f, atoms in zip(forces, taught, strict=True)]
+        energies = energies + [label_of(atoms, "energy") for atoms in taught]  # (n,)
+        if not forces:
+            return energies, None
+        return energies, [f + label_of(atoms, "forces") for f, atoms in zip(differences, taught, strict=True)]
 
     def calculator(self):
         """For MD: the sum of both, as an ASE calculator."""
@@ -207,6 +199,7 @@ def delta_learn(frames, teacher, valid=None, *, seed=0, **settings):
     DeltaPotential
     """
     check_labels(frames, need=("energy",))
+    check_settings({"steps": 1, **{name: value for name, value in settings.items() if name not in NETWORK}})
     train, checked = _minus(frames, teacher), _minus(valid, teacher) if valid else None
     settings = {**SCRATCH, "steps": _steps(train, SCRATCH_STEPS), **settings}
     return DeltaPotential(_train(train, checked, seed, settings, stage="delta"), teacher)
@@ -219,9 +212,8 @@ def _minus(frames, teacher):
         atoms.info["place"] = k
     for taught in label(numbered, teacher, progress=False):
         atoms = frames[taught.info["place"]]
-        copy, labels = atoms.copy(), {"energy": atoms.get_potential_energy() - taught.get_potential_energy()}
-        if "forces" in atoms.calc.results:
-            labels["forces"] = atoms.get_forces() - taught.get_forces()
+        given = [key for key in ("energy", "forces") if key in atoms.calc.results]
+        copy, labels = atoms.copy(), {key: label_of(atoms, key) - label_of(taught, key) for key in given}
         copy.calc = SinglePointCalculator(copy, **labels)
         differences.append(copy)
     return differences
@@ -231,18 +223,20 @@ def rereference(potential, frames):
     """Fit the reference energies to (label − interaction energy), in place; elements without a label keep theirs."""
     elements = {z: 0.0 for atoms in frames for z in atoms.numbers.tolist()}
     old = {z: e for z, e in enumerate(potential.atomref.tolist()) if e == e}
-    strangers = sorted(elements.keys() - old.keys())
-    if strangers:
+    unknown = sorted(elements.keys() - old.keys())
+    if unknown:
         raise ValueError(
-            f"the frames contain atomic numbers {strangers} that the pretrained potential has never seen; "
+            f"the frames contain atomic numbers {unknown} that the pretrained potential has never seen; "
             "pretrain on molecules that contain them"
         )
     potential.set_atomref(dict.fromkeys(old, 0.0))
-    interaction, _ = potential.predict(frames)
+    interaction, _ = potential.predict(frames, forces=False)
     potential.set_atomref({**old, **fit_atomref(frames, interaction)})
     if len(elements) > 1 and composition_rank(frames) == 1:
-        told = " and ".join(chemical_symbols[z] for z in sorted(elements))
-        print(f"all frames have {told} in the same proportion: one energy per molecule was fitted, not one per element")
+        names = " and ".join(chemical_symbols[z] for z in sorted(elements))
+        print(
+            f"all frames have {names} in the same proportion: one energy per molecule was fitted, not one per element"
+        )
 
 
 def moved(frames, old, new):
@@ -253,15 +247,20 @@ def moved(frames, old, new):
     shift = (new.atomref - old.atomref).cpu().numpy()  # eV by atomic number
     copies = [atoms.copy() for atoms in frames]
     for copy, atoms in zip(copies, frames, strict=True):
-        old._check_elements(torch.as_tensor(atoms.numbers, dtype=torch.long))
+        old.check_elements(torch.as_tensor(atoms.numbers, dtype=torch.long))
         labels = dict(atoms.calc.results)
         copy.calc = SinglePointCalculator(copy, **labels | {"energy": labels["energy"] + shift[atoms.numbers].sum()})
     return copies
 
 
+def check_settings(settings):
+    """Raise TypeError or ValueError where `fit` would not take these, before anything is labelled or computed."""
+    Settings.of(**{name: value for name, value in settings.items() if name not in RUNNING})
+
+
 def _train(frames, valid, seed, settings, stage):
-    names = ("n_features", "n_interactions", "n_rbf", "cutoff", "references", "scale")
-    network = {k: settings.pop(k) for k in names if k in settings}
+    network = {k: settings.pop(k) for k in NETWORK if k in settings}
+    check_settings(settings)
     potential = new_potential(frames, seed=seed, **network)
     potential.metadata |= _describe(stage, frames, seed)
     fit(potential, frames, valid, seed=seed, **settings)
