@@ -8,12 +8,15 @@ from functools import partial
 import numpy as np
 import pytest
 from ase.build import molecule
+from ase.calculators.calculator import Calculator
 from ase.calculators.lj import LennardJones
+from ase.calculators.mixing import SumCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
 from tpainn_lite import files
 from tpainn_lite.classical_water import WATER, water
+from tpainn_lite.dft import PySCFCalculator
 from tpainn_lite.files import IdentityError, check_same, check_target, fingerprint, identity, locked
 
 
@@ -61,6 +64,42 @@ def test_calculators_differ_by_their_constants_and_not_by_what_they_were_asked()
     longer = water({**WATER["SPC/Fw"], "r0": 1.0})
     assert fingerprint(longer) != fingerprint(water({**WATER["SPC/Fw"], "r0": 1.1}))
     assert fingerprint(water(cutoff=8.0)) != fingerprint(water())
+
+
+class Tether(Calculator):
+    """Keeps its argument under another name, and counts."""
+
+    implemented_properties, strength = ("energy",), 1.0
+
+    def __init__(self, stiffness=1.0):
+        super().__init__()
+        self.k, self.offset, self.n_calls, self.seen = stiffness, 0.0, 0, []
+
+    def calculate(self, atoms=None, *args):
+        self.n_calls += 1
+        self.seen.append(atoms)
+        self.results = {"energy": self.strength * self.k * float((atoms.positions**2).sum()) + self.offset}
+
+
+def changed(calculator, name, value):
+    setattr(calculator, name, value)
+    return calculator
+
+
+def test_constants_count_wherever_a_calculator_keeps_them_and_what_it_counts_does_not():
+    others = [Tether(2.0), changed(Tether(), "offset", 1.0), changed(Tether(), "strength", 2.0)]
+    prints = [fingerprint(calculator) for calculator in (Tether(), *others)]
+    assert len(set(prints)) == 4
+    used = Tether()
+    used.get_potential_energy(molecule("H2O"))
+    assert used.n_calls and fingerprint(used) == prints[0]
+
+
+def test_the_levels_of_dft_differ_though_they_share_a_name():
+    one, other = PySCFCalculator("qm9"), PySCFCalculator("qm9_exact")
+    assert one.level == other.level and fingerprint(one) != fingerprint(other)
+    assert fingerprint(SumCalculator([one])) != fingerprint(SumCalculator([other]))
+    assert fingerprint(PySCFCalculator("qm9", n_threads=4)) == fingerprint(one)
 
 
 def spring(stiffness):

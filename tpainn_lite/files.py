@@ -24,7 +24,10 @@ DEEPEST = 8  # levels of objects inside objects that a fingerprint looks into
 LABELS = ("energy", "forces", "stress")
 DESCRIBING = ("smiles", "charge", "multiplicity", "level")  # entries of ``info`` that change what a frame means
 FILLING = {"append", "extend", "insert", "add", "update", "setdefault", "pop", "clear", "remove"}
-NOT_CONSTANTS = {"self", "args", "atoms", "label", "directory", "restart", "ignore_bad_restart_file", "command"}
+NOT_CONSTANTS = {
+    "self", "args", "kwargs", "atoms", "label", "prefix", "directory", "restart", "ignore_bad_restart_file", "command",
+    "n_threads",
+}  # fmt: skip
 
 
 class IdentityError(ValueError):
@@ -178,25 +181,39 @@ def _parts_of_atoms(atoms):
 
 
 def _constants(value):
-    """What an object was made with: ASE's ``parameters``, and attributes that are called like an argument."""
+    """What an object was made with: ASE's ``parameters``, and attributes that are called like an argument.
+
+    Where an argument is kept under another name, or the class stands in a script or a notebook, all attributes count.
+    """
     try:
         arguments = inspect.signature(type(value).__init__).parameters.keys() - NOT_CONSTANTS
     except (ValueError, TypeError):  # it is not written in Python
         arguments = ()
     found = {name: getattr(value, name, getattr(value, f"_{name}", None)) for name in arguments}
     constants = [dict(getattr(value, "parameters", None) or {}), found]
-    if all(hasattr(value, name) or hasattr(value, f"_{name}") for name in arguments):
+    if _is_installed(type(value)) and all(_is_kept(value, name) for name in arguments):
         return constants
-    inside = {name: part for name, part in vars(value).items() if _computes(part)} if hasattr(value, "__dict__") else {}
-    return [*constants, inside]
+    return [*constants, _kept(value)]
 
 
-def _computes(part):
-    """Whether it is a network, a calculator, what ASE mixes calculators with, or a list of such."""
-    if isinstance(part, (list, tuple)):
-        return bool(part) and all(_computes(one) for one in part)
-    names = ("state_dict", "get_potential_energy", "calcs")
-    return not isinstance(part, Atoms) and any(hasattr(part, name) for name in names)
+def _is_kept(value, argument):
+    """Whether an argument is an attribute now; a property of that name may be anything."""
+    is_property = isinstance(inspect.getattr_static(type(value), argument, None), property)
+    return not is_property and (hasattr(value, argument) or hasattr(value, f"_{argument}"))
+
+
+def _kept(value):
+    """The attributes of an object, without those that its methods write to: they are no constants."""
+    try:
+        state = value.__getstate__()
+    except Exception:  # noqa: BLE001  whatever says that it cannot be copied
+        state = getattr(value, "__dict__", {})
+    classes = [cls for cls in type(value).__mro__ if cls is not object]
+    methods = [part for cls in classes for name, part in vars(cls).items() if name != "__init__"]
+    codes = [method.__code__ for method in methods if isinstance(method, types.FunctionType)]
+    apart = {*NOT_CONSTANTS, "parameters", "results"}
+    asked = {name: part for name, part in state.items() if name.lstrip("_") not in apart} if type(state) is dict else {}
+    return {name: part for name, part in asked.items() if not any(_is_filled_by(code, name, part) for code in codes)}
 
 
 def _parts_of_function(function):
