@@ -7,7 +7,8 @@ import torch
 from ase.calculators.singlepoint import SinglePointCalculator
 from typer.testing import CliRunner
 
-from tpainn_lite.cli import Teacher, app, calculator, read_smiles
+from tpainn_lite.cli import app
+from tpainn_lite.cli_inputs import Teacher, calculator, read_smiles
 from tpainn_lite.datasets import read_frames, write_frames
 from tpainn_lite.forcefields import molecule
 from tpainn_lite.labels import label

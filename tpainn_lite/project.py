@@ -9,8 +9,21 @@
 | `own-0.safetensors`     | …, the committee after your labels                                                     |
 | `md.traj`               | molecular dynamics with it, stopped where it leaves what it knows                      |
 | `report.json`           | errors on what was not trained on, before and after your labels                        |
+| `project.json`          | what each of them was made from                                                        |
 
-What is there is not done again: a step is repeated by removing its file, and those after it.
+What is there is not done again, if it was made from the same; otherwise the call ends with an error that says what
+differs.  A step is repeated, with other settings too, by removing its files and those after it:
+
+| file        | made from                                                                                    |
+|-------------|----------------------------------------------------------------------------------------------|
+| structures  | the structures that are given                                                                |
+| general     | shipped weights (``start``), ``n_general``, ``seed``                                         |
+| to_label    | structures, general, ``n_labels``, ``n_test``, ``seed``                                      |
+| labels      | the calculator with its constants; who labels elsewhere is not known until the labels come   |
+| own         | general, the labels that are trained on, ``n_general``, ``seed``                             |
+| md          | own, ``n_steps``, ``temperature``, ``seed``; with it belongs ``md.state.npz``                |
+
+So the labels outlive other MD settings, and labels that are kept are taken up by another choice of frames.
 """
 
 import json
@@ -19,20 +32,23 @@ from pathlib import Path
 
 import numpy as np
 
-from tpainn_lite.checks import DatasetError
+from tpainn_lite.checks import check_counts, check_structure
 from tpainn_lite.committee import Committee
 from tpainn_lite.datasets import draw, load_molecules, read_frames, write_frames
 from tpainn_lite.domain import Domain
-from tpainn_lite.files import write_text
+from tpainn_lite.files import IdentityError, check_folder, fingerprint, locked, write_text
 from tpainn_lite.labels import label
-from tpainn_lite.md import run_md
+from tpainn_lite.matching import displacement, matched
+from tpainn_lite.md import check_settings, run_md
 from tpainn_lite.observables import errors
 from tpainn_lite.potential import Potential
+from tpainn_lite.project_record import ProjectRecord
 from tpainn_lite.recipes import load_pretrained
 from tpainn_lite.transfer import autotune, rereference
 
 MEMBERS = 3
-TIMESTEP = 0.5  # fs
+TIMESTEP, EVERY = 0.5, 10  # fs; steps between frames of MD that are kept
+AS_GIVEN = 1e-4  # Å; structures that were kept are those that are given again, to the digits of the file
 
 
 class LabelsWanted(Exception):
@@ -54,7 +70,8 @@ def run_project(
     calculator : ase Calculator, optional
         Who labels: DFT.
     labels : str or Path, optional
-        Frames of ``to_label.extxyz`` that were labelled elsewhere, recognised by their positions.
+        Frames of ``to_label.extxyz`` that were labelled elsewhere, recognised by their positions or their ``id``; then
+        the calculator is not asked.
     n_labels, n_test : int
         Frames to train on, picked by disagreement, and to test on, picked at random.
     n_general : int
@@ -73,32 +90,67 @@ def run_project(
     ------
     LabelsWanted
         With neither ``calculator`` nor ``labels``; ``to_label.extxyz`` is there by then.
+    IdentityError
+        The folder holds a project of other structures, labels or settings.
+    ValueError, OSError
+        Settings that are none, too few structures, a folder that cannot be written: all of it before any training.
     """
-    folder = Path(folder)
-    structures = _kept(folder / "structures.extxyz", lambda: sound(structures, start, n_labels + n_test))
-    sound(structures, start, n_labels + n_test)
-    general = _members(folder, "general", lambda k: _general(start, n_general, seed + k))
-    chosen = _kept(folder / "to_label.extxyz", lambda: choose(Committee(general), structures, n_labels, n_test, seed))
-    labelled = _labelled(chosen, folder, calculator, labels, n_jobs, progress)
-    train, test = ([a for a in labelled if a.info["part"] == part] for part in ("train", "test"))
-    own = _members(folder, "own", lambda k: _own(general[k], train, n_general, seed + k))
-    domain = Domain(Committee(own), labelled)
-    for potential in general:
-        rereference(potential, train)  # another DFT has other energies of atoms: not what is to be compared
-    report = {"labels": len(train), "tested on": len(test), "before": errors(Committee(general), test)}
-    report |= {"after": errors(domain.committee, test), "usual disagreement / eV/Å": round(domain.limit, 3)}
-    report["structures in doubt"] = sum(map(bool, domain.doubts(structures)))
-    settings = {"temperature": temperature, "n_steps": n_steps, "timestep": TIMESTEP, "seed": seed}
-    settings |= {"max_disagreement": domain.limit, "path": folder / "md.traj", "progress": progress}
-    run = run_md(calmest(domain.committee, structures), domain.committee.calculator(), **settings)
-    report["md"] = {"fs": float(run.time[-1]), "stopped": run.stopped}
-    write_text(folder / "report.json", json.dumps(report, indent=1))
+    folder, seen = Path(folder), None if labels is None else read_frames(labels)
+    asked = {"start": start, "n_general": n_general, "n_labels": n_labels, "n_test": n_test, "seed": seed}
+    asked |= {"n_steps": n_steps, "temperature": temperature}
+    check_options(n_jobs=n_jobs, **asked)
+    check_folder(folder)
+    structures = sound(structures, start, n_labels + n_test)
+    with locked(folder / "project.json"):
+        record = ProjectRecord(folder)
+        _check_record(record, None if labels is not None else calculator, **asked)
+        structures = _kept_structures(record, structures)
+        general = _general_members(record, start, n_general, seed)
+        chosen = _chosen(record, structures, general, n_labels, n_test, seed)
+        labelled = _labelled(chosen, record, calculator, seen, labels, n_jobs, progress)
+        train, test = (_part(labelled, part) for part in ("train", "test"))
+        own = _own_members(record, general, train, n_general, seed)
+        report, domain = _judged(general, own, train, test, structures)
+        record.begin("md", n_steps=n_steps, temperature=temperature, seed=seed)
+        settings = {"temperature": temperature, "n_steps": n_steps, "timestep": TIMESTEP, "every": EVERY, "seed": seed}
+        settings |= {"max_disagreement": domain.limit, "path": folder / "md.traj", "progress": progress}
+        run = run_md(calmest(domain.committee, structures), domain.committee.calculator(), **settings)
+        report["md"] = {"fs": float(run.time[-1]), "stopped": run.stopped}
+        write_text(folder / "report.json", json.dumps(report, indent=1))
     return report
 
 
+def check_options(*, start, n_general, n_labels, n_test, n_steps, temperature, seed, n_jobs=1):
+    """Raise an error, before anything is made, where a setting of `run_project` makes no sense."""
+    check_counts(n_labels=n_labels, n_test=n_test, n_general=n_general)
+    check_counts(least=0, seed=seed)
+    if n_jobs != -1:  # joblib's word for all cores
+        check_counts(n_jobs=n_jobs)
+    check_settings("nvt", n_steps, EVERY, temperature=temperature, timestep=TIMESTEP)
+    load_pretrained(start)
+
+
+def _check_record(record, calculator, start, n_general, n_labels, n_test, seed, n_steps, temperature):
+    """Raise `IdentityError` early, for any step whose settings differ, before another is made."""
+    record.check("general", start=_named(start), n_general=n_general, seed=seed)
+    record.check("to_label", n_labels=n_labels, n_test=n_test, seed=seed)
+    if calculator is not None:
+        record.check("labels", labeller=calculator)
+    record.check("own", n_general=n_general, seed=seed)
+    record.check("md", n_steps=n_steps, temperature=temperature, seed=seed)
+
+
+def _named(start):
+    return f"{start} ({fingerprint(load_pretrained(start))})"
+
+
 def sound(structures, start, n_wanted):
-    """The structures as a list; an error before anything is kept, if they are too few or of strange elements."""
+    """The structures as a list; an error, before anything is kept, if they are too few, broken or not known."""
     structures = list(structures)
+    for number, atoms in enumerate(structures):
+        check_structure(atoms, f"structure {number}")
+        if atoms.pbc.any() != structures[0].pbc.any():
+            raise ValueError(f"structure {number} and structure 0: all periodic or none is expected")
     check_elements(structures, start)
     if n_wanted > len(structures):
         raise ValueError(
@@ -136,11 +188,51 @@ def check_elements(structures, start):
         )
 
 
-def _kept(path, make):
-    """Frames of a file; made and written if it is not there."""
+def _kept_structures(record, given):
+    """The structures in the folder, if they are those that are given; written if there are none."""
+    path = record.folder / "structures.extxyz"
+    record.begin("structures")
     if not path.exists():
-        write_frames(path, make())
+        write_frames(path, given)
+    kept = read_frames(path, need=())
+    differing = [k for k, (one, other) in enumerate(zip(kept, given, strict=False)) if not _is_given(one, other)]
+    if differing or len(kept) != len(given):
+        first = differing[0] if differing else min(len(kept), len(given))
+        sizes = [f"{len(frames)} structures{_formula(frames, first)}" for frames in (kept, given)]
+        raise IdentityError(
+            f"{path} holds {sizes[0]}; given are {sizes[1]}: name another folder or, to begin anew, empty this one"
+        )
+    return kept
+
+
+def _formula(frames, number):
+    return f" (number {number}: {frames[number].get_chemical_formula()})" if number < len(frames) else ""
+
+
+def _is_given(kept, given):
+    """Whether a structure of the file is the one that is given, with its charges and spins."""
+    one, other = ([a.get_initial_charges(), a.get_initial_magnetic_moments()] for a in (kept, given))
+    described = all(str(kept.info.get(key)) == str(given.info.get(key)) for key in ("charge", "multiplicity"))
+    return described and displacement(kept, given) < AS_GIVEN and np.allclose(one, other, rtol=0, atol=AS_GIVEN)
+
+
+def _chosen(record, structures, general, n_labels, n_test, seed):
+    """What to label; chosen and written if it is not there."""
+    path, made_from = record.folder / "to_label.extxyz", {"n_labels": n_labels, "n_test": n_test, "seed": seed}
+    record.begin("to_label", structures=structures, weights=fingerprint(general), **made_from)
+    if not path.exists():
+        write_frames(path, choose(Committee(general), structures, n_labels, n_test, seed))
     return read_frames(path, need=())
+
+
+def _general_members(record, start, n_general, seed):
+    record.begin("general", start=_named(start), n_general=n_general, seed=seed)
+    return _members(record.folder, "general", lambda k: _general(start, n_general, seed + k))
+
+
+def _own_members(record, general, train, n_general, seed):
+    record.begin("own", labels=train, weights=fingerprint(general), n_general=n_general, seed=seed)
+    return _members(record.folder, "own", lambda k: _own(general[k], train, n_general, seed + k))
 
 
 def _members(folder, name, make):
@@ -170,37 +262,39 @@ def _own(general, train, n_frames, seed):
 
 
 def _of_the_same_level(train, n_frames, seed):
-    """The shipped labels that the committee began with, to be trained on again beside one's own of the same level, so
-    that they are not forgotten; none beside those of another level, whose energies and forces contradict them."""
+    """The shipped labels that the committee began with, to be trained on again with one's own of the same level, so
+    that they are not forgotten; none with those of another level, whose energies and forces contradict them."""
     shipped = draw(_shipped(), n_frames, seed)
     return shipped if {a.info.get("level") for a in train} == {shipped[0].info["level"]} else []
 
 
-def _labelled(chosen, folder, calculator, labels, n_jobs, progress):
+def _labelled(chosen, record, calculator, seen, labels, n_jobs, progress):
     """The chosen frames with labels: those of a file, or made here."""
-    if labels is None and calculator is None:
+    if seen is not None:
+        return matched(chosen, seen, labels)
+    if calculator is None:
         raise LabelsWanted(
-            f"{len(chosen)} frames to label are in {folder / 'to_label.extxyz'}. Compute energies (eV) and forces "
-            "(eV/Å) with DFT, write them to an extxyz file, and call again with labels= (--labels); or install PySCF"
+            f"{len(chosen)} frames to label are in {record.folder / 'to_label.extxyz'}. Compute energies (eV) and "
+            "forces (eV/Å) with DFT, write them to an extxyz file, and call again with labels= (--labels); or install "
+            "PySCF"
         )
-    if labels is None:
-        return label(chosen, calculator, path=folder / "labels.jsonl", n_jobs=n_jobs, progress=progress)
-    return matched(chosen, read_frames(labels), labels)
+    record.begin("labels", labeller=calculator)
+    return label(chosen, calculator, path=record.folder / "labels.jsonl", n_jobs=n_jobs, progress=progress)
 
 
-def matched(chosen, labelled, name):
-    """The labelled frames in the order of the chosen ones, found by atoms and positions (to 0.001 Å)."""
-    found = {_signature(atoms): atoms for atoms in labelled}
-    missing = [atoms.info["id"] for atoms in chosen if _signature(atoms) not in found]
-    if missing:
-        raise DatasetError(
-            f"{name} has {len(labelled)} labelled frames, but not these of to_label.extxyz: {', '.join(missing[:5])}"
-            f"{' …' if len(missing) > 5 else ''}; the same atoms in the same order and places are expected"
-        )
-    for atoms in chosen:
-        found[_signature(atoms)].info |= atoms.info
-    return [found[_signature(atoms)] for atoms in chosen]
+def _part(labelled, part):
+    frames = [atoms for atoms in labelled if atoms.info["part"] == part]
+    if not frames:
+        raise ValueError(f"none of the frames to {part} on has a label; at least one is expected")
+    return frames
 
 
-def _signature(atoms):
-    return atoms.numbers.tobytes(), tuple(np.round(atoms.positions, 3).ravel().tolist())
+def _judged(general, own, train, test, structures):
+    """The report on errors before and after, and what the committee knows by now."""
+    domain = Domain(Committee(own), train + test)
+    for potential in general:
+        rereference(potential, train)  # another DFT has other energies of atoms: not what is to be compared
+    report = {"labels": len(train), "tested on": len(test), "before": errors(Committee(general), test)}
+    report |= {"after": errors(domain.committee, test), "usual disagreement / eV/Å": round(domain.limit, 3)}
+    report["structures in doubt"] = sum(map(bool, domain.doubts(structures)))
+    return report, domain

@@ -94,8 +94,8 @@ def _check_predicted(frames, energies, forces):
     for index, (atoms, energy, force) in enumerate(zip(frames, energies, forces, strict=True)):
         if not (np.isfinite(energy) and np.isfinite(force).all()):
             raise ValueError(
-                f"the potential predicts numbers that are not finite for frame {index} ({atoms.get_chemical_formula()});"
-                " its weights are broken, or this frame is unlike all that it knows"
+                f"frame {index} ({atoms.get_chemical_formula()}): the potential predicts numbers that are not finite; "
+                "its weights are broken, or this frame is unlike all that it knows"
             )
 
 
