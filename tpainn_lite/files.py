@@ -247,10 +247,10 @@ def _is_filled_by(code, name, value=None):
     if any(step.opname in {"STORE_GLOBAL", "STORE_DEREF", "STORE_ATTR"} and step.argval == name for step in steps):
         return True
     if isinstance(value, (list, dict, set)):
-        loaded = [k for k, step in enumerate(steps) if step.opname.startswith("LOAD_") and step.argval == name]
-        if loaded and any(step.opname == "STORE_SUBSCR" for step in steps):
+        loaded = [k for k, step in enumerate(steps[:-2]) if step.opname.startswith("LOAD_") and step.argval == name]
+        if any(steps[k + 1].argval in FILLING for k in loaded if isinstance(steps[k + 1].argval, str)):
             return True
-        if any(steps[k + 1].argval in FILLING for k in loaded):
+        if any(steps[k + 2].opname in {"STORE_SUBSCR", "COPY"} for k in loaded):  # name[index] = …, name[index] += …
             return True
     return any(_is_filled_by(part, name, value) for part in code.co_consts if isinstance(part, types.CodeType))
 
@@ -372,6 +372,7 @@ def locked(path, wait=0.0):
     from filelock import FileLock, Timeout
 
     path = Path(path)
+    missing = [folder for folder in path.parents if not folder.exists()]  # the deepest first
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
@@ -384,6 +385,9 @@ def locked(path, wait=0.0):
         with suppress(OSError):  # others notice that the file they waited for is gone, and begin anew
             os.unlink(lock.lock_file)
         lock.release()
+        with suppress(OSError):  # nothing was written: no folder stays that is empty
+            for folder in missing:
+                folder.rmdir()
 
 
 def sha256(path):

@@ -1,25 +1,19 @@
 """Molecular dynamics with any ASE calculator, with guards: a bad potential is caught and shown, not hidden."""
 
-import io
-import json
-import os
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from ase import units
 from ase.data import covalent_radii
 from ase.geometry import find_mic
-from ase.io import Trajectory, read
 from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import IsotropicMTKNPT, NoseHooverChainNVT
 from ase.md.velocitydistribution import Stationary, ZeroRotation, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
-from tpainn_lite.checks import check_structure
-from tpainn_lite.files import write_bytes
-from tpainn_lite.observables import density_of
+from tpainn_lite.checks import check_counts, check_extent, check_numbers, check_structure
+from tpainn_lite.files import IdentityError, identity
+from tpainn_lite.md_record import MDRun, Record, check_path  # noqa: F401  MDRun: for those who look for it here
 
 ENSEMBLES = ("nvt", "nvt-nh", "nve", "npt")
 TOO_HOT = 10  # times the asked temperature: the run has exploded
@@ -27,40 +21,6 @@ TOO_CLOSE = 0.5  # of the sum of two covalent radii: atoms on top of each other
 SWOLLEN = 1.6  # times the first volume, or one part in so many of it: the liquid boils, or collapses
 BONDED = 1.25  # times the sum of two covalent radii: a bond, in the first frame
 BROKEN = 1.6  # times the sum of two covalent radii: the bond is gone
-
-
-@dataclass
-class MDRun:
-    """What an MD run leaves behind.
-
-    ``frames`` are the structures, ``time`` (fs), ``temperature`` (K), ``potential_energy`` and ``total_energy`` (eV)
-    and ``density`` (g/cm³, for boxes) have one entry per frame; ``stopped`` says why the run ended early (None: it did
-    not).  Positions are never wrapped back into the box.
-    """
-
-    frames: list = field(default_factory=list)
-    time: list = field(default_factory=list)
-    temperature: list = field(default_factory=list)
-    potential_energy: list = field(default_factory=list)
-    total_energy: list = field(default_factory=list)
-    density: list = field(default_factory=list)
-    stopped: str | None = None
-
-    def remember(self, atoms, time):
-        """One more frame."""
-        frame = atoms.copy()
-        frame.info["time"] = time
-        self.frames.append(frame)
-        self.time.append(time)
-        self.temperature.append(float(atoms.get_temperature()))
-        self.potential_energy.append(float(atoms.get_potential_energy()))
-        self.total_energy.append(float(atoms.get_total_energy()))
-        if atoms.pbc.all():
-            self.density.append(density_of(atoms))
-
-    def __repr__(self):
-        end = f"stopped: {self.stopped}" if self.stopped else "ran to the end"
-        return f"MDRun({len(self.frames)} frames, {self.time[-1]:.0f} fs, {end})"
 
 
 def run_md(
@@ -94,31 +54,49 @@ def run_md(
         1/ps, of Langevin.
     timestep : float
         fs.
-    every : int
-        Steps between frames that are kept.
+    n_steps, every : int
+        Steps in all, and steps between frames that are kept, which must fill them.
     stop_when_broken : bool
-        Also stop when a bond of the first frame is longer than 1.6 × its covalent length.
+        Also stop when a bond of the first frame is longer than 1.6 × its covalent length.  An explosion, atoms that
+        fall onto each other and a box that swells or shrinks by 1.6 stop every run.
     max_disagreement : float, optional
         eV/Å.  Stop where the members of a `tpainn_lite.committee` lie farther apart, for any atom.
     path : str or Path, optional
         Also write the frames, as they come, to this ASE trajectory (``.traj``), and the state of the run beside it
-        (``.state.npz``); interrupted, the same call goes on from the last frame that was kept.
+        (``.state.npz``).  Interrupted, the same call goes on from the last frame that was kept; with more ``n_steps``
+        it goes on longer; a run that a guard has stopped stays stopped.
 
     Returns
     -------
     MDRun
-        Complete, or up to the moment when a guard stopped it, and the reason.
+        Complete, or up to the moment when a guard stopped it, and the reason.  What has exploded is not among the
+        frames; a structure with a broken bond, a collapse or a doubtful force is, as the last one.
+
+    Raises
+    ------
+    IdentityError
+        The file holds a run of another start, calculator, seed or setting, or one of more steps.
+    FileExistsError, OSError
+        The file is none of ours, cannot be written, or is being written by another process.
     """
-    check_settings(ensemble, temperature, timestep, n_steps, every)
-    if max_disagreement is not None and not hasattr(calculator, "members"):
-        raise ValueError("max_disagreement needs a committee's calculator: Committee(potentials).calculator()")
+    physics = {"temperature": temperature, "pressure": pressure, "friction": friction, "timestep": timestep}
+    check_settings(ensemble, n_steps, every, **physics)
+    _check_guards(calculator, ensemble, stop_when_broken, max_disagreement)
+    check_counts(least=0, seed=seed)
+    path = check_path(path)
     work, rng = moving(atoms, calculator, ensemble, temperature, seed)
     dynamics = _integrator(work, ensemble, temperature, pressure, friction, timestep, rng)
-    bonds = bonds_of(work) if stop_when_broken else None
-    settings = f"{ensemble}, {temperature:g} K, {pressure:g} bar, friction {friction:g} / ps, {timestep:g} fs"
-    record = _Record(path, work, dynamics, rng, settings)
-    with record:
-        record.go_on_or_begin()
+    bonds, made_from = bonds_of(work) if stop_when_broken else None, None
+    if path is not None:
+        settings = {"ensemble": ensemble, "every": every, "stop_when_broken": stop_when_broken, **physics}
+        settings |= {"seed": seed, "max_disagreement": max_disagreement}
+        made_from = identity(calculator=calculator, start=atoms.copy(), **settings)
+    with Record(path, work, dynamics, rng, made_from) as record:
+        if record.step > n_steps:
+            raise IdentityError(
+                f"{path} holds {record.step} steps, and n_steps is {n_steps}: ask for {record.step} or more, or name "
+                "another file"
+            )
         return _run(record, n_steps, every, timestep, temperature, bonds, max_disagreement, progress)
 
 
@@ -141,6 +119,8 @@ class Simulation:
         self.settings = {
             "ensemble": "nvt", "temperature": 300.0, "pressure": 1.0, "friction": 10.0, "timestep": 0.5, **settings,
         }  # fmt: skip
+        check_settings(**self.settings)
+        check_calculator(calculator, self.settings["ensemble"])
         start = (self.settings["ensemble"], self.settings["temperature"], seed)
         self.work, self.rng = moving(atoms, calculator, *start)
         self.time, self.stopped = 0.0, None
@@ -149,12 +129,14 @@ class Simulation:
 
     def change(self, **settings):
         """Go on with another temperature, pressure, … from where the atoms are."""
+        check_settings(**self.settings | settings)
         self.settings |= settings
         names = ("ensemble", "temperature", "pressure", "friction", "timestep")
         self.dynamics = _integrator(self.work, *(self.settings[name] for name in names), self.rng)
 
     def advance(self, n_steps):
         """So many steps; nothing more once a guard has stopped it."""
+        check_counts(n_steps=n_steps)
         if self.stopped:
             return
         try:
@@ -166,17 +148,38 @@ class Simulation:
         self.stopped = trouble(self.work, self.settings["temperature"], self.bonds, self.volume)
 
 
-def check_settings(ensemble, temperature, timestep, n_steps, every):
-    """Raise ValueError where MD cannot be run so."""
+def check_settings(ensemble, n_steps=1, every=1, *, temperature, timestep, pressure=1.0, friction=10.0):
+    """Raise ValueError where MD cannot be run so; units as in `run_md`."""
     if ensemble not in ENSEMBLES:
         raise ValueError(f"ensemble {ensemble!r} is not one of {ENSEMBLES}")
-    if not (timestep > 0 and temperature > 0 and n_steps >= 1 and every >= 1):
-        raise ValueError(
-            f"timestep {timestep} fs, temperature {temperature} K, n_steps {n_steps}, every {every}: "
-            "all must be positive"
-        )
-    if n_steps < every:
-        raise ValueError(f"n_steps {n_steps} is less than every {every}: no frame would be kept but the first")
+    check_numbers(above=0, temperature=temperature, timestep=timestep)
+    check_numbers(least=0, friction=friction)
+    check_numbers(pressure=pressure)
+    check_counts(n_steps=n_steps, every=every)
+    if n_steps % every:
+        less, more = n_steps // every * every, (n_steps // every + 1) * every
+        possible = f"{less} or {more}" if less else f"{more}"
+        raise ValueError(f"n_steps is {n_steps}, which frames {every} steps apart do not fill; {possible} would be")
+
+
+def check_calculator(calculator, ensemble="nvt"):
+    """Raise TypeError or ValueError for what is no ASE calculator, or has no stress where that is needed."""
+    if isinstance(calculator, type) or not hasattr(calculator, "get_potential_energy"):
+        kind = calculator.__name__ if isinstance(calculator, type) else type(calculator).__name__
+        raise TypeError(f"calculator is {kind}; an ASE calculator is expected, like PotentialCalculator(potential)")
+    if ensemble == "npt" and "stress" not in getattr(calculator, "implemented_properties", ["stress"]):
+        raise ValueError(f"{type(calculator).__name__} has no stress, which constant pressure needs")
+
+
+def _check_guards(calculator, ensemble, stop_when_broken, max_disagreement):
+    check_calculator(calculator, ensemble)
+    if not isinstance(stop_when_broken, (bool, np.bool_)):
+        raise TypeError(f"stop_when_broken is {stop_when_broken!r}; True or False is expected")
+    if max_disagreement is None:
+        return
+    check_numbers(above=0, max_disagreement=max_disagreement)
+    if not hasattr(calculator, "members"):
+        raise ValueError("max_disagreement needs a committee's calculator: Committee(potentials).calculator()")
 
 
 def moving(atoms, calculator, ensemble, temperature, seed):
@@ -200,115 +203,28 @@ def _run(record, n_steps, every, timestep, temperature, bonds, max_disagreement,
 
     run, work, volume = record.run, record.work, _volume(record.run.frames[0])
     bar, started = tqdm(total=n_steps, initial=record.step, desc="MD", unit=" steps", disable=not progress), None
-    for step in range(record.step + every, n_steps + 1, every):
-        started = started or (time.perf_counter(), step - every)
-        try:
-            record.dynamics.run(every)
-        except ValueError as error:
-            what = str(error).split(";")[0].removeprefix("structure: ")  # not the advice for those who give structures
-            run.stopped = f"at {step * timestep:.0f} fs: {what}"
+    while record.step < n_steps and not run.stopped:
+        step = record.step + every
+        now, started = step * timestep, started or (time.perf_counter(), record.step)
+        lost = _moved(record.dynamics, every) or has_exploded(work, temperature)
+        if lost:
+            record.stop(f"at {now:.0f} fs: {lost}")
             break
         bar.update(every)
         nanoseconds = (step - started[1]) * timestep * 1e-6
         bar.set_postfix_str(f"{nanoseconds / (time.perf_counter() - started[0]) * 86400:.2g} ns/day", refresh=False)
-        record.keep(step, timestep)
         reason = trouble(work, temperature, bonds, volume) or _doubt(work, max_disagreement)
-        if reason:
-            run.stopped = f"at {step * timestep:.0f} fs: {reason}"
-            break
+        record.keep(step, now, reason and f"at {now:.0f} fs: {reason}")
     bar.close()
     return run
 
 
-class _Record:
-    """What a run leaves in memory and, with a path, on disk, and how it goes on from there."""
-
-    def __init__(self, path, work, dynamics, rng, settings):
-        self.path, self.work, self.dynamics, self.rng = path and Path(path), work, dynamics, rng
-        self.settings = settings
-        self.run, self.step, self.writer = MDRun(), 0, None
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.writer is not None:
-            self.writer.close()
-
-    def go_on_or_begin(self):
-        """Take up the state that an interrupted run left, or keep the first frame."""
-        state = self.path and self.path.with_suffix(".state.npz")
-        if state and state.exists() and self.path.exists():
-            with np.load(state, allow_pickle=False) as kept:
-                values = dict(kept)
-            self.step, times = int(values["step"]), values["times"].tolist()
-            frames = read(self.path, index=f":{len(times)}")
-            self._check(frames[0], values)
-            self._restore(values)
-            shortened = self.path.with_name(f".{self.path.name}")  # frames after the state was kept come again
-            with Trajectory(str(shortened), "w") as self.writer:
-                for frame, time_ in zip(frames, times, strict=True):
-                    self._remember(frame, time_)
-            os.replace(shortened, self.path)
-            self.writer = Trajectory(str(self.path), "a")
-            return
-        self.writer = Trajectory(str(self.path), "w") if self.path else None
-        self._remember(self.work, 0.0)
-
-    def _check(self, first, values):
-        """Raise ValueError where the file's run is another than the one that is asked for."""
-        if not np.array_equal(first.numbers, self.work.numbers):
-            held, asked = first.get_chemical_formula(), self.work.get_chemical_formula()
-            raise ValueError(f"{self.path} holds a run of {held}, and {asked} was given: name another file")
-        before = str(values.get("settings", self.settings))
-        if before != self.settings:
-            raise ValueError(
-                f"{self.path} holds a run at {before}; asked for is {self.settings}: name another file, and give the "
-                "last frame as its start"
-            )
-
-    def keep(self, step, timestep):
-        """One more frame and, on disk, the state after it."""
-        self.step = step
-        self._remember(self.work, step * timestep)
-        if self.path:
-            content = io.BytesIO()
-            np.savez(content, step=step, times=np.array(self.run.time), **self._state())
-            write_bytes(self.path.with_suffix(".state.npz"), content.getvalue())
-
-    def _remember(self, atoms, time):
-        self.run.remember(atoms, time)
-        if self.writer is not None:  # an empty trajectory counts as False
-            self.writer.write(atoms)
-
-    def _state(self):
-        """Every number that the integrator, its thermostat and its barostat hold, the atoms and the random numbers."""
-        atoms = self.work
-        found = {"positions": atoms.positions, "momenta": atoms.get_momenta(), "cell": atoms.cell.array}
-        for part in _parts(self.dynamics):
-            for name, value in vars(_part(self.dynamics, part)).items():
-                if isinstance(value, (int, float, np.ndarray)):
-                    found[f"{part}/{name}"] = np.asarray(value)
-        found["settings"] = np.array(self.settings)
-        return found | {"rng": np.array(json.dumps(self.rng.bit_generator.state))}
-
-    def _restore(self, values):
-        self.work.set_cell(values["cell"])
-        self.work.positions = values["positions"]
-        self.work.set_momenta(values["momenta"])
-        self.rng.bit_generator.state = json.loads(str(values["rng"]))
-        for key, value in values.items():
-            part, _, name = key.partition("/")
-            if name:
-                setattr(_part(self.dynamics, part), name, value if value.ndim else value.item())
-
-
-def _parts(dynamics):
-    return ["integrator", *(part for part in ("_thermostat", "_barostat") if hasattr(dynamics, part))]
-
-
-def _part(dynamics, name):
-    return dynamics if name == "integrator" else getattr(dynamics, name)
+def _moved(dynamics, n_steps):
+    """None after so many steps, or why the calculator gave up on the way."""
+    try:
+        dynamics.run(n_steps)
+    except ValueError as error:
+        return str(error).split(";")[0].removeprefix("structure: ")  # not the advice for those who give structures
 
 
 def _stop_drifting_and_turning(work):
@@ -360,22 +276,43 @@ def _distances(atoms, i, j):
     return find_mic(between, atoms.cell, atoms.pbc)[1] if atoms.pbc.any() else np.linalg.norm(between, axis=1)
 
 
+def has_exploded(atoms, temperature):
+    """Why these atoms, with their calculator's results, are no structure any more, or None."""
+    exploded = f"the structure exploded (temperature {atoms.get_temperature():.0f} K)"
+    if not np.isfinite(atoms.positions).all() or not atoms.get_temperature() <= TOO_HOT * temperature + 3000:
+        return exploded
+    try:
+        check_extent(atoms.positions, atoms.cell.array, atoms.pbc)
+    except ValueError:
+        return exploded
+    return None if np.isfinite(atoms.get_potential_energy()) else "the energy is not a finite number"
+
+
 def trouble(atoms, temperature, bonds, volume=None):
-    """Why the run must stop, or None."""
+    """Why the run must stop, or None; ``bonds`` (n, 2) are watched, unless None."""
+    lost = has_exploded(atoms, temperature)
+    if lost:
+        return lost
     if volume is not None and not 1 / SWOLLEN < atoms.get_volume() / volume < SWOLLEN:
         return f"the box has {atoms.get_volume() / volume:.2f} times the volume it began with"
-    if not np.isfinite(atoms.positions).all() or atoms.get_temperature() > TOO_HOT * temperature + 3000:
-        return f"the structure exploded (temperature {atoms.get_temperature():.0f} K)"
-    if bonds is None or len(atoms) < 2:
+    if len(atoms) < 2:
         return None
+    return (bonds is not None and _broken(atoms, bonds)) or _collapsed(atoms)
+
+
+def _broken(atoms, bonds):
     stretched = _distances(atoms, *bonds.T) / _contacts(atoms, *bonds.T)
-    if len(bonds) and stretched.max() > BROKEN:
-        i, j = bonds[stretched.argmax()]
-        return f"the bond {atoms.symbols[i]}{i}-{atoms.symbols[j]}{j} broke"
+    if len(bonds) == 0 or stretched.max() <= BROKEN:
+        return None
+    i, j = bonds[stretched.argmax()]
+    return f"the bond {atoms.symbols[i]}{i}-{atoms.symbols[j]}{j} broke"
+
+
+def _collapsed(atoms):
     i, j, d = _near(atoms, TOO_CLOSE)
-    if len(d):
-        return f"atoms {atoms.symbols[i[0]]}{i[0]} and {atoms.symbols[j[0]]}{j[0]} collapsed onto each other"
-    return None
+    if len(d) == 0:
+        return None
+    return f"atoms {atoms.symbols[i[0]]}{i[0]} and {atoms.symbols[j[0]]}{j[0]} collapsed onto each other"
 
 
 def _doubt(atoms, max_disagreement):
@@ -386,5 +323,5 @@ def _doubt(atoms, max_disagreement):
     atom = int(spread.argmax())
     if spread[atom] <= max_disagreement:
         return None
-    told = f"{atoms.symbols[atom]}{atom} disagrees by {spread[atom]:.2f} eV/Å, {max_disagreement:g} eV/Å allowed"
-    return f"the committee on the force of {told}: outside of what it was trained on"
+    worst = f"{atoms.symbols[atom]}{atom} disagrees by {spread[atom]:.2f} eV/Å, {max_disagreement:g} eV/Å allowed"
+    return f"the committee on the force of {worst}: outside of what it was trained on"
