@@ -11,8 +11,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import lively_potential, shaken, small_water_box
 
 from tpainn_lite import potential as potential_module
+from tpainn_lite.calculator import PotentialCalculator
 from tpainn_lite.checks import DatasetError
 from tpainn_lite.graph import collate, to_graph, to_graphs
+from tpainn_lite.painn import PaiNN
 from tpainn_lite.potential import Potential, WeightsError, element_numbers, fit_atomref
 
 
@@ -216,7 +218,58 @@ def test_predict_does_not_touch_the_structures_or_the_mode(potential, ethanol):
     assert ethanol.calc is None
 
 
+def test_nobody_who_asks_changes_the_mode_or_needs_one(potential, ethanol):
+    forces = potential.eval().predict([ethanol])[1][0]
+    ethanol.calc = PotentialCalculator(potential.train())
+    np.testing.assert_allclose(ethanol.get_forces(), forces, atol=1e-10)
+    assert potential.training
+    graph = to_graph(ethanol, potential.cutoff, potential.dtype)
+    assert (
+        not potential(graph)["forces"].requires_grad and potential(graph, differentiable=True)["forces"].requires_grad
+    )
+
+
+def test_energies_alone_are_the_same_energies(monkeypatch, labelled):
+    for limit in (10**9, 100):  # exact, and compiled
+        monkeypatch.setattr(potential_module, "WORTH_COMPILING", limit)
+        potential = lively_potential(torch.float32)
+        energies, forces = potential.predict(labelled[:6], forces=False)
+        assert forces is None
+        np.testing.assert_array_equal(energies, potential.predict(labelled[:6])[0])
+
+
+def test_reference_energies_and_scale_stay_exact_whatever_the_precision_of_the_network():
+    potential = Potential(lively_potential().painn, {1: -13.60569301, 8: -2041.123456789}, scale=0.1234567890123)
+    for changed in (potential.float(), potential.half(), potential.to(torch.float32), potential.cpu()):
+        assert changed.atomref.dtype == changed.scale.dtype == torch.float64
+        assert changed.atomref[8].item() == -2041.123456789 and changed.scale.item() == 0.1234567890123
+    assert potential.dtype == torch.float32
+
+
 # --- what it does not know, it says ---
+
+
+def test_what_cannot_be_a_potential_or_be_asked_is_refused(potential, ethanol):
+    for scale in (0, -1, float("nan")):
+        with pytest.raises(ValueError, match="scale is .*; a finite number above 0"):
+            Potential(potential.painn, {1: 0.0}, scale)
+    with pytest.raises(ValueError, match="the reference energy of H is nan"):
+        Potential(potential.painn, {1: float("nan")})
+    with pytest.raises(ValueError, match="the list of frames is empty"):
+        potential.predict([])
+    with pytest.raises(ValueError, match="batch_size is 0"):
+        potential.predict([ethanol], batch_size=0)
+    for wrong in ({"n_features": 1}, {"n_interactions": 0}, {"n_rbf": 0}, {"cutoff": -1.0}):
+        with pytest.raises(ValueError, match="is expected"):
+            PaiNN(**wrong)
+
+
+def test_an_atom_that_has_flown_away_is_an_error_and_not_the_end_of_the_process(potential, ethanol):
+    ethanol.calc = PotentialCalculator(potential)
+    ethanol.get_forces()
+    ethanol.positions[0, 0] = 1e6
+    with pytest.raises(ValueError, match="Å wide"):
+        ethanol.get_forces()
 
 
 def test_an_unknown_element_is_an_error_that_names_it_and_the_known_ones(potential):
@@ -325,6 +378,31 @@ def test_a_file_without_some_of_the_weights_is_an_error(potential, tmp_path):
         rewritten(path, tensors=lambda content, missing=missing: {k: v for k, v in content.items() if k != missing})
         with pytest.raises(WeightsError, match="do not fit the network the file describes"):
             Potential.load(path)
+
+
+@pytest.mark.parametrize("name", ["painn.readout.0.bias", "scale", "painn.embedding.weight"])
+def test_weights_that_are_no_numbers_are_an_error(potential, tmp_path, name):
+    path = tmp_path / "a.safetensors"
+    potential.save(path)
+    rewritten(path, tensors=lambda content: content | {name: torch.full_like(content[name], float("nan"))})
+    with pytest.raises(WeightsError, match="is not a finite number"):
+        Potential.load(path)
+
+
+def test_a_header_that_promises_another_size_is_an_error_before_memory_is_taken(potential, tmp_path):
+    path, network = tmp_path / "a.safetensors", {"n_features": 16, "n_interactions": 2, "n_rbf": 8, "cutoff": 5.0}
+    for change in ({"n_features": 10**9}, {"n_rbf": 10**9}, {"n_interactions": 10**6}, {"cutoff": "far"}, {"more": 1}):
+        potential.save(path)
+        rewritten(path, painn={**network, **change})
+        with pytest.raises(WeightsError, match="do not fit the network the file describes"):
+            Potential.load(path)
+    for change in ({"format": "one"}, {"metadata": []}, {"painn": None}):
+        potential.save(path)
+        rewritten(path, **change)
+        with pytest.raises(WeightsError, match="is damaged"):
+            Potential.load(path)
+    with pytest.raises(WeightsError, match="is no file"):
+        Potential.load(tmp_path)
 
 
 # --- reference energies ---
