@@ -67,7 +67,7 @@ bench: $(ready)  ## speed beside SchNetPack and graph-pes (seven minutes; the fi
 test: lint  ## lint, unit and physics tests, and every notebook from top to bottom
 	$(py) -m pytest --nbmake --nbmake-timeout=300 tests notebooks
 
-test-slow: $(ready)  ## make one DFT label in a hundred again and compare (some ten minutes)
+test-slow: $(ready)  ## all generated attacks, kills at random moments, and DFT labels made again (half an hour)
 	$(py) -m pytest -m slow tests
 
 test-browser: $(ready)  ## run every notebook in JupyterLab in a headless Chromium, look at the pictures, and time the dashboard

@@ -148,11 +148,12 @@ def _about_command(case, outcome, text, printed):
     elif outcome == 1:
         problems += _about_message(case, lines)
     elif outcome == 2 and not names_it(case, "\n".join(lines)):
-        problems.append(f"the message does not name {' or '.join(case.names)}: {' '.join(lines)[-300:]}")
+        names = " or ".join(name[:40] for name in case.names)
+        problems.append(f"the message does not name {names}: {' '.join(lines)[-300:]!r}")
     if outcome == 0 and re.search(r"(?<![\w./-])-?(nan|inf)(?![\w./-])", "\n".join(lines)):
         problems.append("prints numbers that are not finite: " + " ".join(lines)[-200:])
-    if "\x1b" in printed.replace("\x1b[", "", 0 if outcome != 2 else -1):
-        problems.append("prints terminal escapes")
+    if re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "\n".join(lines)):
+        problems.append(f"prints control characters: {' '.join(lines)[-200:]!r}")
     return problems + [f"prints a warning: {line[:200]}" for line in lines if re.search(r"\w+Warning: ", line)]
 
 
@@ -164,10 +165,10 @@ def _about_message(case, lines):
     starts = [k for k, line in enumerate(lines) if line.startswith("tpainn")]
     if not starts or starts[-1] != len(lines) - 1:
         return [f"the message is not one line: {' ⏎ '.join(lines)[-400:]}"]
-    problems = (
-        [] if names_it(case, lines[-1]) else [f"the message does not name {' or '.join(case.names)}: {lines[-1][:300]}"]
-    )
-    return problems + ([f"the message has {len(lines[-1])} characters"] if len(lines[-1]) > 1500 else [])
+    names = " or ".join(name[:40] for name in case.names)
+    unnamed = f"the message does not name {names}: {lines[-1][:300]!r}"
+    problems = [] if names_it(case, lines[-1]) else [unnamed]
+    return problems + ([f"the message has {len(lines[-1])} characters"] if len(lines[-1]) > 1000 else [])
 
 
 def names_it(case, message):
@@ -324,7 +325,7 @@ class Child:
             number = os.WTERMSIG(self.status) if os.WIFSIGNALED(self.status) else 0
             end = f"busy for more than {CPU_SECONDS} s" if number == signal.SIGXCPU else f"crashed ({_signal(number)})"
             found["problems"].append(self.killed or end)
-        left = _session(self.pid)
+        left = _left_of(self.pid)
         if left:
             found["problems"].append(f"left {len(left)} processes behind")
             for pid in left:
@@ -349,6 +350,14 @@ def _family(pid):
         return [pid, *(one.pid for one in psutil.Process(pid).children(recursive=True))]
     except psutil.Error:
         return [pid]
+
+
+def _left_of(pid, seconds=5):
+    """Processes of a session that still run after so many seconds."""
+    limit = time.perf_counter() + seconds
+    while (found := _session(pid)) and time.perf_counter() < limit:
+        time.sleep(0.05)
+    return found
 
 
 def _session(pid):

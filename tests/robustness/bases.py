@@ -1,5 +1,6 @@
 """Sound files for the attacks to damage, made once by the library itself: in small networks and few steps."""
 
+import lzma
 import os
 import shutil
 import signal
@@ -23,6 +24,8 @@ def make_bases(folder, kinds):
         for kind, make in {"part": _part, "checkpoint": _checkpoint, "project": _project}.items():
             if kind in kinds:
                 _quietly(make, f"making the base of {kind}")
+        if "xz" in kinds:
+            Path("zeros.xz").write_bytes(lzma.compress(bytes(64 << 20), preset=1))
         if kinds & {"md", "paths", "options"}:
             _quietly(_md, "making a trajectory")
         if kinds & {"journal", "curve", "receipts"}:

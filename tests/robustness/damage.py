@@ -45,18 +45,18 @@ def flipped(rng, content, first=0, last=None):
 
 def truncated(rng, content):
     """The beginning of it."""
-    return content[: int(rng.integers(0, len(content)))]
+    return content[: int(rng.integers(0, max(len(content), 1)))]
 
 
 def holed(rng, content):
     """A stretch of it is gone."""
-    start = int(rng.integers(0, len(content)))
+    start = int(rng.integers(0, max(len(content), 1)))
     return content[:start] + content[start + int(rng.integers(1, 200)) :]
 
 
 def zeroed(rng, content):
     """A stretch of it is NUL, as after a power cut."""
-    start = int(rng.integers(0, len(content)))
+    start = int(rng.integers(0, max(len(content), 1)))
     n = min(int(rng.integers(1, 500)), len(content) - start)
     return content[:start] + bytes(n) + content[start + n :]
 

@@ -131,9 +131,9 @@ def frames(number, rng, base):
 # --- compressed ---
 
 
-def bomb(n_blocks):
+def bomb(base, n_blocks=48):
     """An .xz of so many blocks of 64 MB of zeros."""
-    return lzma.compress(bytes(64 << 20), preset=1) * n_blocks
+    return (base / "zeros.xz").read_bytes() * n_blocks
 
 
 def xz(number, rng, base):
@@ -148,7 +148,7 @@ def xz(number, rng, base):
     elif kind == 1:
         how, content, wrong = "flipped", damage.flipped(rng, whole), ""
     elif kind == 2:
-        how, content = "a bomb of 3 GB", bomb(48)
+        how, content = "a bomb of 3 GB", bomb(base)
     elif kind == 3:
         how, content = "not compressed", text
     elif kind == 4:
@@ -159,7 +159,7 @@ def xz(number, rng, base):
     elif kind == 6:
         how, content, name = "compressed without saying so", whole, "frames.extxyz"
     elif kind == 7:
-        how, content = "frames, then a bomb", whole + bomb(48)
+        how, content = "frames, then a bomb", whole + bomb(base)
     else:
         wrong, how, content = damage.extxyz(rng, text.decode())
         content = lzma.compress(content)

@@ -53,7 +53,8 @@ ABSURD = {  # finite numbers that no computer or molecule can take
     ("features", "1000000"), ("interactions", "1000000"), ("cutoff", "1000000"), ("timestep", "1000"),
     ("devices", "512"), ("nodes", "7"), ("jobs", "100000"),
 }  # fmt: skip
-OPTIONS = [(c, o, v) for c, options in NUMERIC.items() for o in options for v in VALUES]
+ENDLESS = ("steps", "frames")  # whoever asks for very many gets them, some day
+OPTIONS = [(c, o, v) for c, options in NUMERIC.items() for o in options for v in VALUES[: -1 if o in ENDLESS else None]]
 OPTIONS += [(c, o, v) for o, v in sorted(ABSURD) for c in NUMERIC if o in NUMERIC[c]]
 WRITES = {
     "label": ("out.extxyz",), "pretrain": ("t.safetensors",), "autotune": ("t.safetensors",), "md": ("x.*",),
@@ -77,7 +78,7 @@ def _is_wrong(command, option, value):
     if value in NUMERIC[command][option]:
         return False
     if value == "99999999999999999999999":
-        return option not in (*ANY_FLOAT, "seed")
+        return option not in (*ANY_FLOAT, "seed", "batch-size", "check-every")
     if value in ("1e308", "1e-320") and option in (*NARROW, *ANY_FLOAT):
         return option in NARROW and value == "1e308"
     return (option, value) not in ABSURD
