@@ -93,6 +93,12 @@ def test_frames_come_back_as_atoms_with_energies_forces_and_velocities():
     np.testing.assert_allclose(last.get_forces(), fresh.get_forces(), atol=1e-9)
 
 
+@pytest.fixture
+def atoms_may_pass_through_each_other(monkeypatch):
+    monkeypatch.setattr("tpainn_lite.md.TOO_CLOSE", 1e-3)
+
+
+@pytest.mark.usefixtures("atoms_may_pass_through_each_other")
 def test_positions_of_boxes_are_never_wrapped():
     free = lively_potential()
     free.scale.fill_(0.0)  # no forces: molecules drift through the box as they are
@@ -125,6 +131,7 @@ def test_the_same_seed_runs_the_same_way_and_leaves_other_random_numbers_alone()
     assert not np.array_equal(first[0].frames[1].positions, other[0].frames[1].positions)
 
 
+@pytest.mark.usefixtures("atoms_may_pass_through_each_other")
 def test_the_temperature_is_the_one_asked_for_from_the_first_step_on():
     flat = lively_potential()
     flat.scale.fill_(0.0)  # no forces: what moves the atoms is the thermostat alone
@@ -154,8 +161,23 @@ def test_a_bad_structure_is_named_by_its_number_and_bad_settings_are_refused():
     bad[2].positions[1] = np.nan
     with pytest.raises(ValueError, match="structure 2: "):
         run_many(bad, lively_potential())
-    with pytest.raises(ValueError, match="every 0: all must be positive"):
-        run_many(molecules(), lively_potential(), every=0)
+    with pytest.raises(ValueError, match="pbc: no structures"):
+        run_many([], lively_potential())
+
+
+BAD = {
+    "n_steps": 15, "every": 0, "temperature": np.nan, "timestep": -1, "friction": "10", "seed": -1, "watch": 3,
+    "structures": molecules()[0], "potential": "gas",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_setting_that_makes_no_sense_is_named(name):
+    given = {"structures": molecules(), "potential": lively_potential(), **BAD, "n_steps": 20, "every": 10}
+    given |= {"temperature": 300, "timestep": 0.5, "friction": 10, "seed": 0, "watch": None}
+    given |= {"structures": molecules(), "potential": lively_potential(), name: BAD[name]}
+    with pytest.raises((ValueError, TypeError), match=rf"{name} is .*"):
+        run_many(**given)
 
 
 @pytest.mark.parametrize("structures", [molecules(), boxes()], ids=["molecules", "boxes"])
@@ -163,6 +185,7 @@ def test_what_breaks_is_stopped_with_the_reason_and_its_frames_so_far(structures
     runs = run_many(structures, lively_potential(), n_steps=40, every=10, timestep=20.0)
     assert all(run.stopped.startswith("at ") and 1 <= len(run.frames) < 5 for run in runs)
     assert all(np.isfinite(atoms.positions).all() for run in runs for atoms in run.frames)
+    assert max(kelvin for run in runs for kelvin in run.temperature) < 10 * 300 + 3000, "no frame has exploded"
 
 
 def test_one_that_breaks_does_not_stop_the_others():
@@ -174,6 +197,40 @@ def test_one_that_breaks_does_not_stop_the_others():
     first, last = min(runs, key=lambda run: len(run.frames)), max(runs, key=lambda run: len(run.frames))
     assert first.stopped.startswith("at 5 fs: ")
     assert last.time[-1] > first.time[-1]
+
+
+@pytest.mark.parametrize("away", [1e5, 1e300, np.inf])
+def test_an_atom_that_has_flown_away_is_an_explosion_and_ends_no_process(away):
+    model = TorchSimPotential(lively_potential(), strict=False)
+    state = torch_sim.initialize_state(molecules(), model.device, model.dtype)
+    state.pbc = False
+    before = model(state)["forces"]
+    state.positions[0, 0] = away
+    after = model(state)["forces"]
+    assert not after[:9].any(), "it is left without forces"
+    torch.testing.assert_close(after[9:], before[9:])
+    with pytest.raises(ValueError, match="structure 0 has exploded"):
+        TorchSimPotential(lively_potential())(state)
+
+
+@pytest.mark.parametrize("pbc", [(True, True, False), (False, True, False)])
+def test_a_slab_is_periodic_where_it_is_and_has_no_stress(pbc):
+    slab, potential = small_water_box(), lively_potential()
+    model = TorchSimPotential(potential)
+    state = torch_sim.initialize_state([slab, slab], model.device, model.dtype)
+    state.pbc = torch.tensor(pbc)
+    output = model(state)
+    slab.pbc = pbc
+    slab.calc = PotentialCalculator(potential)
+    assert output["energy"][1].item() == pytest.approx(slab.get_potential_energy(), abs=1e-8)
+    np.testing.assert_allclose(output["forces"][: len(slab)].numpy(), slab.get_forces(), atol=1e-9)
+    assert not output["stress"].any()
+
+
+def test_asking_changes_no_mode():
+    potential = lively_potential().train()
+    run_many(molecules()[:1], potential, n_steps=2, every=2, timestep=0.1, stop_when_broken=False)
+    assert potential.training
 
 
 def test_a_strict_model_says_that_a_structure_has_exploded():

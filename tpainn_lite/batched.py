@@ -4,16 +4,19 @@ torch-sim (Cohen et al. 2025, arXiv:2508.06628) brings the integrators, the opti
 memory; here is what it has to know of our potentials.  An optional extra: ``pip install 'tpainn_lite[batched]'``.
 """
 
+from collections.abc import Iterable
 from types import SimpleNamespace
 
 import numpy as np
 import torch
+from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from tpainn_lite.calculator import SKIN, compiled
-from tpainn_lite.checks import check_structure
-from tpainn_lite.md import MDRun, bonds_of, check_settings, moving, trouble
-from tpainn_lite.potential import stress_of
+from tpainn_lite.checks import check_counts, check_extent, check_numbers, check_structure
+from tpainn_lite.md import bonds_of, check_settings, has_exploded, moving, trouble
+from tpainn_lite.md_record import MDRun
+from tpainn_lite.potential import Potential, stress_of
 
 try:
     import torch_sim
@@ -37,12 +40,16 @@ class TorchSimPotential(ModelInterface):
     strict : bool
         Raise ValueError when a structure has exploded; otherwise its atoms are left without forces.
 
-    Positions and momenta are kept in float64, whatever the potential's precision.
+    Positions and momenta are kept in float64, whatever the potential's precision.  ``pbc`` of a state may be one value
+    for all directions, or one for each (a slab, whose stress is 0); torch-sim's own integrators know the first only.
     """
 
     def __init__(self, potential, skin=SKIN, strict=True):
         super().__init__()
-        self.potential, self.skin, self.strict = potential.eval(), skin, strict
+        if not isinstance(potential, Potential):
+            raise TypeError(f"potential is a {type(potential).__name__}; a Potential is expected")
+        check_numbers(least=0, skin=skin)
+        self.potential, self.skin, self.strict = potential, skin, strict
         self._device, self._dtype = potential.device, torch.float64
         self._compute_forces = self._compute_stress = True
         self._lists = {}  # number of the structure: vesin's neighbour list, and the positions it was last asked for
@@ -54,10 +61,10 @@ class TorchSimPotential(ModelInterface):
         if not self.potential.can_be_compiled():
             output = self.potential(graph)
             return {key: output[key].detach().to(self.dtype) for key in ("energy", "forces", "stress")}
-        self.potential._check_elements(graph.atomic_numbers)
+        self.potential.check_elements(graph.atomic_numbers)
         self._compiled = compiled(self.potential, self._compiled)
         energy, forces, virial = (values.to(self.dtype) for values in self._compiled[1].of_graph(graph))
-        energy = energy + self.potential._reference(graph)
+        energy = energy + self.potential.reference_energies(graph)
         return {"energy": energy, "forces": forces, "stress": stress_of(virial, graph.volume)}
 
     def unwrapped(self, number):
@@ -67,7 +74,7 @@ class TorchSimPotential(ModelInterface):
     def _graph(self, state):
         """What `graph.collate` gives, without a detour over single graphs."""
         sizes = torch.bincount(state.system_idx).cpu().numpy()
-        starts, periodic = np.cumsum(sizes) - sizes, np.full(3, bool(torch.as_tensor(state.pbc).all()))
+        starts, periodic = np.cumsum(sizes) - sizes, _periodic(state)
         positions = np.split(state.positions.detach().cpu().numpy().astype(float), starts[1:])
         cells = state.row_vector_cell.detach().cpu().numpy().astype(float)  # (B, 3, 3) Å
         found = [self._neighbours(k, *parts, periodic) for k, parts in enumerate(zip(positions, cells, strict=True))]
@@ -85,7 +92,7 @@ class TorchSimPotential(ModelInterface):
 
     def _neighbours(self, number, positions, cell, periodic):
         """idx_i, idx_j and r_ij of one structure."""
-        exploded = not np.isfinite(positions).all()
+        exploded = _has_flown_apart(positions, cell, periodic)
         if exploded and self.strict:
             raise ValueError(f"structure {number} has exploded; use a shorter timestep, or a better potential for it")
         if exploded:
@@ -96,10 +103,27 @@ class TorchSimPotential(ModelInterface):
             from vesin import NeighborList
 
             neighbours = NeighborList(cutoff=self.potential.cutoff, full_list=True, sorted=True, skin=self.skin)
-        if periodic.all() and last.shape == positions.shape:
-            positions = positions - np.round((positions - last) @ np.linalg.inv(cell)) @ cell
+        if periodic.any() and last.shape == positions.shape:  # torch-sim wraps atoms into the box
+            positions = positions - np.round((positions - last) @ np.linalg.inv(cell)) * periodic @ cell
         self._lists[number] = (neighbours, positions)
         return neighbours.compute(positions, cell, periodic, "ijD")
+
+
+def _periodic(state):
+    """Along which of the three sides of the cell a state is periodic, (3,) of bool."""
+    pbc = torch.as_tensor(state.pbc).flatten().cpu().numpy().astype(bool)
+    if pbc.size not in (1, 3):
+        raise ValueError(f"pbc is {state.pbc}; one value, or one for each of the three directions, is expected")
+    return np.broadcast_to(pbc, 3).copy()
+
+
+def _has_flown_apart(positions, cell, periodic):
+    """Whether a search for pairs of these atoms would make no sense, or end the process."""
+    try:
+        check_extent(positions, cell, periodic)
+    except ValueError:
+        return True
+    return not np.isfinite(positions).all()
 
 
 def run_many(
@@ -114,14 +138,16 @@ def run_many(
         All of them molecules, or all of them periodic boxes.
     potential : Potential
     n_steps, every : int
-        Steps, and steps between two frames that are kept.
+        Steps in all, and steps between two frames that are kept, which must fill them.
     temperature : float
         K; also of the velocities at the start.
     timestep : float
         fs.
     friction : float
         1/ps, as in `tpainn_lite.md.run_md`, whose guards watch over each structure: one that breaks is no longer
-        kept, and the others go on.
+        kept, and the others go on.  What has exploded is not among its frames.
+    stop_when_broken : bool
+        Also stop a structure in which a bond breaks.
     watch : callable, optional
         Called with the runs so far, a list of MDRun, whenever frames are kept.
 
@@ -132,11 +158,14 @@ def run_many(
 
     Raises
     ------
-    ValueError
-        Molecules and boxes together, or a bad structure (with its number).
+    ValueError, TypeError
+        Molecules and boxes together, a bad structure (with its number), or a setting that makes no sense.
     """
-    check_settings("nvt", temperature, timestep, n_steps, every)
-    _check(structures)
+    check_settings("nvt", n_steps, every, temperature=temperature, timestep=timestep, friction=friction)
+    check_counts(least=0, seed=seed)
+    if watch is not None and not callable(watch):
+        raise TypeError(f"watch is {watch!r}; a function of the runs so far, or None, is expected")
+    structures = _checked(structures)
     model = TorchSimPotential(potential, strict=False)
     start, step = torch_sim.nvt_langevin(model, **_in_its_units(model, timestep, temperature, friction))
     runs, bonds = [MDRun() for _ in structures], [bonds_of(a) if stop_when_broken else None for a in structures]
@@ -153,16 +182,18 @@ def run_many(
     return runs
 
 
-def _check(structures):
+def _checked(structures):
+    """The structures as a list, if they can be run together."""
+    if isinstance(structures, Atoms) or not isinstance(structures, Iterable):
+        raise TypeError(f"structures is a {type(structures).__name__}; a list of ase.Atoms is expected")
+    structures = list(structures)
+    for number, atoms in enumerate(structures):
+        check_structure(atoms, f"structure {number}")
     kinds = {tuple(bool(p) for p in atoms.pbc) for atoms in structures}
     if kinds not in ({(True, True, True)}, {(False, False, False)}):
         given = ", ".join(map(str, sorted(kinds))) or "no structures"
         raise ValueError(f"pbc: {given}; expected are molecules only, or boxes periodic in all directions only")
-    for number, atoms in enumerate(structures):
-        try:
-            check_structure(atoms)
-        except ValueError as error:
-            raise ValueError(f"structure {number}: {error}") from None
+    return structures
 
 
 def _in_its_units(model, timestep, temperature, friction):
@@ -201,8 +232,9 @@ def _keep(runs, state, model, structures, bonds, time, temperature):
         frame.positions = model.unwrapped(k)
         frame.set_momenta(momenta[k].numpy())
         frame.calc = SinglePointCalculator(frame, energy=float(energies[k]), forces=forces[k].numpy())
-        if np.isfinite(frame.positions).all():
+        lost = has_exploded(frame, temperature)
+        if not lost:
             run.remember(frame, time)
             run.frames[-1].calc = frame.calc
-        reason = trouble(frame, temperature, bonds[k])
+        reason = lost or trouble(frame, temperature, bonds[k])
         run.stopped = f"at {time:.0f} fs: {reason}" if reason else None
