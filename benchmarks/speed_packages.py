@@ -39,8 +39,8 @@ class Ours:
         from tpainn_lite.potential import Potential
 
         torch.manual_seed(0)
-        self.potential = Potential(PaiNN(**SIZE), dict.fromkeys((1, 6, 7, 8, 9), 0.0), scale=0.01).eval()
-        self.trained = Potential(PaiNN(**SIZE), dict.fromkeys((1, 6, 7, 8, 9), 0.0)).train()
+        self.potential = Potential(PaiNN(**SIZE), dict.fromkeys((1, 6, 7, 8, 9), 0.0), scale=0.01)
+        self.trained = Potential(PaiNN(**SIZE), dict.fromkeys((1, 6, 7, 8, 9), 0.0))
         self.optimiser = torch.optim.AdamW(self.trained.parameters(), lr=1e-4)
         self.boxes, self.graph = boxes, to_graph(boxes["64 H2O"], CUTOFF)
         self.batch, self.labels = collate(to_graphs(molecules, CUTOFF)), labels(molecules)
@@ -62,7 +62,7 @@ class Ours:
         def step():
             self.optimiser.zero_grad()
             reference = implementation == "ours_reference"
-            output = self.trained(self.batch) if reference else fast_outputs(self.trained, self.batch)
+            output = self.trained(self.batch, differentiable=True) if reference else fast_outputs(self.trained, self.batch)
             loss(output["interaction_energy"] - energy, output["forces"] - forces, n_atoms).backward()
             self.optimiser.step()
 

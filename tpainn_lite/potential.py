@@ -240,9 +240,6 @@ class Potential(nn.Module):
             )
 
 
-Potential._check_elements, Potential._reference = Potential.check_elements, Potential.reference_energies
-
-
 def _chunks(graphs, batch_size):
     """The graphs in lists of up to ``batch_size``, and of up to `BATCH_PAIRS` pairs where one alone has no more."""
     chunk, pairs = [], 0
