@@ -1,16 +1,19 @@
 """A potential of one's own: every step leaves a file, and labels may come from elsewhere."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from ase.calculators.lj import LennardJones
 from conftest import lively_potential
 from typer.testing import CliRunner
 
 from tpainn_lite import project
-from tpainn_lite.checks import DatasetError
+from tpainn_lite.checks import DatasetError, label_of
 from tpainn_lite.cli import app
 from tpainn_lite.datasets import read_frames, write_frames
+from tpainn_lite.files import IdentityError, locked
 from tpainn_lite.forcefields import mmff94, molecule
 from tpainn_lite.labels import label
 from tpainn_lite.project import LabelsWanted, choose, matched, run_project
@@ -95,3 +98,193 @@ def test_the_command_does_the_same(short_training, tmp_path):
     result = CliRunner().invoke(app, ["run", str(tmp_path / "my.smi"), *options])
     assert result.exit_code == 0, result.output
     assert "after your labels" in result.output and (tmp_path / "my" / "report.json").exists()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The folder of a project that has come to its end."""
+    folder, autotune = tmp_path_factory.mktemp("project") / "p", project.autotune
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(project, "autotune", lambda *a, **settings: autotune(*a, **settings, steps=5))
+        run_project(structures(), folder, mmff94(), **SMALL)
+    return folder
+
+
+@pytest.fixture
+def another(finished, tmp_path, short_training):
+    """A copy of it; nothing may be trained, nor any file changed, by a call that is refused."""
+    folder = tmp_path / "p"
+    shutil.copytree(finished, folder)
+    return folder
+
+
+def files_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+CHANGED = {
+    "other molecules": (lambda: shaken_molecules(["CCN"], 20, 600, seed=0), {}, r"structure.* C2H6O\).*C2H7N\)"),
+    "more structures": (lambda: [*structures(), molecule("CCO")], {}, "holds 20 structures; given are 21"),
+    "moved atoms": (lambda: [a for a in structures() if a.rattle(0.01) is None], {}, "holds 20 structures .number 0"),
+    "n_labels": (structures, {"n_labels": 7}, "was made with n labels: 6; asked for is n labels: 7"),
+    "n_test": (structures, {"n_test": 3}, "n test: 4.* n test: 3"),
+    "n_general": (structures, {"n_general": 11}, "n general: 10.* n general: 11"),
+    "seed": (structures, {"seed": 1}, "seed: 0.* seed: 1"),
+    "start": (structures, {"start": "gas"}, "start: gas_xtb .* start: gas "),
+    "n_steps": (structures, {"n_steps": 20}, r"md\.traj, .*n steps: 10; asked for is n steps: 20.*remove md\.traj"),
+    "temperature": (structures, {"temperature": 310}, "temperature: 300; asked for is temperature: 310"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGED)
+def test_a_folder_of_another_project_is_refused_before_anything_is_trained(another, short_training, what):
+    make, changed, said = CHANGED[what]
+    before = files_of(another)
+    with pytest.raises(IdentityError, match=said):
+        run_project(make(), another, mmff94(), **SMALL | changed)
+    assert files_of(another) == before and not short_training
+
+
+def test_another_labeller_or_one_with_other_constants_is_noticed(another, short_training):
+    with pytest.raises(IdentityError, match=r"labels\.jsonl in .*labeller: MMFF94.*asked for is labeller: Lennard"):
+        run_project(structures(), another, LennardJones(), **SMALL)
+    assert not short_training
+
+
+def test_committees_of_other_labels_are_never_taken_up(another, short_training):
+    chosen = read_frames(another / "to_label.extxyz", need=())
+    for atoms in (others := label(chosen, mmff94(), progress=False)):
+        atoms.calc.results["energy"] += 1.0
+    write_frames(another / "mine.extxyz", others)
+    with pytest.raises(IdentityError, match=r"own-\*\.safetensors in .* was made with labels: 6 frames"):
+        run_project(structures(), another, labels=another / "mine.extxyz", **SMALL)
+    assert not short_training
+    for path in [*another.glob("own-*"), *another.glob("md.*")]:
+        path.unlink()
+    assert run_project(structures(), another, labels=another / "mine.extxyz", **SMALL)["labels"] == 6
+    assert short_training == [0, 1, 2]
+
+
+def test_a_step_is_repeated_with_other_settings_when_its_files_are_removed(another, short_training):
+    kept = (another / "labels.jsonl").read_bytes()
+    for path in another.glob("md.*"):
+        path.unlink()
+    report = run_project(structures(), another, mmff94(), **SMALL | {"n_steps": 20})
+    assert report["md"]["fs"] == 10.0 and not short_training and (another / "labels.jsonl").read_bytes() == kept
+
+
+@pytest.mark.parametrize("name", ["structures.extxyz", "report.json", "own-0.safetensors"])
+def test_a_folder_without_a_record_is_left_alone(tmp_path, short_training, name):
+    (tmp_path / name).write_text("somebody's")
+    with pytest.raises(IdentityError, match=f"holds {name} and no record"):
+        run_project(structures(), tmp_path, mmff94(), **SMALL)
+    assert files_of(tmp_path) == {name: b"somebody's"}
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"name": "web"}', '{"record": "tpainn_lite project", "steps": {"own": 5}}']
+)
+def test_a_record_that_is_none_is_said_to_be_none(tmp_path, text):
+    (tmp_path / "project.json").write_text(text)
+    with pytest.raises(ValueError, match="is no record of a project, or damaged"):
+        run_project(structures(), tmp_path, mmff94(), **SMALL)
+
+
+def test_every_option_is_looked_at_before_anything_is_made(tmp_path, short_training):
+    wrong = {
+        "n_labels": (0, -1, 2.5, "many"), "n_test": (0, -1), "n_general": (0, None), "n_steps": (0, -10, 15),
+        "temperature": (0, -1, float("nan"), "hot"), "seed": (-1, 0.5), "n_jobs": (0, 1.5), "start": ("soup", None),
+        "labels": (tmp_path / "none.extxyz",),
+    }  # fmt: skip
+    for name, values in wrong.items():
+        for value in values:
+            with pytest.raises((ValueError, OSError), match=r"expected|is not one of|would be"):
+                run_project(structures(), tmp_path / "p", mmff94(), **SMALL | {name: value})
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(NotADirectoryError):
+        run_project(structures(), tmp_path / "file", mmff94(), **SMALL)
+    broken = molecule("CCO")
+    broken.positions[1] = broken.positions[0]
+    with pytest.raises(ValueError, match="structure 20: atoms"):
+        run_project([*structures(), broken], tmp_path / "p", mmff94(), **SMALL)
+    assert not (tmp_path / "p").exists() and not short_training
+
+
+def test_two_at_once_do_not_share_a_folder(tmp_path):
+    with locked(tmp_path / "project.json"), pytest.raises(OSError, match="by another process"):
+        run_project(structures(), tmp_path, mmff94(), **SMALL)
+
+
+def test_labels_that_a_teacher_cannot_make_are_missed_in_a_sentence():
+    with pytest.raises(ValueError, match="none of the frames to test on has a label"):
+        project._part([], "test")
+
+
+# --- labels made elsewhere ---
+
+
+def chosen_and_labelled(n=4):
+    chosen = list(structures())[:n]
+    for number, atoms in enumerate(chosen):
+        atoms.info["id"] = f"train/{number}"
+    return chosen, label(chosen, mmff94(), progress=False)
+
+
+@pytest.mark.parametrize("decimals", [3, 4, 5, 6])
+@pytest.mark.parametrize("offset", [0.0, 0.0005, 0.00049999])
+def test_labels_find_their_frames_whatever_decimals_they_come_with(decimals, offset):
+    chosen, labelled = chosen_and_labelled()
+    for atoms in chosen:
+        atoms.positions = np.round(atoms.positions, 3) + offset  # just where a rounded key would fall apart
+    for atoms in labelled:
+        del atoms.info["id"]
+        atoms.positions = np.round(np.round(atoms.positions, 3) + offset, decimals)
+    found = matched(chosen, labelled[::-1], "mine.extxyz")
+    assert [label_of(a, "energy") for a in found] == [label_of(a, "energy") for a in labelled]
+    assert [a.info["id"] for a in found] == [a.info["id"] for a in chosen]
+    np.testing.assert_array_equal(found[0].positions, labelled[0].positions)
+
+
+def test_atoms_that_another_program_put_back_into_the_box_are_the_same():
+    chosen, labelled = chosen_and_labelled()
+    for k, atoms in enumerate([*chosen, *labelled]):
+        atoms.set_cell([9, 10, 11])
+        atoms.pbc = True
+        atoms.positions += [8.9, 0, 0]
+        if k >= len(chosen):
+            results = atoms.calc.results
+            atoms.wrap()
+            atoms.calc.results = results
+            atoms.info.pop("id")
+    assert len(matched(chosen, labelled, "mine.extxyz")) == 4
+    labelled[0].set_cell([9, 10, 12])
+    with pytest.raises(DatasetError, match="train/0; .* and box are expected"):
+        matched(chosen, labelled, "mine.extxyz")
+
+
+def test_a_frame_is_known_by_its_id_too_as_long_as_its_atoms_have_not_moved():
+    chosen, labelled = chosen_and_labelled()
+    for atoms in labelled:
+        atoms.positions = np.round(atoms.positions, 2)
+    assert len(matched(chosen, labelled, "mine.extxyz")) == 4
+    labelled[2].positions += 0.3
+    with pytest.raises(DatasetError, match="the atoms of train/2 have moved by 0.5"):
+        matched(chosen, labelled, "mine.extxyz")
+
+
+def test_a_frame_that_is_there_twice_is_an_error_if_its_labels_differ():
+    chosen, labelled = chosen_and_labelled()
+    again = label(chosen[:1], mmff94(), progress=False)[0]
+    for atoms in (labelled[0], again):
+        atoms.info.pop("id")
+    assert len(matched(chosen, [*labelled, again], "mine.extxyz")) == 4
+    again.calc.results["energy"] += 1.0
+    with pytest.raises(DatasetError, match="2 frames that could be train/0, and their labels differ"):
+        matched(chosen, [*labelled, again], "mine.extxyz")
+
+
+def test_two_chosen_frames_that_are_the_same_get_an_info_each():
+    chosen, labelled = chosen_and_labelled(1)
+    twin = chosen[0].copy()
+    twin.info["id"] = "test/0"
+    assert [a.info["id"] for a in matched([chosen[0], twin], labelled, "mine.extxyz")] == ["train/0", "test/0"]

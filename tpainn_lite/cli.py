@@ -11,13 +11,14 @@ from typing import Annotated
 
 import typer
 
-from tpainn_lite.checks import check_counts
 from tpainn_lite.cli_errors import one_line
 from tpainn_lite.cli_inputs import (
     Teacher,
     calculator,
     calculator_of,
     check_checkpoint,
+    check_seed,
+    check_shaking,
     check_source,
     check_teacher,
     check_weights,
@@ -67,8 +68,7 @@ def label(
 
     check_source(source)
     check_target(target, [source], SUFFIXES)
-    check_counts(frames=frames)
-    check_counts(least=0, seed=seed)
+    check_shaking(frames, hottest, seed)
     check_jobs(jobs)
     check_teacher(teacher)
     todo = frames_of(source, frames, hottest, seed)
@@ -104,6 +104,7 @@ def pretrain(
     check_weights_target(target, *source, valid)
     check_source(*source, valid)
     check_checkpoint(checkpoint)
+    check_seed(seed)
     from tpainn_lite import recipes, training, transfer
 
     stay_within_cores()
@@ -147,6 +148,7 @@ def autotune(
     check_source(source, valid, replay)
     check_weights(weights)
     check_checkpoint(checkpoint)
+    check_seed(seed)
     from tpainn_lite import transfer
 
     stay_within_cores()
@@ -204,6 +206,7 @@ def md(
     if max_disagreement is not None and len(weights) < 2:
         raise ValueError("--max-disagreement needs a committee: the weights of two potentials or more")
     check_weights(*weights)
+    check_seed(seed)
     atoms = start_of(start)
     check_target(target, [*weights, start], (".traj",), lambda _: True)
     check_path(target)  # whether what is there may be gone on with
@@ -236,7 +239,7 @@ def run(
 ):
     """A potential of your own: structures, what to label, DFT labels, autotuning, errors, MD.  It goes on."""
     check_source(source, labels)
-    check_counts(frames=frames)
+    check_shaking(frames, hottest, seed)
     folder = folder or source.with_suffix("")
     check_folder(folder)
     nobody = labels or elsewhere or (teacher == Teacher.b3lyp and not has_pyscf())

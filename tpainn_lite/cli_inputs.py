@@ -6,12 +6,14 @@ import stat
 from collections import deque
 from enum import StrEnum
 
-from tpainn_lite.checks import check_numbers
+from tpainn_lite.checks import check_counts, check_numbers
 from tpainn_lite.files import check_folder, check_target
 from tpainn_lite.saving import is_weights
 
 SMILES_FILES = (".smi", ".csv", ".txt")
 COOLEST = 300.0  # K; molecules are shaken at this temperature, and up to another
+MOST_FRAMES, HOTTEST = 1_000_000, 100_000.0  # of a molecule; K
+LARGEST_SEED = 2**31 - 1  # that every program behind the library takes
 LARGEST_TEXT = 1_000_000_000  # bytes of a list of SMILES
 COUNTED = (".xyz", ".extxyz")  # formats whose frames say how many lines they have
 
@@ -135,10 +137,27 @@ def frames_of(source, n_frames, hottest, seed):
     from tpainn_lite.sampling import shaken_molecules
 
     check_source(source)
-    check_numbers(least=COOLEST, hottest=hottest)
+    check_shaking(n_frames, hottest, seed)
     if source.suffix in SMILES_FILES:
         return shaken_molecules(read_smiles(source), n_frames, (COOLEST, hottest), seed)
     return structures_of(source)
+
+
+def check_shaking(frames, hottest, seed):
+    """Raise ValueError where molecules cannot be shaken so: numbers that are none, or absurd."""
+    check_counts(frames=frames)
+    check_numbers(hottest=hottest)
+    check_seed(seed)
+    if frames > MOST_FRAMES:
+        raise ValueError(f"frames is {frames}; at most {MOST_FRAMES} of each molecule are possible")
+    if not COOLEST <= hottest <= HOTTEST:
+        raise ValueError(f"hottest is {hottest:g} K; {COOLEST:g} to {HOTTEST:g} K is expected")
+
+
+def check_seed(seed):
+    """Raise ValueError for a seed that some program behind the library does not take; None is none."""
+    if seed is not None and not 0 <= seed <= LARGEST_SEED:
+        raise ValueError(f"seed is {seed}; a whole number from 0 to {LARGEST_SEED} is expected")
 
 
 def structures_of(source):

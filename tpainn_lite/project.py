@@ -37,6 +37,7 @@ from tpainn_lite.committee import Committee
 from tpainn_lite.datasets import draw, load_molecules, read_frames, write_frames
 from tpainn_lite.domain import Domain
 from tpainn_lite.files import IdentityError, check_folder, fingerprint, locked, write_text
+from tpainn_lite.label_work import check_jobs
 from tpainn_lite.labels import label
 from tpainn_lite.matching import displacement, matched
 from tpainn_lite.md import check_settings, run_md
@@ -124,8 +125,7 @@ def check_options(*, start, n_general, n_labels, n_test, n_steps, temperature, s
     """Raise an error, before anything is made, where a setting of `run_project` makes no sense."""
     check_counts(n_labels=n_labels, n_test=n_test, n_general=n_general)
     check_counts(least=0, seed=seed)
-    if n_jobs != -1:  # joblib's word for all cores
-        check_counts(n_jobs=n_jobs)
+    check_jobs(n_jobs)
     check_settings("nvt", n_steps, EVERY, temperature=temperature, timestep=TIMESTEP)
     load_pretrained(start)
 
@@ -154,8 +154,8 @@ def sound(structures, start, n_wanted):
     check_elements(structures, start)
     if n_wanted > len(structures):
         raise ValueError(
-            f"{n_wanted} frames to label, to train and to test on, are asked for, of {len(structures)} structures; "
-            "make more of them, or ask for fewer"
+            f"n_labels and n_test are {n_wanted} frames together, of {len(structures)} structures; make more of them, or "
+            "ask for fewer"
         )
     return structures
 
