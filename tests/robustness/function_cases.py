@@ -434,7 +434,7 @@ def uncovered():
 
 
 def write_parameters(base):
-    """Write down the parameters and what they are, which number the cases: `python function_cases.py BASE`."""
+    """Write down the parameters and what they are, which number the cases."""
     import json
 
     t = things(base)
@@ -447,3 +447,22 @@ def write_parameters(base):
 KINDS = {"sound": (len(sound_calls()), 0, sound)}
 if (Path(__file__).parent / "parameters.json").exists():
     KINDS["functions"] = (len(attacks()), 40, functions)
+
+
+def main():
+    """Write `parameters.json` again."""
+    import shutil
+    import tempfile
+
+    from bases import make_bases
+
+    base = Path(tempfile.mkdtemp())
+    try:
+        make_bases(base, set())
+        write_parameters(base)
+    finally:
+        shutil.rmtree(base)
+
+
+if __name__ == "__main__":
+    main()

@@ -157,7 +157,7 @@ def pretrain(checkpoint, **how):
 
 
 TUNE = ("autotune", "w.safetensors", "labelled.extxyz", "t.safetensors", "--steps", "600", "--checkpoint", "ck")
-MD = ("md", "w.safetensors", "start.xyz", "x.traj", "--steps", "1200", "--every", "10")
+MD = ("md", "gas", "start.xyz", "x.traj", "--steps", "400", "--every", "5", "--temperature", "100")
 MATRIX = {
     "label-1": label("out.extxyz", 1),
     "label-1-xz": label("out.extxyz.xz", 1),

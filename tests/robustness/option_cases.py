@@ -71,7 +71,8 @@ def options(number, rng, base):
         call.insert(2, "w2.safetensors")
     call = _without(call, f"--{option}") + [f"--{option}={value}"]
     wrong, sound = _is_wrong(command, option, value), _sound(command, base)
-    return Case(f"tpainn {command} --{option}={value}", call, wrong, (option,), WRITES[command], sound=sound)
+    keeps = ("x.traj", "x.state.npz") if command == "md" and not wrong else ()  # a guard may stop it
+    return Case(f"tpainn {command} --{option}={value}", call, wrong, (option,), WRITES[command], keeps, sound=sound)
 
 
 def _is_wrong(command, option, value):
