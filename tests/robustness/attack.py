@@ -168,13 +168,13 @@ def _about_message(case, lines):
     names = " or ".join(name[:40] for name in case.names)
     unnamed = f"the message does not name {names}: {lines[-1][:300]!r}"
     problems = [] if names_it(case, lines[-1]) else [unnamed]
-    return problems + ([f"the message has {len(lines[-1])} characters"] if len(lines[-1]) > 1000 else [])
+    return problems + ([f"the message has {len(lines[-1])} characters"] if len(lines[-1]) > 1100 else [])
 
 
 def names_it(case, message):
     """Whether one of the names is in the message, however a terminal has wrapped it."""
-    plain = re.sub(r"[\s│╭╮╰╯─_-]+", "", message).lower()
-    return not case.names or any(re.sub(r"[\s_-]+", "", name).lower() in plain for name in case.names)
+    plain = re.sub(r"[\s│╭╮╰╯─_-]+|[^ -~]", "", message).lower()
+    return not case.names or any(re.sub(r"[\s_-]+|[^ -~]", "", name).lower() in plain for name in case.names)
 
 
 FOREIGN_WORDS = re.compile(

@@ -53,8 +53,11 @@ ABSURD = {  # finite numbers that no computer or molecule can take
     ("features", "1000000"), ("interactions", "1000000"), ("cutoff", "1000000"), ("timestep", "1000"),
     ("devices", "512"), ("nodes", "7"), ("jobs", "100000"),
 }  # fmt: skip
+OTHER_WORDS = {"every": ("steps apart",), "n-labels": ("frames to label",), "n-test": ("frames to label",)}
+LONG = {("run", "seed", "0"), ("run", "jobs", "-1")}  # sound, and a minute of training
 ENDLESS = ("steps", "frames")  # whoever asks for very many gets them, some day
 OPTIONS = [(c, o, v) for c, options in NUMERIC.items() for o in options for v in VALUES[: -1 if o in ENDLESS else None]]
+OPTIONS = [one for one in OPTIONS if one not in LONG]
 OPTIONS += [(c, o, v) for o, v in sorted(ABSURD) for c in NUMERIC if o in NUMERIC[c]]
 WRITES = {
     "label": ("out.extxyz",), "pretrain": ("t.safetensors",), "autotune": ("t.safetensors",), "md": ("x.*",),
@@ -71,8 +74,10 @@ def options(number, rng, base):
         call.insert(2, "w2.safetensors")
     call = _without(call, f"--{option}") + [f"--{option}={value}"]
     wrong, sound = _is_wrong(command, option, value), _sound(command, base)
-    keeps = ("x.traj", "x.state.npz") if command == "md" and not wrong else ()  # a guard may stop it
-    return Case(f"tpainn {command} --{option}={value}", call, wrong, (option,), WRITES[command], keeps, sound=sound)
+    finite = value in ("1e308", "1e-320", VALUES[-1]) or (option, value) in ABSURD
+    keeps = ("x.traj", "x.state.npz") if command == "md" and finite else ()  # a guard may stop it
+    names = (option, *OTHER_WORDS.get(option, ()))
+    return Case(f"tpainn {command} --{option}={value}", call, wrong, names, WRITES[command], keeps, sound=sound)
 
 
 def _is_wrong(command, option, value):
@@ -107,22 +112,23 @@ def _foreign_text(*names):
         Path(name).write_text("precious\n")
 
 
+BRIEF = ("--steps", "2", *SMALL)
 CONTRADICTIONS = (  # call, what must be named
     (("pretrain", "labelled.extxyz", "t.safetensors", "--recipe", "gas", "--steps", "2"), "recipe"),
     (("pretrain", "t.safetensors"), "recipe"),
-    (("pretrain", "labelled.extxyz", "others.extxyz", "t.safetensors", *SMALL), "files"),
-    (("pretrain", "t.safetensors", "--recipe", "no such", *SMALL), "no such"),
-    (("pretrain", "labelled.extxyz", "t.safetensors", "--valid", "t.safetensors", *SMALL), "t.safetensors"),
-    (("pretrain", "labelled.extxyz", "t.safetensors", "--checkpoint", "labelled.extxyz", *SMALL), "labelled.extxyz"),
-    (("pretrain", "labelled.extxyz", "t.safetensors", "--checkpoint", "t.safetensors", *SMALL), "t.safetensors"),
+    (("pretrain", "labelled.extxyz", "others.extxyz", "t.safetensors", *BRIEF), "files"),
+    (("pretrain", "t.safetensors", "--recipe", "no such", *BRIEF), "no such"),
+    (("pretrain", "labelled.extxyz", "t.safetensors", "--valid", "t.safetensors", *BRIEF), "t.safetensors"),
+    (("pretrain", "labelled.extxyz", "t.safetensors", "--checkpoint", "labelled.extxyz", *BRIEF), "labelled.extxyz"),
+    (("pretrain", "labelled.extxyz", "t.safetensors", "--checkpoint", "t.safetensors", *BRIEF), "t.safetensors"),
     (("pretrain", "labelled.extxyz", "t.safetensors", "--accelerator", "quantum", "--steps", "2"), "accelerator"),
     (("pretrain", "labelled.extxyz", "t.safetensors", "--accelerator", "gpu", "--steps", "2"), "accelerator"),
-    (("pretrain", "labelled.extxyz", "t.txt", *SMALL), "t.txt"),
-    (("pretrain", "labelled.extxyz", "labelled.extxyz", *SMALL), "labelled.extxyz"),
+    (("pretrain", "labelled.extxyz", "t.txt", *BRIEF), "t.txt"),
+    (("pretrain", "labelled.extxyz", "labelled.extxyz", *BRIEF), "labelled.extxyz"),
     (("autotune", "w.safetensors", "labelled.extxyz", "w.safetensors", "--steps", "2"), "w.safetensors"),
     (("autotune", "w.safetensors", "labelled.extxyz", "t.safetensors", "--freeze", "soul", "--steps", "2"), "soul"),
     (("autotune", "no such", "labelled.extxyz", "t.safetensors", "--steps", "2"), "no such"),
-    (("autotune", "labelled.extxyz", "w.safetensors", "t.safetensors", "--steps", "2"), "labelled.extxyz"),
+    (("autotune", "labelled.extxyz", "w.safetensors", "t.safetensors", "--steps", "2"), "w.safetensors"),
     (("autotune", "w.safetensors", "labelled.extxyz", "t.safetensors", "--layer-decay", "2"), "layer_decay"),
     (("evaluate", "labelled.extxyz", "w.safetensors"), "labelled.extxyz"),
     (("evaluate", "w.safetensors", "labelled.extxyz", "--report", "labelled.extxyz"), "labelled.extxyz"),
@@ -136,7 +142,7 @@ CONTRADICTIONS = (  # call, what must be named
     (("md", "w.safetensors", "start.xyz", "x.traj", "--max-disagreement", "1"), "max-disagreement"),
     (("md", "w.safetensors", "start.xyz", "x.traj", "--ensemble", "npt"), "pressure"),
     (("md", "w.safetensors", "start.xyz", "x.traj", "--ensemble", "magic"), "ensemble"),
-    (("md", "w.safetensors", "start.xyz", "x.traj", "--steps", "5", "--every", "10"), "every"),
+    (("md", "w.safetensors", "start.xyz", "x.traj", "--steps", "5", "--every", "10"), "steps"),
     (("md", "w.safetensors", "start.xyz", "x.traj", "--steps", "25", "--every", "10"), ""),
     (("run", "my.smi", "--folder", "prj", "--elsewhere", "--with", "mmff94", "--labels", "labelled.extxyz"), "labels"),
     (("run", "my.smi", "--folder", "prj", "--labels", "no.extxyz"), "no.extxyz"),
@@ -244,7 +250,8 @@ FINE_PATHS = {  # names that are odd, but fine for a file that is written
 }
 PATHS = [(c, a, how) for c, places in READ.items() for a in places for how in ODD_PATHS]
 PATHS += [(c, a, how) for c, places in WRITTEN.items() for a in places for how in (*ODD_PATHS, *FINE_PATHS)]
-PATHS = [one for k, one in enumerate(PATHS) if one[0] != "run" or one[2] not in FINE_PATHS]
+PATHS = [one for one in PATHS if one[0] != "run" or one[2] not in FINE_PATHS]
+PATHS = [one for one in PATHS if one[1] not in ("--checkpoint", "--folder") or one[2] != "a slash"]  # root may
 TO_READ = sum(len(places) for places in READ.values()) * len(ODD_PATHS)
 CREATES = ("missing", "a link to nothing", "surrogates")  # fine for a file that is written; perhaps an error
 
