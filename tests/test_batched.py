@@ -95,7 +95,7 @@ def test_frames_come_back_as_atoms_with_energies_forces_and_velocities():
 
 @pytest.fixture
 def atoms_may_pass_through_each_other(monkeypatch):
-    monkeypatch.setattr("tpainn_lite.md.TOO_CLOSE", 1e-3)
+    monkeypatch.setattr("tpainn_lite.md._collapsed", lambda _: None)
 
 
 @pytest.mark.usefixtures("atoms_may_pass_through_each_other")

@@ -336,7 +336,7 @@ def gas(n=64, edge=20.0):
 
 @pytest.fixture
 def atoms_may_pass_through_each_other(monkeypatch):
-    monkeypatch.setattr(md, "TOO_CLOSE", 1e-3)
+    monkeypatch.setattr(md, "_collapsed", lambda _: None)
 
 
 @pytest.mark.usefixtures("atoms_may_pass_through_each_other")

@@ -14,7 +14,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from tpainn_lite.calculator import SKIN, compiled
 from tpainn_lite.checks import check_counts, check_extent, check_numbers, check_structure
-from tpainn_lite.md import bonds_of, check_settings, has_exploded, moving, trouble
+from tpainn_lite.md import bonds_of, check_settings, folded, has_exploded, moving, trouble
 from tpainn_lite.md_record import MDRun
 from tpainn_lite.potential import Potential, stress_of
 
@@ -119,11 +119,13 @@ def _periodic(state):
 
 def _has_flown_apart(positions, cell, periodic):
     """Whether a search for pairs of these atoms would make no sense, or end the process."""
+    if not np.isfinite(positions).all():
+        return True
     try:
-        check_extent(positions, cell, periodic)
+        check_extent(folded(positions, cell, periodic), cell, periodic)
     except ValueError:
         return True
-    return not np.isfinite(positions).all()
+    return False
 
 
 def run_many(

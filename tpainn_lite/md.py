@@ -5,7 +5,7 @@ import time
 import numpy as np
 from ase import units
 from ase.data import covalent_radii
-from ase.geometry import find_mic
+from ase.geometry import find_mic, wrap_positions
 from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import IsotropicMTKNPT, NoseHooverChainNVT
 from ase.md.velocitydistribution import Stationary, ZeroRotation, thermalize_momenta
@@ -19,6 +19,7 @@ ENSEMBLES = ("nvt", "nvt-nh", "nve", "npt")
 TOO_HOT = 10  # times the asked temperature: the run has exploded
 TOO_CLOSE = 0.5  # of the sum of two covalent radii: atoms on top of each other
 SWOLLEN = 1.6  # times the first volume, or one part in so many of it: the liquid boils, or collapses
+FARTHEST_RUN = 1e8  # Å; farther than this no atom of a periodic box has come, and its place would have lost its digits
 BONDED = 1.25  # times the sum of two covalent radii: a bond, in the first frame
 BROKEN = 1.6  # times the sum of two covalent radii: the bond is gone
 
@@ -282,10 +283,17 @@ def has_exploded(atoms, temperature):
     if not np.isfinite(atoms.positions).all() or not atoms.get_temperature() <= TOO_HOT * temperature + 3000:
         return exploded
     try:
-        check_extent(atoms.positions, atoms.cell.array, atoms.pbc)
+        check_extent(folded(atoms.positions, atoms.cell.array, atoms.pbc), atoms.cell.array, atoms.pbc)
     except ValueError:
         return exploded
     return None if np.isfinite(atoms.get_potential_energy()) else "the energy is not a finite number"
+
+
+def folded(positions, cell, pbc):
+    """Positions (N, 3) inside the cell where it is periodic: atoms of a long run may be far from where they began."""
+    if not np.any(pbc) or not np.abs(positions).max() < FARTHEST_RUN or not np.isfinite(cell).all():
+        return positions
+    return wrap_positions(positions, cell, np.asarray(pbc, bool))
 
 
 def trouble(atoms, temperature, bonds, volume=None):
