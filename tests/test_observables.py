@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 
 from tpainn_lite import observables
+from tpainn_lite.checks import DatasetError
 from tpainn_lite.forcefields import mmff94
 from tpainn_lite.observables import (
     block_average,
@@ -95,11 +98,90 @@ def test_a_force_field_is_forgiven_its_zero_of_energy_and_a_potential_is_not(lab
     assert result["force_mae"] == pytest.approx(force_mae(forces, [a.get_forces() for a in shifted]))
 
 
-def test_g_of_r_of_an_ideal_gas_is_one():
-    rng = np.random.default_rng(0)
-    frames = [Atoms("O200", rng.uniform(0, 12, (200, 3)), cell=[12] * 3, pbc=True) for _ in range(20)]
-    r, g = observables.rdf(frames, "OO", n_bins=30)
-    assert r[-1] < 6 and g[5:] == pytest.approx(1, abs=0.1)
+def even_gas(formula, n_frames, seed=0):
+    rng = np.random.default_rng(seed)
+    n = len(Atoms(formula))
+    return [Atoms(formula, rng.uniform(0, 12, (n, 3)), cell=[12] * 3, pbc=True) for _ in range(n_frames)]
+
+
+@pytest.mark.parametrize(("formula", "pair"), [("O5", "OO"), ("O5H5", "OO"), ("O5H5", "OH"), ("O3H2", "HH")])
+def test_g_of_r_of_an_ideal_gas_is_one_for_few_atoms_too(formula, pair):
+    r, g = observables.rdf(even_gas(formula, 2500), pair, n_bins=6)
+    assert r[-1] < 6 and g[2:] == pytest.approx(1, abs=0.12) and g[2:].mean() == pytest.approx(1, abs=0.05)
+
+
+def test_g_of_r_needs_two_atoms_of_its_elements():
+    with pytest.raises(ValueError, match="OH4 has no pair of O and O"):
+        observables.rdf(even_gas("OH4", 1))
+    with pytest.raises(ValueError, match="O5 has no pair of O and Na"):
+        observables.rdf(even_gas("O5", 1), ("O", "Na"))
+
+
+def test_labels_of_fixed_atoms_count_like_all_others(labelled, potential):
+    fixed = [atoms.copy() for atoms in labelled]
+    for atoms, source in zip(fixed, labelled, strict=True):
+        atoms.calc = source.calc
+        atoms.set_constraint(FixAtoms([0, 1]))
+    assert errors(potential, fixed) == errors(potential, labelled)
+    assert errors(mmff94(), fixed)["force_mae"] == pytest.approx(0, abs=1e-6)
+
+
+def energies_alone(frames):
+    for source in frames:
+        atoms = source.copy()
+        atoms.calc = SinglePointCalculator(atoms, energy=source.get_potential_energy())
+        yield atoms
+
+
+def test_frames_with_energies_alone_are_judged_by_energies_alone(labelled, potential):
+    frames = list(energies_alone(labelled))
+    assert errors(potential, frames) == pytest.approx({"energy_mae": errors(potential, labelled)["energy_mae"]})
+
+    class OnlyEnergy(Calculator):
+        implemented_properties = ("energy",)
+
+        def calculate(self, *args, **kwargs):
+            super().calculate(*args, **kwargs)
+            self.results = {"energy": 1.0}
+
+    assert set(errors(OnlyEnergy(), frames)) == {"energy_mae"}
+
+
+def test_frames_without_labels_are_an_error_that_says_what_to_do(labelled, potential):
+    with pytest.raises(DatasetError, match="has no energy; label it first"):
+        errors(potential, [labelled[0].copy()])
+    with pytest.raises(DatasetError, match="the list of frames is empty"):
+        errors(potential, [])
+    with pytest.raises(TypeError, match="a Potential or an ASE calculator is expected"):
+        errors("gas", labelled)
+
+
+OXYGEN = even_gas("O5", 2)
+MOVING = np.zeros((400, 2, 3))
+NONSENSE = [
+    (energy_mae, ("x", [1.0])), (energy_mae, ([np.nan], [1.0])), (energy_mae, ([1.0], [1.0], [0])),
+    (energy_mae, ([1.0, 2.0], [1.0, 2.0], [3])), (force_mae, (3, 4)), (force_mae, ([], [])),
+    (force_mae, ([[[np.inf] * 3]], [[[0.0] * 3]])), (energy_drift, ([0, 1], [0, 1], 0)),
+    (energy_drift, ([0, 1, 2], [0, 1], 3)), (energy_drift, ([0, 0], [0, 1], 3)), (energy_drift, ("ab", "cd", 3)),
+    (observables.density_of, (Atoms("O"),)), (observables.density_of, ("box",)), (observables.rdf, ([],)),
+    (observables.rdf, (None,)), (observables.rdf, (OXYGEN[0],)), (observables.rdf, (OXYGEN, "O")),
+    (observables.rdf, (OXYGEN, "Xy")), (observables.rdf, (OXYGEN, None)), (observables.rdf, (OXYGEN, "OO", -1)),
+    (observables.rdf, (OXYGEN, "OO", np.nan)), (observables.rdf, (OXYGEN, "OO", 3, 0)),
+    (observables.rdf, (OXYGEN, "OO", 3, 2.5)), (mean_square_displacement, (np.zeros((5, 3)),)),
+    (mean_square_displacement, (np.zeros((5, 1, 3)),)), (mean_square_displacement, ([],)),
+    (mean_square_displacement, (np.full((5, 2, 3), np.nan),)), (diffusion, (MOVING, 0)), (diffusion, (MOVING, -1)),
+    (diffusion, (MOVING, "0.1")), (diffusion, (MOVING, 0.1, 5)), (diffusion, (MOVING, 0.1, (np.nan, 2))),
+    (diffusion, (MOVING, 0.1, (2.0, 1.0))), (diffusion, (MOVING, 0.1, (1.0, 2.0), 1)), (yeh_hummer, (0, 12)),
+    (yeh_hummer, (300, -1)), (yeh_hummer, (300, 12, 0)), (block_average, ([],)), (block_average, ([1, np.nan, 2],)),
+    (block_average, ([[1, 2], [3, 4]], 2)), (block_average, (range(9), 0)), (block_average, (range(9), 2.5)),
+    (observables.composition, ([3],)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("function", "given"), NONSENSE, ids=lambda part: getattr(part, "__name__", ""))
+def test_what_makes_no_sense_is_an_error_that_says_what_is_expected(function, given):
+    with pytest.raises((ValueError, TypeError), match=r"expected|possible|cannot be cut|not finite|too short"):
+        function(*given)
 
 
 def test_g_of_r_of_a_crystal_peaks_at_its_neighbours():

@@ -7,7 +7,9 @@ from ase.build import bulk
 from ase.build import molecule as ase_molecule
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
 
+from tpainn_lite import sampling
 from tpainn_lite.forcefields import mmff94, molecule
 from tpainn_lite.sampling import normal_mode_frames, normal_modes, rattled_frames, shaken_molecules, thermal_frames
 
@@ -96,6 +98,60 @@ def test_thermal_frames_of_a_periodic_box_stay_where_they_are():
 def test_a_temperature_that_makes_no_sense_is_an_error(bad):
     with pytest.raises(ValueError, match=r"a positive number of K, or a pair \(low, high\), is expected"):
         thermal_frames(molecule("O"), mmff94(), bad, 1)
+
+
+def test_frames_are_as_far_apart_as_asked_where_numbers_of_steps_are_not_whole_in_binary(monkeypatch):
+    steps = []
+    monkeypatch.setattr(sampling.Langevin, "run", lambda _, n: steps.append(n))
+    thermal_frames(molecule("O"), mmff94(), 300, 2, spacing=0.3, timestep=0.1, warm_up=0.7)
+    assert steps == [7, 3, 3]
+
+
+@pytest.mark.parametrize("spacing", [0.4, 0.05, 0.75, 0, -1, np.nan, "1"])
+def test_frames_nearer_than_a_step_or_between_two_steps_are_an_error(spacing):
+    with pytest.raises(ValueError, match="spacing is"):
+        thermal_frames(molecule("O"), mmff94(), 300, 2, spacing=spacing, timestep=0.5)
+
+
+def test_fixed_atoms_swing_in_normal_modes_like_all_others():
+    water, fixed = molecule("O"), molecule("O")
+    fixed.set_constraint(FixAtoms([0]))
+    np.testing.assert_array_equal(normal_modes(water, mmff94())[0], normal_modes(fixed, mmff94())[0])
+
+
+def test_an_explosion_is_an_error_and_no_frame():
+    class Away(Bond):
+        def calculate(self, *args, **kwargs):
+            super().calculate(*args, **kwargs)
+            self.results["forces"] = np.full((2, 3), np.nan)
+
+    with pytest.raises(ValueError, match="MD at 300 K exploded"):
+        thermal_frames(Atoms("HF", [[0, 0, 0], [0, 0, 1.0]]), Away(), 300, 1)
+
+
+WATER = molecule("O")
+NONSENSE = [
+    lambda: normal_modes(WATER, mmff94(), step=0), lambda: normal_modes(WATER, mmff94(), step=np.nan),
+    lambda: normal_modes(WATER, mmff94(), step="x"), lambda: normal_modes("O", mmff94()),
+    lambda: normal_modes(Atoms(), mmff94()), lambda: normal_mode_frames(WATER, mmff94(), 300, -1),
+    lambda: normal_mode_frames(WATER, mmff94(), 300, 2.5), lambda: normal_mode_frames(WATER, mmff94(), "hot", 2),
+    lambda: normal_mode_frames(WATER, mmff94(), (100, np.inf), 2),
+    lambda: normal_mode_frames(WATER, mmff94(), (1, 2, 3), 2), lambda: normal_mode_frames(WATER, mmff94(), None, 2),
+    lambda: normal_mode_frames(WATER, mmff94(), 300, 2, seed=-1), lambda: thermal_frames(WATER, mmff94(), 300, -3),
+    lambda: thermal_frames(WATER, mmff94(), 300, 1, timestep=0),
+    lambda: thermal_frames(WATER, mmff94(), 300, 1, warm_up=-1), lambda: thermal_frames(None, mmff94(), 300, 1),
+    lambda: shaken_molecules("CCO"), lambda: shaken_molecules(3), lambda: shaken_molecules(["CCO"], n_frames=-1),
+    lambda: shaken_molecules(["CCO"], temperature=-5), lambda: shaken_molecules(["CCO"], seed="x"),
+    lambda: rattled_frames(WATER, -0.1, 2), lambda: rattled_frames(WATER, np.nan, 2),
+    lambda: rattled_frames(WATER, 0.1, -2), lambda: rattled_frames(WATER, 0.1, 2, seed=1.5),
+    lambda: rattled_frames([WATER], 0.1, 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", NONSENSE)
+def test_what_makes_no_sense_is_refused_at_once(call):
+    with pytest.raises((ValueError, TypeError), match="expected"):
+        call()
 
 
 # --- boxes, copies ---

@@ -291,7 +291,8 @@ def has_exploded(atoms, temperature):
 
 def folded(positions, cell, pbc):
     """Positions (N, 3) inside the cell where it is periodic: atoms of a long run may be far from where they began."""
-    if not np.any(pbc) or not np.abs(positions).max() < FARTHEST_RUN or not np.isfinite(cell).all():
+    farthest = np.abs(positions).max(initial=0.0)
+    if not np.any(pbc) or not 1e3 < farthest < FARTHEST_RUN or not np.isfinite(cell).all():  # mostly there is no need
         return positions
     return wrap_positions(positions, cell, np.asarray(pbc, bool))
 

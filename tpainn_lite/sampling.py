@@ -7,13 +7,14 @@ a calculator for energies and forces.
 """
 
 import sys
+from collections.abc import Iterable
 
 import numpy as np
 from ase import units
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
 
-from tpainn_lite.checks import ForceFieldError
+from tpainn_lite.checks import ForceFieldError, check_counts, check_numbers, check_structure, whole_steps
 from tpainn_lite.forcefields import best_typed, molecule
 
 SOFT_MODE = 200 * units.invcm  # modes softer than this are sampled as if they were this stiff
@@ -34,8 +35,11 @@ def normal_modes(atoms, calculator, step=0.005):
     -------
     (numpy.ndarray, numpy.ndarray)
         Energies ħω (K,) in eV, and Cartesian displacements per unit of mass-weighted coordinate,
-        (K, N, 3) in amu^-1/2; the K = 3N − 6 (3N − 5 if linear, 0 for one atom) vibrations only.
+        (K, N, 3) in amu^-1/2; the K = 3N − 6 (3N − 5 if linear, 0 for one atom) vibrations only.  Constraints of the
+        atoms count for nothing.
     """
+    check_structure(atoms)
+    check_numbers(above=0, step=step)
     reference, n = atoms.positions.copy(), 3 * len(atoms)
     work = atoms.copy()
     work.calc = calculator
@@ -44,7 +48,7 @@ def normal_modes(atoms, calculator, step=0.005):
         for sign in (+1, -1):
             work.positions = reference
             work.positions.reshape(-1)[k] += sign * step
-            hessian[k] -= sign * work.get_forces().ravel() / (2 * step)
+            hessian[k] -= sign * work.get_forces(apply_constraint=False).ravel() / (2 * step)
     root_mass = np.repeat(np.sqrt(atoms.get_masses()), 3)  # (3N,)
     omega2, modes = np.linalg.eigh((hessian + hessian.T) / 2 / np.outer(root_mass, root_mass))
     vibrations = slice(_n_rigid(atoms), None)
@@ -69,11 +73,11 @@ def normal_mode_frames(atoms, calculator, temperature, n_frames, seed=0):
     list of ase.Atoms
         ``info["config_type"]`` is ``"normal_modes"``, ``info["temperature"]`` in K.
     """
-    rng = np.random.default_rng(seed)
+    check_counts(n_frames=n_frames)
+    rng = _random_numbers(seed)
     energy, modes = normal_modes(atoms, calculator)
     omega = np.maximum(energy, SOFT_MODE) / (units._hbar * units._e**0.5) * units._e * units._amu**0.5 / 1e10
-    temperatures = _temperatures(temperature, n_frames, rng)  # (n_frames,)
-    frames = []
+    frames, temperatures = [], _temperatures(temperature, n_frames, rng)  # (n_frames,)
     for kelvin in temperatures:
         amplitude = rng.normal(size=len(omega)) * np.sqrt(units.kB * kelvin) / omega  # (K,) Å amu^1/2
         frame = atoms.copy()
@@ -91,24 +95,31 @@ def thermal_frames(atoms, calculator, temperature, n_frames, seed=0, spacing=50.
     temperature : float or (low, high)
         K; a pair heats the run in steps, one per frame, from low to high.
     spacing, timestep, warm_up : float
-        fs.
+        fs; whole steps fill ``spacing``.
 
     Returns
     -------
     list of ase.Atoms
         ``info["config_type"]`` is ``"thermal"``, ``info["temperature"]`` in K.
     """
-    rng = np.random.default_rng(seed)
+    check_structure(atoms)
+    check_counts(n_frames=n_frames)
+    check_numbers(least=0, warm_up=warm_up)
+    n_steps, rng = whole_steps(spacing, timestep), _random_numbers(seed)
     temperatures = np.sort(_temperatures(temperature, n_frames, rng))
     work = atoms.copy()
     work.calc = calculator
     thermalize_momenta(work, temperatures[0], rng=rng)
     dynamics = Langevin(work, timestep * units.fs, temperature_K=temperatures[0], **FRICTION, rng=rng)
-    dynamics.run(int(warm_up / timestep))
+    dynamics.run(round(warm_up / timestep))
     frames = []
     for kelvin in temperatures:
         dynamics.set_temperature(temperature_K=kelvin)
-        dynamics.run(int(spacing / timestep))
+        dynamics.run(n_steps)
+        if not np.isfinite(work.positions).all():
+            raise ValueError(
+                f"MD at {kelvin:.0f} K exploded; take a shorter timestep than {timestep:g} fs, or less heat"
+            )
         frame = atoms.copy()
         frame.positions = work.positions if work.pbc.any() else work.positions - work.get_center_of_mass()
         frame.info.update(config_type="thermal", temperature=float(kelvin))
@@ -128,14 +139,23 @@ def shaken_molecules(smiles, n_frames=10, temperature=(300, 1000), seed=0):
     temperature : float or (low, high)
         K.
 
-    Yields
-    ------
-    ase.Atoms
+    Returns
+    -------
+    iterator of ase.Atoms
         ``info["id"]`` is ``"<SMILES>/<number>"``.
 
     >>> [atoms.info["id"] for atoms in shaken_molecules(["CO", "N"], n_frames=2)]
     ['CO/0', 'CO/1', 'N/0', 'N/1']
     """
+    if isinstance(smiles, str) or not isinstance(smiles, Iterable):
+        raise TypeError(f"smiles is {smiles!r}; a list of SMILES is expected: ['CCO']")
+    check_counts(n_frames=n_frames)
+    check_counts(least=0, seed=seed)
+    _temperatures(temperature, 1, _random_numbers(seed))
+    return _shaken_molecules(smiles, n_frames, temperature, seed)
+
+
+def _shaken_molecules(smiles, n_frames, temperature, seed):
     for k, name in enumerate(smiles):
         try:
             minimum = molecule(name, seed + k)
@@ -161,7 +181,10 @@ def rattled_frames(atoms, amplitude, n_frames, seed=0):
     list of ase.Atoms
         ``info["config_type"]`` is ``"rattled"``.
     """
-    rng, frames = np.random.default_rng(seed), []
+    check_structure(atoms)
+    check_counts(n_frames=n_frames)
+    check_numbers(least=0, amplitude=amplitude)
+    rng, frames = _random_numbers(seed), []
     for _ in range(n_frames):
         frame = atoms.copy()
         frame.positions += rng.normal(scale=amplitude, size=frame.positions.shape)
@@ -171,10 +194,20 @@ def rattled_frames(atoms, amplitude, n_frames, seed=0):
 
 
 def _temperatures(temperature, n, rng):
-    low, high = (temperature, temperature) if np.isscalar(temperature) else temperature
-    if not 0 < low <= high:
+    pair = (temperature, temperature) if np.isscalar(temperature) or temperature is None else tuple(temperature)
+    try:
+        low, high = (float(kelvin) for kelvin in pair if not isinstance(kelvin, (str, bool)))
+    except (TypeError, ValueError):
+        low, high = np.nan, np.nan
+    if not 0 < low <= high < np.inf:
         raise ValueError(f"temperature is {temperature!r}: a positive number of K, or a pair (low, high), is expected")
     return rng.uniform(low, high, n)
+
+
+def _random_numbers(seed):
+    """Those of a whole number."""
+    check_counts(least=0, seed=seed)
+    return np.random.default_rng(seed)
 
 
 def _n_rigid(atoms):
