@@ -129,10 +129,20 @@ def test_a_list_names_the_frame_that_is_wrong(ethanol):
         to_graphs([ethanol, Atoms()], 5.0)
 
 
-@pytest.mark.parametrize("cutoff", [0, -1.0, float("nan")])
-def test_a_cutoff_that_is_not_positive_is_an_error(ethanol, cutoff):
-    with pytest.raises(ValueError, match=f"cutoff is {cutoff}; a positive number of Å is expected"):
-        to_graph(ethanol, cutoff)
+@pytest.mark.parametrize("cutoff", [0, -1.0, float("nan"), float("inf"), "5", None, True])
+def test_a_cutoff_that_is_no_positive_number_is_an_error(ethanol, cutoff):
+    for ask in (to_graph, neighbour_pairs):
+        with pytest.raises(ValueError, match=f"cutoff is {cutoff!r}; a finite number above 0 is expected"):
+            ask(ethanol, cutoff)
+
+
+def test_a_cutoff_far_beyond_a_molecule_gives_all_of_its_pairs_at_once(ethanol):
+    assert [len(neighbour_pairs(ethanol, cutoff)[0]) for cutoff in (20.0, 5e3, 1e9)] == [72, 72, 72]
+
+
+def test_a_cutoff_that_would_give_more_pairs_than_fit_into_memory_is_an_error(water_box):
+    with pytest.raises(ValueError, match=r"6 atoms in a space of .* have about .* pairs up to 1000 Å; at most"):
+        to_graph(water_box, 1e3)
 
 
 def _rows(idx_i, idx_j, r_ij):

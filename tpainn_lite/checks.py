@@ -2,10 +2,16 @@
 
 import numpy as np
 from ase import Atoms
-from ase.geometry import wrap_positions
 
 CLOSEST = 0.5  # Å; atoms nearer than this are an error in the input, not chemistry
 FARTHEST = 1e4  # Å; a structure that is wider is an error, or has exploded; searching its pairs could end the process
+REMOTEST = 1e6  # Å from the origin, of any atom; a molecule in a box may well leave the box, but not for so long
+FLATTEST = 1e-4  # volume of a cell, all sides taken as 1; less is no cell
+CELLS = 1e5  # that vesin sorts atoms into, at most
+VISITS = 3e7  # of one cell by another in one search: a second or so
+MOST_PAIRS = 1e7  # in one structure: a gigabyte, and seconds
+CROWDED = 1000  # atoms; all pairs of fewer fit into memory
+WIDE = 50.0  # Å; up to here vesin needs no help with structures that are not periodic
 FARTHEST_RUN = 1e8  # Å; farther than this no atom has come in a periodic box, and its place would lose its digits
 
 
@@ -27,7 +33,7 @@ def check_structure(atoms, name="structure"):
         bad = int(np.argwhere(~np.isfinite(atoms.positions))[0, 0])
         raise ValueError(f"{name}: the position of atom {bad} is not a finite number; check where it came from")
     check_extent(atoms.positions, atoms.cell.array, atoms.pbc, name)
-    close = _closest_pair(atoms)
+    close = _closest_pair(atoms, name)
     if close is not None and close[2] < CLOSEST:
         i, j, d = close
         raise ValueError(
@@ -42,30 +48,40 @@ def check_extent(positions, cell, pbc, name="structure"):
     Parameters
     ----------
     positions, cell : numpy.ndarray (N, 3), (3, 3)
-        Å.
+        Å.  The sides of the cell count only where it is periodic.
     pbc : sequence of 3 bool
     """
     if not np.isfinite(cell).all():
         raise ValueError(f"{name}: its cell holds a number that is not finite; check where it came from")
-    lengths = np.linalg.norm(cell, axis=1)  # (3,) Å
-    if (np.asarray(pbc) & (lengths == 0)).any():
-        raise ValueError(f"{name}: pbc is {np.asarray(pbc).tolist()}, but the cell has a side of no length")
-    if np.asarray(pbc).all() and abs(np.linalg.det(cell)) < 1e-6 * lengths.prod():
-        raise ValueError(f"{name}: the sides of its cell lie in a plane; a cell with a volume is expected")
-    widest = max(np.ptp(_folded(positions, cell, pbc), axis=0).max(initial=0.0), lengths.max())
+    repeats = cell[np.asarray(pbc, dtype=bool)]  # (0 to 3, 3) Å
+    lengths = np.linalg.norm(repeats, axis=1)
+    if lengths.min(initial=np.inf) < CLOSEST:
+        raise ValueError(
+            f"{name}: pbc is {np.asarray(pbc).tolist()}, but the cell has a side of {_length(lengths.min())}; at least "
+            f"{CLOSEST} Å is expected, or no periodicity"
+        )
+    if len(repeats) > 1 and _volume(repeats / lengths[:, None]) < FLATTEST:
+        raise ValueError(
+            f"{name}: the sides of its cell lie in a {'line' if len(repeats) < 3 else 'plane'}; sides "
+            "that open a cell are expected"
+        )
+    widest = max(np.ptp(positions, axis=0).max(initial=0.0), lengths.max(initial=0.0))
     if not widest < FARTHEST:
         raise ValueError(
             f"{name} is {widest:.3g} Å wide; less than {FARTHEST:g} Å is expected (an atom that has flown away, or "
             "other units?)"
         )
+    if not np.abs(positions).max(initial=0.0) < REMOTEST:
+        raise ValueError(f"{name} lies more than {REMOTEST:g} Å from the origin; shift it there")
 
 
-def _folded(positions, cell, pbc):
-    """Positions inside the cell where it is periodic: atoms of a long run may be far from where they began."""
-    spread = np.ptp(positions, axis=0).max(initial=0.0)
-    if not (FARTHEST <= spread < FARTHEST_RUN and np.asarray(pbc).any()):
-        return positions
-    return wrap_positions(positions, cell, np.asarray(pbc, bool))
+def _length(side):
+    return f"{side:.3g} Å" if side > 0 else "no length"
+
+
+def _volume(sides):
+    """Length, area or volume that 1, 2 or 3 vectors span."""
+    return float(np.sqrt(max(0.0, np.linalg.det(sides @ sides.T))))
 
 
 def check_numbers(least=None, above=None, **values):
@@ -160,12 +176,137 @@ def _advice(atoms, key):
     return "label it first: label(frames, calculator)"
 
 
-def _closest_pair(atoms):
-    """(i, j, distance in Å) of the nearest two atoms, periodic images included; None for a lone molecule's one atom."""
-    from vesin import ase_neighbor_list
+# --- pairs ---
 
-    i, j, d = ase_neighbor_list("ijd", atoms, 1.5 * CLOSEST)
+
+def search_pairs(quantities, atoms, cutoff, name="structure"):
+    """All ordered pairs of atoms (periodic images included) closer than ``cutoff``, by vesin, where it can find them.
+
+    vesin ends the process, or never comes back, for some odd shapes and reaches: those are searched in another box
+    that gives the same pairs, or refused.
+
+    Parameters
+    ----------
+    quantities : str
+        Of "i", "j", "d", "D", "S", as in ASE's ``neighbor_list``.
+    cutoff : float
+        Å.
+
+    Returns
+    -------
+    list of numpy.ndarray
+        One for each of the quantities, ordered by i.
+
+    Raises
+    ------
+    ValueError
+        The search would take too long, or find more pairs than fit into memory.
+    """
+    check_numbers(above=0, cutoff=cutoff)
+    if not np.isfinite(atoms.positions).all():
+        raise ValueError(f"{name} has a position that is not a finite number; check where it came from")
+    check_extent(atoms.positions, atoms.cell.array, atoms.pbc, name)
+    return _search(quantities, atoms, float(cutoff), name)
+
+
+def _search(quantities, atoms, cutoff, name):
+    from vesin import NeighborList
+
+    box, pbc, reach = _searchable(atoms, cutoff, name)
+    asked = quantities + "d" * (reach > cutoff)
+    search = NeighborList(cutoff=reach, full_list=True, sorted=True)
+    found = search.compute(points=atoms.positions, box=box, periodic=pbc, quantities=asked)
+    if reach > cutoff:
+        near = found[-1] < cutoff
+        found = [each[near] for each in found[: len(quantities)]]
+    return list(found)
+
+
+def _searchable(atoms, cutoff, name):
+    """(box, pbc, cutoff) to search: the structure's own, if possible; or others that give all of its pairs."""
+    extent = np.ptp(atoms.positions, axis=0) if len(atoms) else np.zeros(3)  # (3,) Å
+    if not atoms.pbc.any() and len(atoms) < CROWDED and extent.max() < WIDE and CLOSEST < cutoff < WIDE:
+        return atoms.cell.array, atoms.pbc, cutoff
+    if not atoms.pbc.any():
+        cutoff = min(cutoff, max(WIDE, 1.1 * np.linalg.norm(extent) + 1))  # all there are
+    cutoff = max(cutoff, CLOSEST)
+    closed = _closed(atoms, cutoff)
+    _check_pairs(atoms, cutoff, name)
+    easy = atoms.pbc.all() or (extent[~atoms.pbc].max() < WIDE and 4 * CLOSEST <= cutoff < WIDE)
+    own = np.where(atoms.pbc, _widths(closed), np.maximum(extent, 1.0))
+    if easy and _can_search(own, cutoff):
+        return atoms.cell.array, atoms.pbc, cutoff
+    for reach in (cutoff, 2 * cutoff, 4 * cutoff, 8 * cutoff):
+        box = _closed(atoms, reach)
+        if _can_search(_widths(box), reach):
+            _check_pairs(atoms, reach, name)
+            return box, np.ones(3, dtype=bool), reach
+    raise ValueError(
+        f"{name}: its cell is {_widths(closed).min():.3g} Å wide at the narrowest and {_widths(closed).max():.3g} Å at "
+        f"the widest; the pairs up to {cutoff:g} Å cannot be searched there: take a smaller cutoff, or an ordinary cell"
+    )
+
+
+def _closed(atoms, cutoff):
+    """(3, 3) Å: the cell; sides that are not periodic are upright, and so long that no image is within the cutoff."""
+    box, pbc = atoms.cell.array.copy(), atoms.pbc
+    if pbc.all():
+        return box
+    free = np.linalg.svd(np.vstack([box[pbc], np.zeros((1, 3))]))[2][pbc.sum() :] if pbc.any() else np.eye(3)
+    along = atoms.positions @ free.T  # (N, free sides)
+    box[~pbc] = free * (np.ptp(along, axis=0) + 2 * cutoff + 1)[:, None]
+    return box
+
+
+def _widths(box):
+    """(3,) Å between the faces of a cell."""
+    return 1 / np.linalg.norm(np.linalg.inv(box), axis=0)
+
+
+def _can_search(widths, cutoff):
+    """Whether vesin's cell list can: its arithmetic, with which it divides a box of these widths into cells."""
+    cells = np.maximum(np.trunc(widths / cutoff), 1)
+    if cells.prod() > CELLS:
+        ratio = cells[:2] / cells[1:]
+        cells[2] = np.trunc(np.cbrt(CELLS / (ratio[0] * ratio[1] ** 2)))
+        cells[1] = np.trunc(ratio[1] * cells[2])
+        cells[0] = np.trunc(ratio[0] * cells[1])
+    steps = 2 * np.ceil(cutoff * cells / widths) + 1
+    return cells.min() >= 1 and cells.prod() * steps.prod() < VISITS
+
+
+def _check_pairs(atoms, cutoff, name):
+    """Raise `ValueError` where there would be too many pairs, were the atoms spread evenly."""
+    n, volume = len(atoms), abs(np.linalg.det(_closed(atoms, 0.0)))
+    images = n / volume * 4 / 3 * np.pi * cutoff**3  # of each atom
+    pairs = n * (images if atoms.pbc.any() else min(n, images))
+    if pairs > MOST_PAIRS:
+        raise ValueError(
+            f"{name}: {n} atoms in a space of {volume:.3g} Å³ have about {pairs:.1g} pairs up to {cutoff:g} Å; at most "
+            f"{MOST_PAIRS:.0g} are possible: a smaller cutoff, or fewer or less crowded atoms, are expected"
+        )
+
+
+def _closest_pair(atoms, name):
+    """(i, j, distance in Å) of the nearest two atoms, periodic images included; None for a lone molecule's one atom."""
+    if len(atoms) > CROWDED:  # their pairs, were they all in one place, would not fit into memory
+        positions = atoms.get_positions(wrap=bool(atoms.pbc.any()))
+        crowd = _crowd(positions)
+        if crowd is not None:
+            i, j = (crowd[k] for k in np.triu_indices(len(crowd), 1))
+            d = np.linalg.norm(positions[j] - positions[i], axis=1)
+            return int(i[np.argmin(d)]), int(j[np.argmin(d)]), float(d.min())
+    i, j, d = _search("ijd", atoms, 1.5 * CLOSEST, name)
     if len(d) == 0:
         return None
     k = int(np.argmin(d))
     return int(i[k]), int(j[k]), float(d[k])
+
+
+def _crowd(positions):
+    """Indices of nine atoms in one cube with edges of `CLOSEST`, of which two must be nearer than that; else None."""
+    cubes = np.floor((positions - positions.min(axis=0)) / CLOSEST).astype(np.int64)  # (N, 3)
+    number = np.ravel_multi_index(cubes.T, cubes.max(axis=0) + 1)
+    order = np.argsort(number, kind="stable")
+    same = np.flatnonzero(number[order][8:] == number[order][:-8])
+    return order[same[0] : same[0] + 9] if len(same) else None

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Batch, Data
 
-from tpainn_lite.checks import check_structure
+from tpainn_lite.checks import check_numbers, check_structure, search_pairs
 
 LABELS = ("energy", "forces", "stress")
 
@@ -41,8 +41,10 @@ def to_graph(atoms, cutoff, dtype=torch.float32):
     Raises
     ------
     ValueError
-        No atoms, positions that are not finite, or atoms on top of each other.
+        No atoms, positions that are not finite, atoms on top of each other, or a cutoff that is no positive number or
+        reaches too many of them.
     """
+    check_numbers(above=0, cutoff=cutoff)
     check_structure(atoms)
     idx_i, idx_j, r_ij = neighbour_pairs(atoms, cutoff)
     graph = Data(
@@ -80,12 +82,13 @@ def neighbour_pairs(atoms, cutoff):
     -------
     (numpy.ndarray, numpy.ndarray, numpy.ndarray)
         ``idx_i`` (E,) ascending, ``idx_j`` (E,), and ``r_ij`` (E, 3), from i to j, in Å.
-    """
-    if not cutoff > 0:
-        raise ValueError(f"cutoff is {cutoff!r}; a positive number of Å is expected")
-    from vesin import ase_neighbor_list
 
-    return ase_neighbor_list("ijD", atoms, float(cutoff))
+    Raises
+    ------
+    ValueError
+        A cutoff that is no positive number, or so many pairs that they would not fit into memory.
+    """
+    return tuple(search_pairs("ijD", atoms, cutoff))
 
 
 def unpack(graph):
