@@ -217,6 +217,7 @@ def is_ours(error):
 def child(name, base, folder, report):
     """Make the case, run it, judge it; never returns."""
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     maker, number = case_of(name)
     problems, case, printed, outcome = [], None, "", None
     try:
@@ -452,6 +453,7 @@ def main():
     sys.path.insert(0, str(Path(__file__).parent))
     from bases import make_bases
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is temporary is removed
     names = names_of(options.wanted, options.sample)
     base = Path(tempfile.mkdtemp(prefix="attack-base-"))
     try:
