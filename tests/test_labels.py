@@ -7,41 +7,52 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import warnings
+from contextlib import suppress
+from typing import ClassVar
 
 import numpy as np
+import psutil
 import pytest
 from ase.build import bulk
 from ase.build import molecule as ase_molecule
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 from conftest import lively_potential, shaken
 
-from tpainn_lite import label_work, labels
+from tpainn_lite import journal, label_work, labels
 from tpainn_lite.calculator import PotentialCalculator
-from tpainn_lite.forcefields import mmff94, molecule
+from tpainn_lite.checks import label_of
+from tpainn_lite.classical_water import WATER, water
+from tpainn_lite.dft import PySCFCalculator
+from tpainn_lite.files import IdentityError, locked
+from tpainn_lite.forcefields import mmff94, molecule, uff
+from tpainn_lite.journal import LabelJournal
 from tpainn_lite.labels import label, label_stream
+from tpainn_lite.potential import Potential
 
 
 class Counting(Calculator):
-    """A harmonic toy that counts its calls and refuses what it is told to refuse."""
+    """A harmonic toy that counts its calls, and refuses what ``refuse`` says."""
 
     implemented_properties = ("energy", "forces")
     level = "toy"
 
-    def __init__(self, refuse=None):
+    def __init__(self, stiffness=1.0):
         super().__init__()
-        self.n_calls, self.refuse = 0, refuse
+        self.stiffness, self.n_calls, self.refuse = stiffness, 0, None
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         self.n_calls += 1
         if self.refuse and self.refuse(atoms):
             raise RuntimeError("no thank you")
-        self.results["energy"] = 0.5 * float((atoms.positions**2).sum())
-        self.results["forces"] = -atoms.positions
+        self.results["energy"] = 0.5 * self.stiffness * float((atoms.positions**2).sum())
+        self.results["forces"] = -self.stiffness * atoms.positions
 
 
 @pytest.fixture
@@ -238,12 +249,14 @@ def test_a_finished_journal_is_read_and_nothing_is_asked_again(frames, tmp_path)
 
 def test_frames_that_failed_are_tried_again_and_only_they(frames, tmp_path, capsys):
     path = tmp_path / "labels.jsonl"
-    refusing = Counting(refuse=lambda atoms: np.array_equal(atoms.positions, frames[3].positions))
-    assert len(label(frames, refusing, path, progress=False)) == 5
-    willing = Counting()
-    assert len(label(frames, willing, path, progress=False)) == 6
-    assert willing.n_calls == 1
-    assert "no thank you" in capsys.readouterr().err
+    calculator, bad = Counting(), frames[3].positions.copy()
+    bad[0] = np.nan
+    broken = frames[3].copy()
+    broken.positions = bad
+    assert len(label([*frames[:3], broken, *frames[4:]], calculator, path, progress=False)) == 5
+    assert len(label(frames, calculator, path, progress=False)) == 6
+    assert calculator.n_calls == 6
+    assert "position of atom 0 is not a finite number" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cut", [1, 5, 60, 200])
@@ -254,7 +267,7 @@ def test_a_torn_last_line_costs_one_frame_and_no_more(frames, tmp_path, cut):
     path.write_bytes(content[:-cut])
     again = label(frames, another := Counting(), path, progress=False)
     assert another.n_calls == 1
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows = [json.loads(line) for line in path.read_text().splitlines()[1:]]
     assert sorted(int(row["id"]) for row in rows) == list(range(6))
     assert [a.get_potential_energy() for a in again] == [a.get_potential_energy() for a in whole]
 
@@ -268,7 +281,7 @@ def test_when_the_time_is_up_what_is_labelled_is_returned_and_nothing_more_is_as
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_the_record_of_a_dear_calculator_stays_with_the_frame(frames, tmp_path, n_jobs):
+def test_the_record_of_an_expensive_calculator_stays_with_the_frame(frames, tmp_path, n_jobs):
     calculator, path = Counting(), tmp_path / "labels.jsonl"
     calculator.record = {"scf_cycles": 9, "seconds": 1.5}
     for _ in range(2):  # fresh, then from the journal
@@ -276,13 +289,176 @@ def test_the_record_of_a_dear_calculator_stays_with_the_frame(frames, tmp_path, 
             assert (frame.info["scf_cycles"], frame.info["seconds"]) == (9, 1.5)
 
 
-def test_labels_of_another_level_are_not_mixed_in(frames, tmp_path):
-    path, other = tmp_path / "labels.jsonl", Counting()
-    label(frames, Counting(), path, progress=False)
-    other.level = "better toy"
-    labelled = label(frames, other, path, progress=False)
-    assert other.n_calls == 6
-    assert {atoms.info["level"] for atoms in labelled} == {"better toy"}
+def levelled(name):
+    calculator = Counting()
+    calculator.level = name
+    return calculator
+
+
+def with_pad(**constants):
+    return LennardJones(rc=8.0, **constants)
+
+
+OTHER_TEACHERS = {
+    "level": (Counting, lambda: levelled("better toy")),
+    "own constant": (Counting, lambda: Counting(stiffness=2.0)),
+    "constant of ase": (with_pad, lambda: with_pad(epsilon=9.0)),
+    "class": (mmff94, uff),
+    "smiles": (mmff94, lambda: mmff94("O")),
+    "levels of DFT that share a name": (lambda: PySCFCalculator("qm9"), lambda: PySCFCalculator("qm9_exact")),
+    "water": (lambda: water({**WATER["SPC/Fw"], "r0": 1.0}), lambda: water({**WATER["SPC/Fw"], "r0": 1.1})),
+    "weights": (lambda: PotentialCalculator(lively_potential()), lambda: PotentialCalculator(lively_potential(seed=1))),
+}
+
+
+@pytest.mark.parametrize("case", OTHER_TEACHERS)
+def test_a_journal_of_another_teacher_or_of_other_constants_is_refused_and_left_alone(tmp_path, case):
+    path, (one, other) = tmp_path / "labels.jsonl", OTHER_TEACHERS[case]
+    frames = [shaken(molecule("O"), seed, by=0.02) for seed in range(3)]
+    with LabelJournal(path, labels.teacher_identity(one()), "x") as journal:
+        journal.append(0, frames[0], {"energy": 1.0, "forces": np.zeros((3, 3))})
+    before = path.read_bytes()
+    with pytest.raises(IdentityError, match=r"labels.jsonl was made with .*; asked for is .*: name another file, or"):
+        label(frames, other(), path, progress=False)
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["labels.jsonl"]
+    assert len(label(frames, one(), path, progress=False, time_limit=0)) == 1
+
+
+def test_what_differs_is_named(frames, tmp_path):
+    label(frames, with_pad(), tmp_path / "labels.jsonl", progress=False)
+    with pytest.raises(IdentityError, match=r"made with its epsilon: 1, .*asked for is its epsilon: 9"):
+        label(frames, with_pad(epsilon=9.0), tmp_path / "labels.jsonl", progress=False)
+
+
+def test_a_journal_grows_with_other_frames_of_the_same_teacher(frames, tmp_path):
+    path, calculator = tmp_path / "labels.jsonl", Counting()
+    label(frames[:4], calculator, path, progress=False)
+    assert len(label(frames, calculator, path, progress=False)) == 6
+    assert calculator.n_calls == 6
+
+
+@pytest.mark.parametrize(
+    "change", [{"smiles": "[OH2]"}, {"charge": 1}, {"masses": [16, 2, 2]}, {"initial_magmoms": [1, 0, 0]}]
+)
+def test_what_a_teacher_may_look_at_is_part_of_a_frame(frames, tmp_path, change):
+    path, calculator = tmp_path / "labels.jsonl", Counting()
+    label(frames[:1], calculator, path, progress=False)
+    for name, value in change.items():
+        if name in ("smiles", "charge"):
+            frames[0].info[name] = value
+        else:
+            frames[0].set_array(name, np.array(value, dtype=float))
+    for _ in range(2):
+        label(frames[:1], calculator, path, progress=False)
+    assert labels_in(path) == 2
+
+
+def test_a_journal_of_an_earlier_version_is_refused_with_what_to_do(frames, tmp_path):
+    path = tmp_path / "labels.jsonl"
+    row = {"id": "0", "level": "toy", "positions": [[0, 0, 0]], "energy": 1.0, "forces": [[0, 0, 0]]}
+    path.write_text(json.dumps(row) + "\n")
+    before = path.read_bytes()
+    with pytest.raises(IdentityError, match=r"earlier version, which kept the name of its teacher \(toy\) and not its"):
+        label(frames, Counting(), path, progress=False)
+    assert path.read_bytes() == before
+
+
+NO_JOURNALS = (
+    b"first\nmy last line",
+    b"{}",
+    b"[1, 2]\n",
+    b'{"a": 1}\n',
+    b"\xff\xfe",
+    b"3\nwater\nO 0 0 0\n",
+    b"null\n",
+    b"[" * 9999,
+)
+
+
+@pytest.mark.parametrize("content", NO_JOURNALS)
+def test_a_file_that_is_no_journal_is_refused_and_left_byte_for_byte(frames, tmp_path, content):
+    path, calculator = tmp_path / "notes.txt", Counting()
+    path.write_bytes(content)
+    for limit in (None, 0):
+        with pytest.raises(FileExistsError, match=r"notes\.txt is "):
+            label(frames, calculator, path, progress=False, time_limit=limit)
+    assert path.read_bytes() == content and calculator.n_calls == 0
+
+
+def test_a_folder_a_pipe_or_a_device_is_no_journal(frames, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", "/dev/null"):
+        with pytest.raises((ValueError, OSError)):
+            label(frames, Counting(), path, progress=False)
+
+
+def without(row, key):
+    return {name: value for name, value in row.items() if name != key}
+
+
+DAMAGE = {
+    "not JSON": lambda row: "{broken",
+    "half": lambda row: json.dumps(row)[:-9],
+    "nan": lambda row: {**row, "energy": float("nan")},
+    "infinite force": lambda row: {**row, "forces": [[float("inf"), 0, 0], *row["forces"][1:]]},
+    "too few forces": lambda row: {**row, "forces": row["forces"][:2]},
+    "flat forces": lambda row: {**row, "forces": [0.0] * 9},
+    "ragged forces": lambda row: {**row, "forces": [[0], [0, 0], [0]]},
+    "text": lambda row: {**row, "energy": "-1.0"},
+    "text in forces": lambda row: {**row, "forces": [["1", "2", "3"]] * 3},
+    "true": lambda row: {**row, "energy": True},
+    "no energy": lambda row: without(row, "energy"),
+    "no numbers": lambda row: without(row, "numbers"),
+    "other count": lambda row: {**row, "numbers": row["numbers"] * 2},
+    "short stress": lambda row: {**row, "stress": [0.0] * 5},
+    "record": lambda row: {**row, "record": [1]},
+    "list": lambda row: [1, 2],
+    "deep": lambda row: "[" * 100_000,
+    "empty": lambda row: "",
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_a_damaged_line_costs_its_own_label_alone_and_is_named(frames, tmp_path, capsys, case):
+    path, calculator = tmp_path / "labels.jsonl", Counting()
+    whole = label(frames, calculator, path, progress=False)
+    lines = path.read_text().splitlines()
+    damaged = DAMAGE[case](json.loads(lines[3]))
+    lines[3] = damaged if isinstance(damaged, str) else json.dumps(damaged)
+    path.write_text("\n".join(lines) + "\n")
+    again = label(frames, calculator, path, progress=False)
+    assert calculator.n_calls == 7
+    assert "damaged lines are left out, and their frames labelled anew: line 4 (" in capsys.readouterr().err
+    for a, b in zip(whole, again, strict=True):
+        assert a.get_potential_energy() == b.get_potential_energy()
+        np.testing.assert_array_equal(a.get_forces(), b.get_forces())
+
+
+def test_two_processes_do_not_write_one_journal(frames, tmp_path):
+    path, calculator = tmp_path / "labels.jsonl", Counting()
+    label(frames[:2], calculator, path, progress=False)
+    with locked(path):
+        with pytest.raises(OSError, match=r"labels\.jsonl is being written by another process"):
+            label(frames, calculator, path, progress=False)
+        assert len(label(frames, calculator, path, progress=False, time_limit=0)) == 2, "looking is allowed"
+    assert calculator.n_calls == 2
+    assert len(label(frames, calculator, path, progress=False)) == 6
+
+
+def test_nothing_is_left_where_nothing_was_labelled(frames, tmp_path):
+    for atoms in frames:
+        atoms.positions[:] = np.nan
+    with pytest.raises(ValueError, match="could label none"):
+        label(frames, Counting(), tmp_path / "new" / "labels.jsonl", progress=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_record_of_numpy_numbers_is_kept(frames, tmp_path):
+    calculator, path = Counting(), tmp_path / "labels.jsonl"
+    calculator.record = {"cycles": np.int64(9), "gap": np.float32(0.5), "charges": np.zeros(3)}
+    label(frames, calculator, path, progress=False)
+    (again,) = label(frames[:1], calculator, path, progress=False, time_limit=0)
+    assert again.info["cycles"] == 9 and again.info["charges"] == [0, 0, 0]
 
 
 def test_a_frame_that_moved_is_labelled_anew(frames, tmp_path):
@@ -321,7 +497,7 @@ def test_a_full_disk_is_an_error_that_names_the_journal_and_nothing_is_lost(fram
         raise OSError(errno.ENOSPC, "No space left on device")
 
     label(frames[:2], calculator, path, progress=False)
-    monkeypatch.setattr(label_work, "SYNC_SECONDS", -1.0)
+    monkeypatch.setattr(journal, "SYNC_SECONDS", -1.0)
     with monkeypatch.context() as disk, pytest.raises(OSError, match=r"No space left on device; .*call again.*jsonl"):
         disk.setattr(os, "fsync", full_disk)
         label(frames, calculator, path, progress=False)
@@ -338,7 +514,7 @@ def test_a_journal_that_cannot_be_written_is_an_error_before_anything_is_asked(f
     assert calculator.n_calls == 0
 
 
-def test_frames_that_share_an_id_are_still_told_apart(frames, tmp_path):
+def test_frames_that_share_an_id_are_still_kept_apart(frames, tmp_path):
     for atoms in frames:
         atoms.info["id"] = "water"
     path, calculator = tmp_path / "labels.jsonl", Counting()
@@ -349,7 +525,7 @@ def test_frames_that_share_an_id_are_still_told_apart(frames, tmp_path):
 
 
 SLOW_RUN = """
-    import time
+    import os, sys, time
     from ase.build import molecule
     from ase.calculators.calculator import Calculator
     from tpainn_lite.labels import label
@@ -358,42 +534,252 @@ SLOW_RUN = """
         implemented_properties, level = ("energy", "forces"), "toy"
 
         def calculate(self, atoms=None, *args):
-            time.sleep(0.05)
-            self.results = {{"energy": 1.0, "forces": 0 * atoms.positions}}
+            time.sleep(float(os.environ["PAUSE"]))
+            self.results = {"energy": 1.0, "forces": 0 * atoms.positions}
 
     frames = [molecule("H2O") for k in range(40)]
     for k in range(40):
         frames[k].positions += k
-    label(frames, Slow(), {path!r}, progress=False)
+    label(frames, Slow(), sys.argv[1], int(sys.argv[2]), progress=False)
 """
 
 
+def slow_run(path, n_jobs):
+    return [sys.executable, "-c", textwrap.dedent(SLOW_RUN), str(path), str(n_jobs)]
+
+
+def pausing(seconds):
+    return {**os.environ, "PAUSE": str(seconds)}
+
+
 def labels_in(path):
-    return path.read_bytes().count(b"\n") if path.exists() else 0
+    return max(0, path.read_bytes().count(b"\n") - 1) if path.exists() else 0
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
 def test_a_run_that_is_killed_loses_no_label_and_repeats_none(tmp_path, kills):
     path, rng = tmp_path / "labels.jsonl", np.random.default_rng(kills)
-    script = textwrap.dedent(SLOW_RUN).format(path=str(path))
+    run = slow_run(path, n_jobs=1)
     for _ in range(kills):
         before = labels_in(path)
-        process = subprocess.Popen([sys.executable, "-c", script])
-        deadline = time.time() + 60
-        while time.time() < deadline and labels_in(path) == before:
-            time.sleep(0.01)
+        process = subprocess.Popen(run, env=pausing(0.05))
+        wait_for(lambda: labels_in(path) > before)  # noqa: B023
         time.sleep(rng.uniform(0, 0.15))
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         assert labels_in(path) > before
     kept = labels_in(path)
     assert kills <= kept < 40
-    calculator = Counting()
-    frames = [ase_molecule("H2O") for _ in range(40)]
-    for k in range(40):
-        frames[k].positions += k
-    labelled = label(frames, calculator, path, progress=False)
-    assert len(labelled) == 40
-    assert calculator.n_calls == 40 - kept
-    ids = [json.loads(line)["id"] for line in path.read_text().splitlines()]
+    subprocess.run(run, env=pausing(0), check=True, timeout=120)
+    ids = [json.loads(line)["id"] for line in path.read_text().splitlines()[1:]]
     assert sorted(map(int, ids)) == list(range(40))
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.time() + seconds
+    while time.time() < deadline and not condition():
+        time.sleep(0.02)
+    assert condition()
+
+
+# --- processes ---
+
+
+def left_of(started):
+    """Processes of these that are still there."""
+    return [process for process in started if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def shared_memory():
+    return set(os.listdir("/dev/shm")) if os.path.isdir("/dev/shm") else set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_however_it_ends_no_process_and_no_shared_memory_stays(tmp_path, number):
+    path, before = tmp_path / "labels.jsonl", shared_memory()
+    run = slow_run(path, n_jobs=2)
+    process = subprocess.Popen(run, env=pausing(0.2), stderr=subprocess.DEVNULL)
+    wait_for(lambda: labels_in(path) >= 3)
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert len(started) >= 2
+    os.kill(process.pid, number)
+    assert process.wait(timeout=30) == (-9 if number == signal.SIGKILL else 128 + number)
+    wait_for(lambda: not left_of(started), 30)
+    wait_for(lambda: shared_memory() <= before, 10)
+    kept = labels_in(path)
+    assert kept >= 3 and (number == signal.SIGKILL or [p.name for p in tmp_path.iterdir()] == ["labels.jsonl"])
+    subprocess.run(run, env=pausing(0), check=True, timeout=120)
+    assert labels_in(path) == 40
+
+
+def test_after_an_ordinary_end_nothing_stays(tmp_path):
+    before = shared_memory()
+    process, started = subprocess.Popen(slow_run(tmp_path / "labels.jsonl", 2), env=pausing(0.05)), set()
+    while process.poll() is None:
+        with suppress(psutil.NoSuchProcess):
+            started |= set(psutil.Process(process.pid).children(recursive=True))
+        time.sleep(0.05)
+    assert process.returncode == 0 and len(started) >= 2
+    wait_for(lambda: not left_of(started), 10)
+    assert shared_memory() <= before
+
+
+def test_an_ignored_signal_stays_ignored_and_the_handlers_of_others_stay():
+    ours = lambda *_: None  # noqa: E731
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN), signal.signal(signal.SIGTERM, ours)
+    try:
+        with label_work.orderly_end():
+            assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN and signal.getsignal(signal.SIGTERM) is ours
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with pytest.raises(SystemExit), label_work.orderly_end():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+
+
+class Evaluating(Counting):
+    """Takes many shapes at once, slowly."""
+
+    def evaluate(self, atoms, positions):
+        time.sleep(0.02 * len(positions))
+        return 0.5 * (positions**2).sum(axis=(1, 2)), -positions
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_labels_are_kept_within_seconds_of_being_made(tmp_path, n_jobs):
+    path, seen = tmp_path / "labels.jsonl", []
+    frames = [shaken(ase_molecule("H2O"), seed) for seed in range(200)]
+    done = threading.Event()
+
+    def watch():
+        while not done.wait(0.05):
+            seen.append(labels_in(path))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    label(frames, Evaluating(), path, n_jobs, progress=False)  # 4 s of work
+    done.set()
+    watcher.join()
+    assert len(set(seen)) >= 4, "they came in several portions"
+
+
+def test_a_chunk_that_takes_longer_than_thought_is_cut_short(monkeypatch):
+    monkeypatch.setattr(label_work, "LONGEST_SECONDS", 0.02)
+    frames = [shaken(ase_molecule("H2O"), seed) for seed in range(5)]
+    calculator = Counting()
+    calculator.refuse = lambda _: time.sleep(0.015)
+    _, results, left = label_work._timed(label_work._single, list(enumerate(frames)), calculator)
+    assert 0 < len(results) < 5 and left == list(range(len(results), 5))
+
+
+# --- what is no frame, no calculator, no number ---
+
+
+@pytest.mark.parametrize("function", [label, label_stream])
+def test_what_is_no_list_of_frames_is_refused(frames, function):
+    with pytest.raises(TypeError, match=r"frames is one ase\.Atoms \(OH2\); a list of ase\.Atoms is expected"):
+        function(frames[0], Counting(), progress=False)
+    with pytest.raises(TypeError, match=r"frames is 'water\.xyz'; a list of ase\.Atoms is expected"):
+        function("water.xyz", Counting(), progress=False)
+    with pytest.raises(TypeError, match=r"frames is None"):
+        function(None, Counting(), progress=False)
+    with pytest.raises(TypeError, match=r"frame 2 is 'CCO'; an ase\.Atoms is expected"):
+        list(function([*frames[:2], "CCO"], Counting(), progress=False))
+
+
+@pytest.mark.parametrize(
+    ("calculator", "named"),
+    [
+        (LennardJones, "the class LennardJones"),
+        (mmff94, "the function mmff94"),
+        ("mmff94", "'mmff94'"),
+        (None, "None"),
+        (3, "int"),
+        (ase_molecule("H2O"), "Atoms"),
+        (lively_potential(), f"{Potential.__name__}; an ASE calculator is expected, as PotentialCalculator"),
+    ],
+)
+def test_what_is_no_calculator_is_refused_and_named(frames, calculator, named):
+    for function in (label, label_stream):
+        with pytest.raises(TypeError, match=f"the calculator is {named}"):
+            function(frames, calculator, progress=False)
+
+
+@pytest.mark.parametrize("n_jobs", [0, 1.5, "2", None, True, float("nan"), 10**6])
+def test_a_number_of_processes_that_is_none_is_refused(frames, n_jobs):
+    for function in (label, label_stream):
+        with pytest.raises(ValueError, match="n_jobs is .*; a whole number of processes from 1 to 1024"):
+            function(frames, Counting(), n_jobs=n_jobs, progress=False)
+
+
+@pytest.mark.parametrize("time_limit", [-1, float("nan"), "1", -np.inf])
+def test_a_time_limit_that_is_none_is_refused(frames, time_limit):
+    with pytest.raises(ValueError, match="time_limit is .*; a finite number of at least 0 is expected"):
+        label(frames, Counting(), time_limit=time_limit, progress=False)
+    assert len(label(frames, Counting(), time_limit=np.inf, progress=False)) == 6
+
+
+class Misshapen(Counting):
+    """Answers what its ``answer`` says."""
+
+    answer: ClassVar = {}
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.results |= self.answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"forces": np.zeros((2, 3))},
+        {"forces": np.zeros(9)},
+        {"forces": np.zeros((3, 1))},
+        {"forces": 0.0},
+        {"forces": [["a"] * 3] * 3},
+        {"forces": np.full((3, 3), np.inf)},
+        {"energy": np.zeros(3)},
+        {"energy": None},
+        {"energy": 1j},
+        {"stress": np.zeros(5)},
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_labels_of_another_shape_are_no_labels(answer):
+    box = ase_molecule("H2O", cell=[5, 5, 5], pbc=True)
+    calculator = Misshapen()
+    calculator.answer, calculator.implemented_properties = answer, ("energy", "forces", "stress")
+    with pytest.raises(ValueError, match="could label none of the 1 frames"):
+        label([box], calculator, progress=False)
+
+
+@pytest.mark.parametrize(
+    "answer", [(1.0, -1.0), (np.zeros(6), np.zeros((6, 3))), (np.zeros((6, 1)), np.zeros((6, 3, 3)))]
+)
+def test_many_labels_of_another_shape_are_not_stretched(frames, answer):
+    calculator = Counting()
+    calculator.evaluate = lambda atoms, positions: answer
+    with pytest.raises(ValueError, match="could label none of the 6 frames; .* of shape .* is expected"):
+        label(frames, calculator, progress=False)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_fixed_atoms_change_no_label(frames, tmp_path, n_jobs):
+    free = label(frames, Counting(), n_jobs=n_jobs, progress=False)
+    for atoms in frames:
+        atoms.set_constraint(FixAtoms([0, 1]))
+    for _ in range(2):  # fresh, then from the journal
+        fixed = label(frames, Counting(), tmp_path / "labels.jsonl", n_jobs, progress=False)
+        for a, b in zip(free, fixed, strict=True):
+            np.testing.assert_array_equal(label_of(a, "forces"), label_of(b, "forces"))
+            assert len(b.constraints) == 1
+
+
+def test_a_calculator_that_no_other_process_can_take_is_named(frames):
+    calculator = Counting()
+    calculator.lock = threading.Lock()
+    with pytest.raises(TypeError, match="Counting cannot be handed to other processes .*: n_jobs=1 is expected"):
+        label(frames, calculator, n_jobs=2, progress=False)

@@ -4,19 +4,20 @@
 survives interruptions, skipping and reporting what the calculator cannot do.
 """
 
-import json
-import os
 import sys
 import time
+from contextlib import closing
 from copy import copy, deepcopy
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from tpainn_lite.label_work import GrowingFile, compute, quiet_workers
+from tpainn_lite.checks import check_numbers
+from tpainn_lite.files import fingerprint, identity
+from tpainn_lite.journal import LabelJournal
+from tpainn_lite.label_work import Pace, check_calculator, check_jobs, compute, orderly_end
 
 BLOCK = 4000  # frames of a stream that are in memory at a time
 
@@ -24,8 +25,9 @@ BLOCK = 4000  # frames of a stream that are in memory at a time
 def label(frames, calculator, path=None, n_jobs=1, progress=True, time_limit=None):
     """Ask a calculator for the energy and forces of each frame.
 
-    Any ASE calculator will do: a force field (cheap) or DFT (dear).  A frame that the calculator cannot
-    do is skipped and reported at the end; the others are kept.
+    Any ASE calculator will do: a force field (cheap) or DFT (expensive).  A frame that the calculator cannot
+    do is skipped and reported at the end; the others are kept.  Constraints change no label: forces are the
+    calculator's own, on fixed atoms too.
 
     Parameters
     ----------
@@ -34,9 +36,11 @@ def label(frames, calculator, path=None, n_jobs=1, progress=True, time_limit=Non
         Copied into each process when ``n_jobs`` > 1.
     path : str or Path, optional
         Keep each label here as soon as it is made (JSON lines).  Interrupted, call again: what is there is not redone.
-        A frame is recognised by its ``info["id"]``, or else by its place in the list, and by its atoms and positions.
+        The file belongs to this teacher and its constants; other frames of the same teacher may be added.  A frame is
+        recognised by its ``info["id"]``, or else by its place in the list, and by its atoms, positions, cell and what
+        else a teacher may look at (SMILES, charge, masses, magnetic moments, ...).
     n_jobs : int
-        Processes (joblib).
+        Processes (joblib); -1 for all cores.
     progress : bool
         Show a progress bar.
     time_limit : float, optional
@@ -53,28 +57,43 @@ def label(frames, calculator, path=None, n_jobs=1, progress=True, time_limit=Non
     ------
     ValueError
         If there are no frames, or none of them could be labelled.
+    TypeError
+        Something else than frames, or than a calculator, was given.
+    FileExistsError
+        ``path`` is no journal; it is left as it was.
+    IdentityError
+        ``path`` was made by another teacher, or by one with other constants.
+    OSError
+        Full disk, read-only folder, or another process writes the same journal; what was done is kept.
 
     >>> from tpainn_lite import mmff94, molecule
     >>> label([molecule("CCO")], mmff94(), progress=False)[0].get_forces().shape
     (9, 3)
     """
+    check_request(frames, calculator, n_jobs)
+    if time_limit is not None and time_limit != np.inf:
+        check_numbers(least=0, time_limit=time_limit)
     frames = list(frames)
+    for index, atoms in enumerate(frames):
+        check_frame(atoms, index)
     if not frames:
         raise ValueError("no frames to label: a list of at least one ase.Atoms is expected")
-    level = _level(calculator)
-    done = _read_journal(path, frames, level) if path else {}
-    todo = [i for i in range(len(frames)) if i not in done]
-    failures, started = {}, time.perf_counter()
+    level, started = _level(calculator), time.perf_counter()
     deadline = started + (np.inf if time_limit is None else time_limit)
-    with quiet_workers(), _Journal(path, level) as journal, _bar(len(todo), level, progress) as bar:
-        for index, result in compute(frames, todo, calculator, n_jobs, deadline):
-            bar.update()
-            if "error" in result:
-                failures[index] = result["error"]
-            else:
-                done[index] = result
-                journal.append(frames[index], index, result)
-    _report(failures, len(done), len(todo), time.perf_counter() - started, level)
+    report, made_from = _Report(level), teacher_identity(calculator) if path else {}
+    with orderly_end(), LabelJournal(path, made_from, level, only_read=time_limit == 0) as journal:
+        done = journal.kept(frames)
+        todo = [i for i in range(len(frames)) if i not in done]
+        new = compute(frames, todo, calculator, n_jobs, deadline)
+        with _bar(len(todo), level, progress) as bar, closing(new):
+            for index, result in new:
+                bar.update()
+                if "error" in result:
+                    report.failed(index, result["error"])
+                else:
+                    done[index] = result
+                    journal.append(index, frames[index], result)
+    report.finish(len(done), len(todo), report.n_failed)
     return [_labelled(frames[i], done[i], level) for i in sorted(done)]
 
 
@@ -90,30 +109,82 @@ def label_stream(frames, calculator, n_jobs=1, progress=True):
     >>> [a.info["level"] for a in label_stream((molecule(s) for s in ("C", "CC")), mmff94(), progress=False)]
     ['MMFF94', 'MMFF94']
     """
-    level, failures, n_done, n, started = _level(calculator), {}, 0, 0, time.perf_counter()
-    total, waiting = getattr(frames, "__len__", lambda: None)(), iter(frames)
+    check_request(frames, calculator, n_jobs)
+    return (atoms for _, atoms in numbered_labels(frames, calculator, n_jobs, progress))
+
+
+def numbered_labels(frames, calculator, n_jobs=1, progress=True, n_before=0, n_done=0):
+    """As `label_stream`, with the place of each frame among those given.
+
+    Parameters
+    ----------
+    n_before, n_done : int
+        Frames that came before these, in an earlier call, and how many of them were labelled.
+
+    Yields
+    ------
+    (int, ase.Atoms)
+        As soon as the frames before it are done; of ``frames``, `BLOCK` are taken at a time.
+    """
+    level, n = _level(calculator), n_before
+    report, total = _Report(level), getattr(frames, "__len__", lambda: None)()
+    waiting, pace = iter(frames), Pace()
     with _bar(total, level, progress) as bar:
         while block := list(islice(waiting, BLOCK)):
-            with quiet_workers():
-                results = dict(compute(block, range(len(block)), calculator, n_jobs, np.inf))
-            failures |= {n + k: result["error"] for k, result in results.items() if "error" in result}
-            bar.update(len(block))
+            for k, atoms in enumerate(block):
+                check_frame(atoms, n + k)
+            with closing(compute(block, range(len(block)), calculator, n_jobs, np.inf, pace)) as results:
+                for k, result in _in_order(results):
+                    bar.update()
+                    if "error" in result:
+                        report.failed(n + k, result["error"])
+                    else:
+                        n_done += 1
+                        yield n + k, _labelled(block[k], result, level)
             n += len(block)
-            for k, frame in enumerate(block):
-                if "error" not in results[k]:
-                    n_done += 1
-                    yield _labelled(frame, results.pop(k), level)
-    _report(failures, n_done, n, time.perf_counter() - started, level)
+    report.finish(n_done, n, n - n_done)
+
+
+def _in_order(results):
+    """(0, result), (1, result), ... of results that come in any order."""
+    early, k = {}, 0
+    for index, result in results:
+        early[index] = result
+        while k in early:
+            yield k, early.pop(k)
+            k += 1
+
+
+def check_request(frames, calculator, n_jobs):
+    """Raise an error, before any work is done, where frames, calculator or number of processes cannot be ones."""
+    check_calculator(calculator)
+    check_jobs(n_jobs)
+    if isinstance(frames, (Atoms, str, bytes, dict)) or not (hasattr(frames, "__iter__") or hasattr(frames, "__len__")):
+        given = f"one ase.Atoms ({frames.symbols})" if isinstance(frames, Atoms) else repr(frames)[:60]
+        raise TypeError(f"frames is {given}; a list of ase.Atoms is expected")
+
+
+def check_frame(atoms, index):
+    """Raise `TypeError` unless this is a frame."""
+    if not isinstance(atoms, Atoms):
+        raise TypeError(f"frame {index} is {repr(atoms)[:60]}; an ase.Atoms is expected")
+
+
+def teacher_identity(calculator):
+    """What its labels are kept with: its name, and its constants (`tpainn_lite.files.identity`)."""
+    parameters = dict(getattr(calculator, "parameters", None) or {})
+    plain = {f"its {name}": value for name, value in parameters.items() if isinstance(value, (bool, int, float, str))}
+    return identity(teacher=_level(calculator), **plain, constants_of_the_teacher=fingerprint(calculator))
 
 
 def _level(calculator):
-    return getattr(calculator, "level", type(calculator).__name__)
+    return str(getattr(calculator, "level", type(calculator).__name__))
 
 
 def _labelled(atoms, result, level):
     """A copy of the frame that carries its labels (and not the calculator that made them)."""
     frame, carrier = _twin(atoms), copy(_CARRIER)
-    carrier.atoms = _twin(atoms)
+    carrier.atoms = _twin(atoms, {})  # that it can see whether the atoms have moved
     carrier.results = {key: result[key] for key in ("energy", "forces", "stress") if key in result}
     frame.calc = carrier
     frame.info |= {"level": level, **result.get("record", {})}
@@ -123,76 +194,17 @@ def _labelled(atoms, result, level):
 _CARRIER = SinglePointCalculator(Atoms())  # made once: making one takes longer than a force field's label
 
 
-def _twin(atoms):
+def _twin(atoms, info=None):
     """`ase.Atoms.copy` in a fifth of its time, which cheap labels would spend on nothing else."""
     if atoms.constraints:
         return atoms.copy()
     twin = copy(atoms)
     twin._cellobj, twin._pbc, twin._celldisp = atoms._cellobj.copy(), atoms._pbc.copy(), atoms._celldisp.copy()
-    twin.arrays, twin.info = {name: array.copy() for name, array in atoms.arrays.items()}, deepcopy(atoms.info)
+    twin.arrays, twin.info = {name: array.copy() for name, array in atoms.arrays.items()}, info
+    if info is None:
+        twin.info = deepcopy(atoms.info)
     twin.calc = None
     return twin
-
-
-def _identity(atoms, index):
-    return str(atoms.info.get("id", index))
-
-
-def _read_journal(path, frames, level):
-    """Labels kept by an earlier, interrupted call; a torn last line is dropped."""
-    path, done = Path(path), {}
-    if not path.exists():
-        return done
-    content = path.read_bytes()
-    end = content.rfind(b"\n") + 1
-    if end < len(content):  # the process died while writing the last line
-        os.truncate(path, end)
-    places = {}
-    for i, frame in enumerate(frames):
-        places.setdefault(_identity(frame, i), []).append(i)
-    for line in content[:end].splitlines():
-        row = json.loads(line)
-        same = [i for i in places.get(row["id"], ()) if i not in done and _is_about(row, frames[i])]
-        if same and row["level"] == level:
-            done[same[0]] = {k: np.array(row[k]) for k in ("energy", "forces", "stress") if k in row}
-            done[same[0]] |= {"energy": float(row["energy"]), "record": row.get("record", {})}
-    return done
-
-
-def _structure(atoms):
-    return {"numbers": atoms.numbers, "positions": atoms.positions, "cell": atoms.cell.array, "pbc": atoms.pbc}
-
-
-def _is_about(row, atoms):
-    """Whether a line of the journal belongs to this structure; lines of early versions hold positions only."""
-    pairs = [(np.array(row.get(key, value)), value) for key, value in _structure(atoms).items()]
-    return all(kept.shape == value.shape and np.allclose(kept, value, rtol=0, atol=1e-6) for kept, value in pairs)
-
-
-class _Journal:
-    """Labels on disk as soon as they are made, one line of JSON each; without a path, nothing."""
-
-    def __init__(self, path, level):
-        self.path, self.level, self.file = path and Path(path), level, None
-
-    def __enter__(self):
-        if self.path:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.file = GrowingFile(self.path).__enter__()
-        return self
-
-    def append(self, atoms, index, result):
-        if not self.file:
-            return
-        row = {"id": _identity(atoms, index), "level": self.level}
-        arrays = {**_structure(atoms), **{key: value for key, value in result.items() if key != "record"}}
-        row |= {key: np.asarray(value).tolist() for key, value in arrays.items()}
-        row["record"] = result.get("record", {})
-        self.file.append(json.dumps(row) + "\n")
-
-    def __exit__(self, *_):
-        if self.file:
-            self.file.__exit__()
 
 
 def _bar(total, level, progress):
@@ -201,13 +213,26 @@ def _bar(total, level, progress):
     return tqdm(total=total, desc=f"label with {level}", unit=" frames", disable=not progress)
 
 
-def _report(failures, n_done, n_tried, seconds, level):
-    if not failures:
-        return
-    index, reason = next(iter(failures.items()))
-    if not n_done:
-        raise ValueError(f"{level} could label none of the {n_tried} frames; the first (frame {index}): {reason}")
-    print(
-        f"{level}: {len(failures)} of {n_tried} frames skipped in {seconds:.0f} s; first, frame {index}: {reason}",
-        file=sys.stderr,
-    )
+class _Report:
+    """How many frames were skipped, and why the first of them."""
+
+    def __init__(self, level):
+        self.level, self.n_failed, self.first, self.started = level, 0, None, time.perf_counter()
+
+    def failed(self, index, reason):
+        self.n_failed += 1
+        if self.first is None or index < self.first[0]:
+            self.first = index, reason
+
+    def finish(self, n_done, n_tried, n_skipped):
+        """Say it; if nothing at all is labelled, that is an error."""
+        if not n_skipped:
+            return
+        index, reason = self.first or (None, "an earlier call said why")
+        if not n_done:
+            raise ValueError(
+                f"{self.level} could label none of the {n_tried} frames; the first (frame {index}): {reason}"
+            )
+        seconds = time.perf_counter() - self.started
+        why = reason if index is None else f"first, frame {index}: {reason}"
+        print(f"{self.level}: {n_skipped} of {n_tried} frames skipped in {seconds:.0f} s; {why}", file=sys.stderr)
