@@ -73,8 +73,9 @@ def label(
     check_teacher(teacher)
     todo = frames_of(source, frames, hottest, seed)
     first = next(todo, None)
-    todo = itertools.chain([first] if first else [], todo)
-    n = label_file(todo, calculator(teacher, first), target, n_jobs=jobs)
+    if first is None:
+        raise ValueError(f"no frames to label: {source} holds no structure, nor a SMILES of which one could be made")
+    n = label_file(itertools.chain([first], todo), calculator(teacher, first), target, n_jobs=jobs)
     typer.echo(f"{n} labelled frames in {target}")
 
 
@@ -103,7 +104,7 @@ def pretrain(
     *source, target = files
     check_weights_target(target, *source, valid)
     check_source(*source, valid)
-    check_checkpoint(checkpoint)
+    check_checkpoint(checkpoint, target)
     check_seed(seed)
     from tpainn_lite import recipes, training, transfer
 
@@ -147,7 +148,7 @@ def autotune(
     check_weights_target(target, weights, source, valid, replay)
     check_source(source, valid, replay)
     check_weights(weights)
-    check_checkpoint(checkpoint)
+    check_checkpoint(checkpoint, target)
     check_seed(seed)
     from tpainn_lite import transfer
 
@@ -156,9 +157,9 @@ def autotune(
         steps=steps, batch_size=batch_size, learning_rate=learning_rate, force_weight=force_weight,
         freeze=freeze or None, layer_decay=layer_decay, checkpoint=checkpoint, seed=seed,
     )  # fmt: skip
-    need = ("energy",) if force_weight == 0 else ("energy", "forces")
+    need, potential = ("energy",) if force_weight == 0 else ("energy", "forces"), weights_of(weights)
     frames, held_out, again = (labelled(path, need) for path in (source, valid, replay))
-    tuned = transfer.autotune(weights_of(weights), frames, held_out, **given(replay=again), **settings)
+    tuned = transfer.autotune(potential, frames, held_out, **given(replay=again), **settings)
     save_somewhere(tuned.save, target, is_weights)
     typer.echo(f"weights in {target}")
 
@@ -238,6 +239,8 @@ def run(
     jobs: Annotated[int, typer.Option(help="processes that label; -1: one for each core")] = 2,
 ):
     """A potential of your own: structures, what to label, DFT labels, autotuning, errors, MD.  It goes on."""
+    if labels and elsewhere:
+        raise ValueError("--elsewhere chooses what to label, --labels brings the labels: one of them is expected")
     check_source(source, labels)
     check_shaking(frames, hottest, seed)
     folder = folder or source.with_suffix("")

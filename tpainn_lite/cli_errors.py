@@ -34,7 +34,7 @@ FOREIGN = (
     "tblite",
     "torch",
 )  # raise their own
-LONGEST = 1000  # characters of a line
+LONGEST = 900  # characters of a line
 
 
 class Ended(KeyboardInterrupt):
@@ -120,7 +120,8 @@ def _words(error, given):
     elif not own or not said.strip():
         said = f"({type(error).__name__}: {said})"
     names = [str(path) for path in _paths(given)]
-    named = any(name in said or Path(name).name in said for name in names) or re.match(r"\S+ is |--", said)
+    names = [name if len(name) < LONGEST else f"{name[:40]}…" for name in names]
+    named = any(name.rstrip("…") in said or Path(name).name in said for name in names) or re.match(r"\S+ is |--", said)
     return plain(said if named or not names else f"{said} [{', '.join(names)}]")
 
 
@@ -130,13 +131,14 @@ def _paths(given):
 
 
 def plain(text):
-    """In one line, without codes that a terminal obeys.
+    """In one line, without codes that a terminal obeys; of a very long text the beginning and the end.
 
     >>> plain("a\\nb\\x1b[2J")
-    'a b [2J'
+    'a b\\\\x1b[2J'
     """
-    line = " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
-    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+    shown = "".join(c if c.isprintable() or c.isspace() else c.encode("unicode_escape").decode() for c in str(text))
+    line = " ".join(shown.split())
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
 
 
 def _report(name, error):

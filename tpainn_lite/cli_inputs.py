@@ -14,6 +14,7 @@ SMILES_FILES = (".smi", ".csv", ".txt")
 COOLEST = 300.0  # K; molecules are shaken at this temperature, and up to another
 MOST_FRAMES, HOTTEST = 1_000_000, 100_000.0  # of a molecule; K
 LARGEST_SEED = 2**31 - 1  # that every program behind the library takes
+LONGEST_SMILES = 1000  # characters
 LARGEST_TEXT = 1_000_000_000  # bytes of a list of SMILES
 COUNTED = (".xyz", ".extxyz")  # formats whose frames say how many lines they have
 
@@ -79,10 +80,20 @@ def check_weights_target(target, *sources):
     check_target(target, sources, (".safetensors",), is_weights)
 
 
-def check_checkpoint(folder):
-    """Raise an error where the state of a training could not be kept; None is no folder."""
-    if folder is not None:
-        check_folder(folder)
+def check_checkpoint(folder, target):
+    """Raise an error where the state of a training could not be kept; None is no folder.
+
+    Parameters
+    ----------
+    folder : Path or None
+    target : Path
+        Where the weights go.
+    """
+    if folder is None:
+        return
+    check_folder(folder)
+    if folder.resolve() == target.resolve():
+        raise ValueError(f"{folder} is the file for the weights; --checkpoint needs a folder of its own")
 
 
 def check_weights(*names):
@@ -229,6 +240,10 @@ def read_smiles(source):
         raise ValueError(f"{source} is no text; a list of SMILES, one a line, is expected") from None
     lines = (line.strip() for line in text.splitlines())
     words = [line.split(",")[0].split()[0] for line in lines if line and not line.startswith("#") and line[0] != ","]
+    if any(len(word) > LONGEST_SMILES for word in words):
+        raise ValueError(
+            f"{source} has a SMILES of more than {LONGEST_SMILES} characters; small molecules are expected"
+        )
     return list(dict.fromkeys(word for word in words if word.lower() != "smiles"))
 
 

@@ -154,8 +154,8 @@ def sound(structures, start, n_wanted):
     check_elements(structures, start)
     if n_wanted > len(structures):
         raise ValueError(
-            f"n_labels and n_test are {n_wanted} frames together, of {len(structures)} structures; make more of them, or "
-            "ask for fewer"
+            f"n_labels and n_test are {n_wanted} frames together, of {len(structures)} structures; make more, or ask "
+            "for fewer"
         )
     return structures
 

@@ -153,8 +153,9 @@ def _figures(energies, forces, level):
 
 def _write(path, rows, figures, metadata):
     plots = [figure.to_html(full_html=False, include_plotlyjs=k == 0) for k, figure in enumerate(figures)]
-    title, table = html.escape(path.stem), html.escape(_table(rows))
+    title, table = html.escape(path.stem.encode(errors="replace").decode()), html.escape(_table(rows))
     text = "".join(f"<p>{html.escape(f'{key}: {value}')}</p>" for key, value in metadata.items())
+    text = text.encode(errors="replace").decode()
     page = f"{HEAD}<title>{title}</title><h1>{title}</h1>{text}<pre>{table}</pre>{''.join(plots)}\n"
     content = {"generator": GENERATOR, "potential": metadata, "rows": rows}
     check_report(path)  # what has come there meanwhile stays
