@@ -67,6 +67,28 @@ def test_a_box_of_water_shows_its_density_and_structure():
     assert len(panel.curve.data[0].y) == 60 and panel.n_structures == 2
 
 
+def test_what_flies_apart_stops_the_panel_and_breaks_nothing(ethanol_panel):
+    tick(ethanol_panel, 2)
+    points = len(ethanol_panel.rows)
+    ethanol_panel.simulation.work.positions[0] = 1e5
+    ethanol_panel.simulation.work.calc = LennardJones()
+    tick(ethanol_panel)
+    assert "exploded" in ethanol_panel.note.value and len(ethanol_panel.rows) == points
+
+
+BAD = [
+    {"atoms": "CCO"}, {"calculators": "MMFF94"}, {"calculators": {"none": None}}, {"ensemble": "npp"},
+    {"temperature": -1}, {"timestep": 0}, {"friction": np.nan}, {"pressure": "1"}, {"size": 0}, {"interval": 0.5},
+    {"seed": -1}, {"reference": 3}, {"reference": {"old": ([1, 2], [1])}}, {"reference": {"old": 3}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD, ids=str)
+def test_what_makes_no_sense_is_refused(bad):
+    with pytest.raises((ValueError, TypeError), match="expected|is not one of"):
+        md_dashboard(**{"atoms": molecule("C"), "calculators": mmff94(), **bad})
+
+
 def test_no_model_is_an_error():
     with pytest.raises(ValueError, match="at least one is expected"):
         md_dashboard(molecule("C"), {})

@@ -5,9 +5,16 @@ import pytest
 from ase import units
 from ase.build import molecule as ase_molecule
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 
 from tpainn_lite.assembly import water_box
-from tpainn_lite.liquid import split_force_errors, split_forces, velocity_autocorrelation, vibrational_spectrum
+from tpainn_lite.liquid import (
+    molecules_of,
+    split_force_errors,
+    split_forces,
+    velocity_autocorrelation,
+    vibrational_spectrum,
+)
 
 
 @pytest.fixture
@@ -55,6 +62,43 @@ def test_errors_are_those_of_the_parts(box):
     found = split_force_errors([forces + push], [box])
     assert found["push_mae"] == pytest.approx(1e3 * np.abs(push).mean()) == pytest.approx(found["between_mae"])
     assert found["turn_mae"] == pytest.approx(0, abs=1e-9) == pytest.approx(found["deform_mae"], abs=1e-9)
+
+
+def test_labels_of_fixed_atoms_count_like_all_others(box):
+    forces = np.random.default_rng(0).normal(size=(24, 3))
+    box.calc = SinglePointCalculator(box, energy=0.0, forces=forces)
+    box.set_constraint(FixAtoms(range(6)))
+    assert split_force_errors([forces], [box])["push_mae"] == 0
+
+
+MOVING = np.random.default_rng(0).normal(size=(20, 3, 3))
+NONSENSE = [
+    lambda: molecules_of(0), lambda: molecules_of(6, 0), lambda: molecules_of(6, 1.5), lambda: molecules_of("6"),
+    lambda: split_forces("H2O", np.zeros((3, 3))), lambda: split_forces(ase_molecule("H2O"), np.zeros((3, 2))),
+    lambda: split_forces(ase_molecule("H2O"), np.zeros((6, 3))), lambda: split_forces(ase_molecule("H2O"), "x"),
+    lambda: split_forces(ase_molecule("H2O"), np.full((3, 3), np.nan)), lambda: split_force_errors([], []),
+    lambda: split_force_errors([np.zeros((3, 3))], [ase_molecule("H2O")]),
+    lambda: velocity_autocorrelation([]), lambda: velocity_autocorrelation(np.zeros((5, 2, 3))),
+    lambda: velocity_autocorrelation(MOVING, -1), lambda: velocity_autocorrelation(MOVING, 2.5),
+    lambda: velocity_autocorrelation(MOVING[0]), lambda: velocity_autocorrelation(MOVING * np.inf),
+    lambda: vibrational_spectrum(MOVING, 0), lambda: vibrational_spectrum(MOVING, np.nan),
+    lambda: vibrational_spectrum(MOVING, 1.0, masses=[1, 2]),
+    lambda: vibrational_spectrum(MOVING, 1.0, masses=[1, 0, 1]),
+    lambda: vibrational_spectrum(MOVING, 1.0, n_lags=1), lambda: vibrational_spectrum("x", 1.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("call", NONSENSE)
+def test_what_makes_no_sense_is_refused(call):
+    with pytest.raises((ValueError, TypeError), match=r"expected|possible|label it first"):
+        call()
+
+
+def test_predictions_of_other_frames_are_refused(box):
+    box.calc = SinglePointCalculator(box, energy=0.0, forces=np.zeros((24, 3)))
+    for predicted in ([], [np.zeros((24, 3))] * 2, [np.zeros((21, 3))]):
+        with pytest.raises(ValueError, match="expected"):
+            split_force_errors(predicted, [box])
 
 
 def test_atoms_that_are_not_whole_molecules_are_refused():

@@ -6,6 +6,7 @@ import numpy as np
 import openmm
 import pytest
 
+from tpainn_lite import water_md
 from tpainn_lite.checks import ForceFieldError
 from tpainn_lite.classical_water import MODELS, is_water, water
 from tpainn_lite.observables import density_of
@@ -37,6 +38,45 @@ def test_molecules_have_the_temperature_asked_for():
     frames = water_run(32, temperature=400, n_frames=40, spacing=25, warm_up=1000, friction=10, seed=1)
     kelvin = [atoms.info["kinetic_temperature"] for atoms in frames]
     assert np.mean(kelvin) == pytest.approx(400, rel=0.08)
+
+
+def test_few_molecules_have_the_temperature_asked_for_with_all_nine_directions_of_each():
+    """Langevin dynamics keeps no momentum: dividing by 9n − 3 would make 360 K of 300 K here."""
+    settings = {"spacing": 10, "timestep": 0.25, "warm_up": 500, "friction": 50, "seed": 1}
+    frames = water_run(2, 0.3, n_frames=150, **settings)
+    assert np.mean([atoms.info["kinetic_temperature"] for atoms in frames]) == pytest.approx(300, rel=0.1)
+
+
+def test_the_time_of_a_frame_is_in_femtoseconds():
+    frames = water_run(4, n_frames=3, spacing=0.6, timestep=0.2, warm_up=2, seed=1)
+    assert [atoms.info["time"] for atoms in frames] == pytest.approx([0.6, 1.2, 1.8])
+
+
+def test_all_steps_of_the_warm_up_are_made(monkeypatch):
+    steps = []
+    monkeypatch.setattr(water_md, "_step", lambda _, n: steps.append(n))
+    list(water_run(4, n_frames=2, spacing=3, warm_up=47, seed=1))
+    assert sum(steps[:-2]) == 47 and steps[-2:] == [3, 3]
+
+
+BAD = {
+    "n_molecules": (0, -3, 2.5, "64"), "density": (0, -1, np.nan, "1"), "temperature": (0, -300, np.inf, None),
+    "n_frames": (0, -1, 1.5), "spacing": (0, -1, 0.5, np.nan, "x"), "warm_up": (-1, np.nan, "x"),
+    "timestep": (0, -1, np.nan), "friction": (-1, np.nan), "pressure": (np.nan, "1"), "cutoff": (0, -1, np.nan),
+    "seed": (-1, 0.5), "threads": (0, 1.5), "model": ("TIP9P",), "electrostatics": ("none",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD.items() for value in values])
+def test_a_setting_that_makes_no_sense_is_refused_at_once(name, value):
+    with pytest.raises(ValueError, match=rf"{name} .*(expected|is not one of)"):
+        water_run(**{name: value})
+
+
+@pytest.mark.parametrize("states", [[], None, 3, [300], [(1.0,)], [(1.0, -5)], [("a", 300)]], ids=str)
+def test_states_that_make_no_sense_are_refused(states):
+    with pytest.raises(ValueError, match="expected"):
+        water_runs(states, 1)
 
 
 def test_damped_shifted_frames_carry_damped_shifted_labels():

@@ -13,8 +13,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from tpainn_lite.calculator import SKIN, compiled
-from tpainn_lite.checks import check_counts, check_extent, check_numbers, check_structure
-from tpainn_lite.md import bonds_of, check_settings, folded, has_exploded, moving, trouble
+from tpainn_lite.checks import check_counts, check_numbers, check_structure
+from tpainn_lite.md import bonds_of, check_settings, flown_apart, has_exploded, moving, trouble
 from tpainn_lite.md_record import MDRun
 from tpainn_lite.potential import Potential, stress_of
 
@@ -92,7 +92,7 @@ class TorchSimPotential(ModelInterface):
 
     def _neighbours(self, number, positions, cell, periodic):
         """idx_i, idx_j and r_ij of one structure."""
-        exploded = _has_flown_apart(positions, cell, periodic)
+        exploded = flown_apart(positions, cell, periodic)
         if exploded and self.strict:
             raise ValueError(f"structure {number} has exploded; use a shorter timestep, or a better potential for it")
         if exploded:
@@ -115,17 +115,6 @@ def _periodic(state):
     if pbc.size not in (1, 3):
         raise ValueError(f"pbc is {state.pbc}; one value, or one for each of the three directions, is expected")
     return np.broadcast_to(pbc, 3).copy()
-
-
-def _has_flown_apart(positions, cell, periodic):
-    """Whether a search for pairs of these atoms would make no sense, or end the process."""
-    if not np.isfinite(positions).all():
-        return True
-    try:
-        check_extent(folded(positions, cell, periodic), cell, periodic)
-    except ValueError:
-        return True
-    return False
 
 
 def run_many(

@@ -9,7 +9,8 @@ import time
 import numpy as np
 
 from tpainn_lite import painting, plots
-from tpainn_lite.md import Simulation
+from tpainn_lite.checks import check_counts, check_structure
+from tpainn_lite.md import Simulation, check_calculator, check_settings, flown_apart
 from tpainn_lite.observables import density_of, rdf
 from tpainn_lite.scenes import make_scenes
 from tpainn_lite.viewer import Shown, _move, _moving_widget, _nglview_works
@@ -53,7 +54,8 @@ class Dashboard:
         seconds = max(time.perf_counter() - started, 1e-6) / self.n_steps
         self.n_steps = int(np.clip(1e-3 * self.interval * SHARE / seconds, 1, 2 * self.n_steps))
         self.ticks += 1
-        self.remember()
+        if not self.simulation.stopped:
+            self.remember()
         self.show(redraw=self.ticks % REDRAWN == 0 or bool(self.simulation.stopped))
         if self.simulation.stopped:
             self.player.playing = False
@@ -123,9 +125,8 @@ class Dashboard:
     def show(self, redraw=True):
         """Bring picture, note and traces up to date."""
         work, stopped = self.simulation.work, self.simulation.stopped
-        drawing = make_scenes([[self.atoms, work]], [""])[0][0].drawings[1]
-        if self.viewer is not None and np.isfinite(drawing.positions).all():
-            _move(self.viewer, drawing)
+        if self.viewer is not None and not flown_apart(work.positions, work.cell.array, work.pbc):
+            _move(self.viewer, make_scenes([[self.atoms, work]], [""])[0][0].drawings[1])
         now = f"{self.simulation.time / 1000:.3f} ps"
         asked = f"{self.temperature.value:g} K"
         asked += f", {self.pressure.value:g} bar" if self.settings["ensemble"] == "npt" else ""
@@ -171,8 +172,29 @@ def md_dashboard(
     Dashboard
         Displays itself as the last line of a cell; without a kernel, a picture.
     """
+    check_structure(atoms)
     found = calculators if isinstance(calculators, dict) else {"potential": calculators}
     if not found:
         raise ValueError("no calculator was given; at least one is expected: {'name': calculator}")
+    for calculator in found.values():
+        check_calculator(calculator, ensemble)
+    check_settings(ensemble, temperature=temperature, timestep=timestep, pressure=pressure, friction=friction)
+    check_counts(size=size, interval=interval)
+    check_counts(least=0, seed=seed)
+    _check_reference(reference)
     settings = {"ensemble": ensemble, "temperature": temperature, "pressure": pressure, "timestep": timestep}
     return Dashboard(atoms, found, size, interval, reference, seed, settings | {"friction": friction})
+
+
+def _check_reference(reference):
+    if reference is None:
+        return
+    if not isinstance(reference, dict):
+        raise TypeError(f"reference is a {type(reference).__name__}; {{'name': (r, g)}} is expected")
+    for name, curve in reference.items():
+        if (
+            not isinstance(curve, (tuple, list, np.ndarray))
+            or len(curve) != 2
+            or np.size(curve[0]) != np.size(curve[1])
+        ):
+            raise ValueError(f"reference {name!r} is no curve; as many distances r as values of g are expected: (r, g)")

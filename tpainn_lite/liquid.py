@@ -5,10 +5,14 @@ right what pushes and turns whole molecules, which is all that flows.
 """
 
 import numpy as np
+from ase import Atoms
+
+from tpainn_lite.checks import check_counts, check_labels, check_numbers, label_of
 
 
 def molecules_of(n_atoms, size=3):
     """Indices (M, size) of the atoms of each molecule, where they lie one after the other (OHH OHH …)."""
+    check_counts(n_atoms=n_atoms, size=size)
     if n_atoms % size:
         raise ValueError(f"{n_atoms} atoms are not molecules of {size} each")
     return np.arange(n_atoms).reshape(-1, size)
@@ -37,7 +41,11 @@ def split_forces(atoms, forces, size=3):
     dict {str: numpy.ndarray (N, 3)}
         ``push``, ``turn``, ``deform``; their sum is ``forces``.
     """
-    index, forces = molecules_of(len(atoms), size), np.asarray(forces, float)
+    if not isinstance(atoms, Atoms):
+        raise TypeError(f"atoms is a {type(atoms).__name__}; an ase.Atoms is expected")
+    index, forces = molecules_of(len(atoms), size), _vectors(forces, "forces", 2)
+    if forces.shape != (len(atoms), 3):
+        raise ValueError(f"forces have shape {forces.shape}; ({len(atoms)}, 3) is expected")
     mass, force = atoms.get_masses()[index][..., None], forces[index]  # (M, size, 1), (M, size, 3)
     arms = _whole(atoms, index)
     arms = arms - (mass * arms).sum(axis=1, keepdims=True) / mass.sum(axis=1, keepdims=True)  # (M, size, 3)
@@ -66,9 +74,15 @@ def split_force_errors(predicted, frames, size=3):
     dict
         ``push_mae``, ``turn_mae``, ``deform_mae`` and ``between_mae`` (push and turn together), in meV/Å.
     """
+    check_labels(frames, need=("forces",))
+    if len(predicted) != len(frames):
+        raise ValueError(f"{len(predicted)} predictions and {len(frames)} frames; as many are expected")
     sums = {"push": [], "turn": [], "deform": [], "between": []}
     for forces, atoms in zip(predicted, frames, strict=True):
-        parts = split_forces(atoms, np.asarray(forces) - atoms.get_forces(), size)
+        label, forces = label_of(atoms, "forces"), _vectors(forces, "predicted", 2)
+        if forces.shape != label.shape:
+            raise ValueError(f"predicted forces have shape {forces.shape}; {label.shape} is expected")
+        parts = split_forces(atoms, forces - label, size)
         parts["between"] = parts["push"] + parts["turn"]
         for name, part in parts.items():
             sums[name].append(np.abs(part).ravel())
@@ -90,14 +104,17 @@ def velocity_autocorrelation(velocities, n_lags=None):
     numpy.ndarray (n_lags,)
         1 at the start.
     """
-    velocities = np.asarray(velocities, float)
+    velocities = _vectors(velocities, "velocities", 3)
     n_frames = len(velocities)
     n_lags = n_frames // 2 if n_lags is None else n_lags
+    check_counts(least=0, n_lags=n_lags)
     if not 1 <= n_lags <= n_frames:
         raise ValueError(f"{n_lags} lags of {n_frames} frames; 1 to {n_frames} are possible")
     spectrum = np.fft.rfft(velocities, n=2 * n_frames, axis=0)  # padded, so that the end does not meet the start
     products = np.fft.irfft(np.abs(spectrum) ** 2, axis=0)[:n_lags].sum(axis=(1, 2))
     correlation = products / (n_frames - np.arange(n_lags))
+    if not correlation[0] > 0:
+        raise ValueError("velocities are zero, all of them; atoms that move are expected")
     return correlation / correlation[0]
 
 
@@ -117,13 +134,33 @@ def vibrational_spectrum(velocities, spacing, masses=None, n_lags=None):
     (numpy.ndarray, numpy.ndarray)
         Wave numbers in cm⁻¹, and the density, normalised to an area of 1.
     """
-    weights = 1.0 if masses is None else np.sqrt(np.asarray(masses, float))[:, None]
-    correlation = velocity_autocorrelation(np.asarray(velocities) * weights, n_lags)
+    check_numbers(above=0, spacing=spacing)
+    velocities = _vectors(velocities, "velocities", 3)
+    masses = np.ones(velocities.shape[1]) if masses is None else _vectors(masses, "masses", 1)
+    if masses.shape != velocities.shape[1:2] or not (masses > 0).all():
+        raise ValueError(f"masses have shape {masses.shape}; one above 0 for each of {velocities.shape[1]} is expected")
+    correlation = velocity_autocorrelation(velocities * np.sqrt(masses)[:, None], n_lags)
+    if len(correlation) < 2:
+        raise ValueError("1 lag has no frequencies; 2 or more are expected")
     window = np.hanning(2 * len(correlation))[len(correlation) :]  # falls to zero at the last lag
     density = np.fft.rfft(correlation * window, n=8 * len(correlation)).real
     light = 2.99792458e-5  # cm per fs
     wave_numbers = np.fft.rfftfreq(8 * len(correlation), spacing) / light
     return wave_numbers, density / np.trapezoid(density, wave_numbers)
+
+
+def _vectors(values, name, n_axes):
+    """An array (..., 3), or (N,), of finite numbers with so many axes."""
+    try:
+        array = np.asarray(values, float)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is a {type(values).__name__} that is no array of numbers; one is expected") from None
+    shape = ("(N,)", "(N, 3)", "(T, N, 3)")[n_axes - 1]
+    if array.ndim != n_axes or (n_axes > 1 and array.shape[-1] != 3) or array.size == 0:
+        raise ValueError(f"{name} has shape {array.shape}; {shape} is expected")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds numbers that are not finite; finite ones are expected")
+    return array
 
 
 def _whole(atoms, index):

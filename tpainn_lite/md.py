@@ -279,14 +279,21 @@ def _distances(atoms, i, j):
 
 def has_exploded(atoms, temperature):
     """Why these atoms, with their calculator's results, are no structure any more, or None."""
-    exploded = f"the structure exploded (temperature {atoms.get_temperature():.0f} K)"
-    if not np.isfinite(atoms.positions).all() or not atoms.get_temperature() <= TOO_HOT * temperature + 3000:
-        return exploded
-    try:
-        check_extent(folded(atoms.positions, atoms.cell.array, atoms.pbc), atoms.cell.array, atoms.pbc)
-    except ValueError:
-        return exploded
+    hot = not atoms.get_temperature() <= TOO_HOT * temperature + 3000
+    if hot or flown_apart(atoms.positions, atoms.cell.array, atoms.pbc):
+        return f"the structure exploded (temperature {atoms.get_temperature():.0f} K)"
     return None if np.isfinite(atoms.get_potential_energy()) else "the energy is not a finite number"
+
+
+def flown_apart(positions, cell, pbc):
+    """Whether a search for pairs among these positions (N, 3) would make no sense, or end the process."""
+    if not np.isfinite(positions).all():
+        return True
+    try:
+        check_extent(folded(positions, cell, pbc), cell, pbc)
+    except ValueError:
+        return True
+    return False
 
 
 def folded(positions, cell, pbc):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 from ase.units import _amu
 from scipy.constants import Boltzmann
 

@@ -4,6 +4,8 @@ Several times as fast as the same run through ASE.  The integrator (Langevin, th
 doi:10.1021/acs.jpca.9b02771) samples positions rightly even where its time step is a tenth of an O-H vibration.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -11,7 +13,7 @@ from ase.optimize import FIRE
 from ase.units import kB
 
 from tpainn_lite.assembly import water_box
-from tpainn_lite.checks import ForceFieldError
+from tpainn_lite.checks import ForceFieldError, check_counts, check_numbers, whole_steps
 from tpainn_lite.classical_water import KJ, WaterForceField, allowed_cutoff, openmm_system
 from tpainn_lite.observables import density_of
 
@@ -50,7 +52,7 @@ def water_run(
     temperature : float
         K (Langevin).
     spacing, warm_up : float
-        fs, between frames and before the first.
+        fs, between frames, whole steps, and before the first.
     model, electrostatics, cutoff
         As in `tpainn_lite.classical_water.WaterForceField`.
     pressure : float, optional
@@ -62,36 +64,59 @@ def water_run(
     seed : int
         Of the start and of the run. The same seed gives the same frames on the same machine with the same threads.
     stress : bool
-        Label the stress too: as dear as twelve energies.
+        Label the stress too, at the price of twelve energies.
 
-    Yields
-    ------
-    ase.Atoms
+    Returns
+    -------
+    iterator of ase.Atoms
         Molecules are never cut by the box: positions are those of the run, so that displacements are too.  ``info``
-        has ``time`` in ps, ``density`` in g/cm³, ``temperature`` and ``kinetic_temperature`` in K.
+        has ``time`` in fs, ``density`` in g/cm³, ``temperature`` and ``kinetic_temperature`` in K.
     """
+    labeller = WaterForceField(model, cutoff, electrostatics)
+    check_counts(n_molecules=n_molecules, n_frames=n_frames, threads=threads)
+    check_counts(least=0, seed=seed)
+    check_numbers(above=0, density=density, temperature=temperature, cutoff=cutoff)
+    check_numbers(least=0, warm_up=warm_up, friction=friction)
+    check_numbers(pressure=0.0 if pressure is None else pressure)
+    every, first = whole_steps(spacing, timestep), round(warm_up / timestep)
+    start = {"n_molecules": n_molecules, "density": density, "calculator": labeller, "seed": seed}
+    bath = {"temperature": temperature, "pressure": pressure, "friction": friction, "timestep": timestep}
+    return _frames(labeller, start, bath, n_frames, every, first, threads, stress)
+
+
+def _frames(labeller, start, bath, n_frames, every, first, threads, stress):
+    box, seed, n_molecules = _relaxed(**start), start["seed"], start["n_molecules"]
+    context = _context(labeller, box, **bath, seed=seed + 1, threads=threads)
+    _place(context, box)
+    for k, n_steps in enumerate(_shared(first, REDRAWS)):  # fresh velocities carry off the heat of a lattice that melts
+        context.setVelocitiesToTemperature(bath["temperature"], seed + k)
+        _step(context.getIntegrator(), n_steps)
+    for k in range(n_frames):
+        _step(context.getIntegrator(), every)
+        frame = _snapshot(context, n_molecules, labeller, stress)
+        frame.info.update(time=(k + 1) * every * bath["timestep"], temperature=float(bath["temperature"]))
+        yield frame
+
+
+def _shared(n_steps, n_parts):
+    """Steps of each part, all of them together ``n_steps``."""
+    return np.diff(np.round(np.linspace(0, n_steps, n_parts + 1)).astype(int)).tolist()
+
+
+def _context(labeller, box, temperature, pressure, friction, timestep, seed, threads):
+    """What moves these molecules in OpenMM."""
     import openmm
 
-    labeller = WaterForceField(model, cutoff, electrostatics)
-    start = _relaxed(n_molecules, density, labeller, seed)
-    narrowest = start.cell[0, 0] * (SHRINKS if pressure is not None else 1.0)
-    reach = allowed_cutoff(cutoff, narrowest, electrostatics)
-    system = openmm_system(model, n_molecules, reach, True, electrostatics, EWALD_TOLERANCE)
+    model, electrostatics = labeller.model, labeller.electrostatics
+    narrowest = box.cell[0, 0] * (SHRINKS if pressure is not None else 1.0)
+    reach = allowed_cutoff(labeller.cutoff, narrowest, electrostatics)
+    system = openmm_system(model, len(box) // 3, reach, True, electrostatics, EWALD_TOLERANCE)
     integrator = openmm.LangevinMiddleIntegrator(temperature, friction, timestep / 1000)
-    integrator.setRandomNumberSeed(seed + 1)
+    integrator.setRandomNumberSeed(seed)
     if pressure is not None:
-        system.addForce(_barostat(pressure, temperature, seed + 1))
+        system.addForce(_barostat(pressure, temperature, seed))
     properties = {"Threads": str(threads), "DeterministicForces": "true"}
-    context = openmm.Context(system, integrator, openmm.Platform.getPlatformByName("CPU"), properties)
-    _place(context, start)
-    for k in range(REDRAWS):  # fresh velocities carry off the heat that a lattice sets free when it melts
-        context.setVelocitiesToTemperature(temperature, seed + k)
-        _step(integrator, round(warm_up / timestep / REDRAWS))
-    for k in range(n_frames):
-        _step(integrator, round(spacing / timestep))
-        frame = _snapshot(context, n_molecules, labeller, stress)
-        frame.info.update(time=(k + 1) * spacing / 1000, temperature=float(temperature))
-        yield frame
+    return openmm.Context(system, integrator, openmm.Platform.getPlatformByName("CPU"), properties)
 
 
 def water_runs(states, n_frames=100, n_jobs=1, seed=0, **settings):
@@ -111,6 +136,9 @@ def water_runs(states, n_frames=100, n_jobs=1, seed=0, **settings):
     list of ase.Atoms
         Of the first state, then of the second, ...
     """
+    check_counts(n_frames=n_frames, n_jobs=n_jobs)
+    check_counts(least=0, seed=seed)
+    states = _pairs(states)
     runs = [{"density": d, "temperature": t, "seed": seed + k} for k, (d, t) in enumerate(states)]
     calls = [(_listed, (n_frames,), {**run, **settings}) for run in runs]
     if n_jobs == 1:
@@ -118,6 +146,16 @@ def water_runs(states, n_frames=100, n_jobs=1, seed=0, **settings):
     from joblib import Parallel
 
     return [frame for frames in Parallel(n_jobs)(calls) for frame in frames]
+
+
+def _pairs(states):
+    """Densities and temperatures as a list of pairs."""
+    states = list(states) if isinstance(states, Iterable) else []
+    if not states or not all(isinstance(state, (tuple, list)) and len(state) == 2 for state in states):
+        raise ValueError(f"states are {states!r}; a list of (density in g/cm³, temperature in K) is expected")
+    for density, temperature in states:
+        check_numbers(above=0, density=density, temperature=temperature)
+    return states
 
 
 def _listed(n_frames, **settings):
@@ -172,5 +210,7 @@ def _snapshot(context, n, labeller, stress):
         labels["stress"] = labeller.get_stress(frame)
     frame.calc = SinglePointCalculator(frame, **labels)
     frame.info.update(config_type="liquid", level=labeller.level, density=density_of(frame))
-    frame.info["kinetic_temperature"] = 2 * state.getKineticEnergy()._value * KJ / (9 * n - 3) / kB
+    frame.info["kinetic_temperature"] = (
+        2 * state.getKineticEnergy()._value * KJ / (9 * n) / kB
+    )  # nothing keeps the centre still
     return frame
