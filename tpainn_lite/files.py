@@ -9,6 +9,7 @@ import functools
 import hashlib
 import inspect
 import os
+import stat
 import sys
 import tempfile
 import types
@@ -301,6 +302,8 @@ def write_bytes(path, content):
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # its name, not that of the temporary file
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -352,6 +355,39 @@ def check_folder(folder):
             trial.write(b"trial")
     except OSError as error:
         raise OSError(f"nothing can be written into {there} ({error.strerror}): name another place") from None
+
+
+def check_readable(path, expected="a file"):
+    """The path, after a look whether there is a file to read: neither a folder, nor a pipe, nor a device, nor empty.
+
+    Parameters
+    ----------
+    expected : str
+        What should be there: "an extended XYZ file".
+
+    Raises
+    ------
+    OSError
+        In one sentence, what is there instead.
+    """
+    if not isinstance(path, (str, os.PathLike)) or "\0" in os.fsdecode(path):
+        raise OSError(f"{path!r} is no name of a file; expected {expected}")
+    path = Path(path)
+    try:
+        there = os.stat(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no file {path}; expected {expected}") from None
+    except OSError as error:
+        raise OSError(f"{path} cannot be read ({error.strerror}); expected {expected}") from None
+    if stat.S_ISDIR(there.st_mode):
+        raise IsADirectoryError(f"{path} is a folder; expected {expected}")
+    if not stat.S_ISREG(there.st_mode):
+        raise OSError(f"{path} is a pipe, a socket or a device; expected {expected}")
+    if there.st_size == 0:
+        raise OSError(f"{path} is empty; expected {expected}")
+    if not os.access(path, os.R_OK):
+        raise PermissionError(f"{path} may not be read by you; expected {expected}")
+    return path
 
 
 def _same_file(one, other):

@@ -89,7 +89,7 @@ class _Done(NamedTuple):
     labelled: int = 0  # of them
     end: int = 0  # bytes of text
     frames: str = ""  # digest of all frames taken
-    text: int = 0  # checksum of the text since the line before
+    checksum: int = 0  # of all this, and of the text since the line before
 
 
 class _Part:
@@ -137,7 +137,7 @@ class _Part:
             end = len(lines.readline())
             for line in lines:
                 done = _done(line, self.done, self.part.stat().st_size)
-                if done is None or zlib.crc32(text.read(done.end - self.done.end)) != done.text:
+                if done is None or _checksum(done, text.read(done.end - self.done.end)) != done.checksum:
                     if line.endswith(b"\n"):  # not just torn when a process died
                         self._say_damaged()
                     break
@@ -185,9 +185,9 @@ class _Part:
         text = _text_of(batch)
         self.text.append(text)
         self._take(last + 1 - self.done.given)
-        size, labelled = len(text.encode()), self.done.labelled + len(batch)
-        checksum = zlib.crc32(text.encode())
-        self.done = _Done(last + 1, labelled, self.done.end + size, self.digest.hexdigest(), checksum)
+        labelled, end = self.done.labelled + len(batch), self.done.end + len(text.encode())
+        done = _Done(last + 1, labelled, end, self.digest.hexdigest())
+        self.done = done._replace(checksum=_checksum(done, text.encode()))
         self.lines.append(json.dumps(self.done) + "\n")
 
     def publish(self):
@@ -245,6 +245,10 @@ def _done(line, before, size):
         if whole and all(there > earlier for there, earlier in zip(done[:3], before[:3], strict=True)):
             return done if done.end <= size else None
     return None
+
+
+def _checksum(done, text):
+    return zlib.crc32(text, zlib.crc32(repr(done[:4]).encode()))
 
 
 def _text_of(frames):
