@@ -167,9 +167,14 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "recipes.gas_frames": lambda t: {"n_molecules": 3, "n_frames": 2, "n_valid": 1, "temperature": (300, 1000), "seed": 0, "n_jobs": 1},
 }  # fmt: skip
 COVERED = ("plots", "teach", "observables", "liquid", "selection", "training.fit")
-NEVER_BAD = {  # what takes anything, by intent
+NEVER_BAD = {  # what takes anything, by intent, or looks at it later
     "teach.check": ("answer", "correct", "hint", "exercise"),
-    "plots": ("title", "x", "y", "unit", "quantity", "points", "name"),
+    "plots": ("title", "x", "y", "unit", "quantity", "points", "name", "figure"),
+    "plots.live_history": ("key",),
+    "receipts.hand_in": ("name",),
+    "mmff94": ("smiles",),
+    "uff": ("smiles",),
+    "shaken_molecules": ("temperature",),
     "label_stream": ("progress",),
 }
 MAY_BE_EMPTY = (
@@ -340,7 +345,7 @@ def _is_certain(name, parameter, role, bad):
     if bad.shown in ("[]", "{}"):
         return not any(one in (name, place) for one in MAY_BE_EMPTY)
     if bad.shown == "None":
-        return place not in MAY_BE_NONE and not _has_none(name, parameter)
+        return place not in MAY_BE_NONE and parameter != "n_jobs" and not _has_none(name, parameter)
     if bad.shown == "inf":
         return not any(one in (name, place) for one in MAY_BE_INFINITE)
     if bad.shown in ("-1", "0"):
