@@ -34,7 +34,7 @@ class Case:
     """One attack.
 
     ``call`` are the arguments of `tpainn`, or a function; ``refuse``: the input is wrong for certain, so that success
-    is a failure; one of ``names`` must be in the message.  ``writes`` and ``keeps`` (patterns) may be there after
+    is a failure; ``accept``: it is sound, so that an error is one; one of ``names`` must be in the message.  ``writes`` and ``keeps`` (patterns) may be there after
     success, and after failure; ``changes`` were there before, and may be changed.  ``sound`` is asked after success,
     and says what is wrong, or None.
     """
@@ -47,6 +47,7 @@ class Case:
     keeps: tuple = ()
     changes: tuple = ()
     sound: object = None
+    accept: bool = False
 
 
 def command():
@@ -110,6 +111,8 @@ def judge(case, outcome, text, printed, before, after):
     problems = _about_function(outcome) if callable(case.call) else _about_command(case, outcome, text, printed)
     if case.refuse and not failed:
         problems.append("accepted, though it is wrong for certain")
+    if case.accept and failed:
+        problems.append(f"refused, though it is sound: {' '.join(lines_of(printed))[-300:]}")
     if not failed and case.sound:
         complaint = case.sound()
         problems += [f"unsound result: {complaint}"] if complaint else []

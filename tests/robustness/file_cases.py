@@ -478,7 +478,9 @@ def checkpoint(number, rng, base):
         "done.safetensors",
     )
     refuse = False
-    if number % 3 == 0:
+    if number == 1:
+        how = "as it is"
+    elif number % 3 == 0:
         other = pick(rng, OTHER_TRAINING)
         how, refuse = f"another training: {other}", other not in ("steps",)
         if other == "frames":
@@ -506,7 +508,8 @@ def checkpoint(number, rng, base):
         return None if same else "other weights than those of an uninterrupted run"
 
     written = ("t.safetensors", "ck/*")
-    return Case(how, call, refuse, ("ck", "checkpoint"), written, ("ck/*",), ("ck/*",), sound=sound)
+    names, accept = ("ck", "checkpoint"), number == 1
+    return Case(how, call, refuse, names, written, ("ck/*",), ("ck/*",), sound, accept)
 
 
 def _evil_pickle(how):
@@ -533,7 +536,9 @@ def md(number, rng, base):
     files = sorted(path.name for path in Path().glob("run.*"))
     call = ["md", "w.safetensors", "start.xyz", "run.traj", "--every", "10", "--steps", str(40 + 20 * (number % 2))]
     refuse = False
-    if number % 5 == 0:
+    if number < 2:
+        how = "as it is"
+    elif number % 5 == 0:
         other = pick(rng, OTHER_MD)
         how, refuse = f"another run: {other}", True
         if other == "weights":
@@ -558,16 +563,9 @@ def md(number, rng, base):
         frames = read("run.traj", index=":")
         return None if len(frames) == n else f"run.traj holds {len(frames)} frames, not {n}"
 
-    return Case(
-        how,
-        call,
-        refuse,
-        ("run.traj", "run.state.npz"),
-        ("run.*",),
-        (),
-        ("run.*",),
-        sound=None if "flipped" in how or "zeroed" in how else sound,
-    )
+    sound = None if "flipped" in how or "zeroed" in how else sound
+    names = ("run.traj", "run.state.npz")
+    return Case(how, call, refuse, names, ("run.*",), (), ("run.*",), sound, number < 2)
 
 
 def curve(number, rng, base):
