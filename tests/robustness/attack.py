@@ -34,9 +34,9 @@ class Case:
     """One attack.
 
     ``call`` are the arguments of `tpainn`, or a function; ``refuse``: the input is wrong for certain, so that success
-    is a failure; ``accept``: it is sound, so that an error is one; one of ``names`` must be in the message.  ``writes`` and ``keeps`` (patterns) may be there after
-    success, and after failure; ``changes`` were there before, and may be changed.  ``sound`` is asked after success,
-    and says what is wrong, or None.
+    is a failure; ``accept``: it is sound, so that an error is one; one of ``names`` must be in the message.  ``writes``
+    and ``keeps`` (patterns) may be there after success, and after failure; ``changes`` were there before, and may be
+    changed.  ``sound`` is asked after success, and says what is wrong, or None.
     """
 
     what: str
