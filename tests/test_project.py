@@ -288,3 +288,13 @@ def test_two_chosen_frames_that_are_the_same_get_an_info_each():
     twin = chosen[0].copy()
     twin.info["id"] = "test/0"
     assert [a.info["id"] for a in matched([chosen[0], twin], labelled, "mine.extxyz")] == ["train/0", "test/0"]
+
+
+def test_labels_outlive_another_choice_of_frames(another, short_training, capsys):
+    with pytest.raises(IdentityError, match=r"remove to_label\.extxyz, own-\*\.safetensors, md\.traj, md\.state\.npz$"):
+        run_project(structures(), another, mmff94(), **SMALL | {"n_labels": 7})
+    for path in [another / "to_label.extxyz", *another.glob("own-*"), *another.glob("md.*")]:
+        path.unlink()
+    lines = (another / "labels.jsonl").read_text()
+    assert run_project(structures(), another, mmff94(), **SMALL | {"n_labels": 7})["labels"] == 7
+    assert (another / "labels.jsonl").read_text().startswith(lines) and short_training == [0, 1, 2]

@@ -12,7 +12,7 @@
 | `project.json`          | what each of them was made from                                                        |
 
 What is there is not done again, if it was made from the same; otherwise the call ends with an error that says what
-differs.  A step is repeated, with other settings too, by removing its files and those after it:
+differs.  A step is repeated, with other settings too, by removing its files and those after it, but for the labels:
 
 | file        | made from                                                                                    |
 |-------------|----------------------------------------------------------------------------------------------|
@@ -23,7 +23,7 @@ differs.  A step is repeated, with other settings too, by removing its files and
 | own         | general, the labels that are trained on, ``n_general``, ``seed``                             |
 | md          | own, ``n_steps``, ``temperature``, ``seed``; with it belongs ``md.state.npz``                |
 
-So the labels outlive other MD settings, and labels that are kept are taken up by another choice of frames.
+So labels, which cost most, outlive all else: of another choice of frames those that have one are not labelled again.
 """
 
 import json

@@ -19,6 +19,8 @@ STEPS = {  # in their order: the files of each
     "report": ("report.json",),
 }
 
+OUTLIVING = ("labels", "report")  # labels are recognised frame by frame, and the report is always written anew
+
 
 class ProjectRecord:
     """The record of a project's folder, from ``project.json``; empty where there is none yet.
@@ -56,7 +58,7 @@ class ProjectRecord:
         if not files:
             return
         kept = {name: value for name, value in self.steps.get(step, {}).items() if name in asked}
-        later = list(STEPS)[list(STEPS).index(step) :]
+        later = [name for name in list(STEPS)[list(STEPS).index(step) :] if name == step or name not in OUTLIVING]
         gone = [pattern for name in later if self.files(name) for pattern in STEPS[name]]
         advice = f"name another folder or, to make them anew, remove {', '.join(gone)}"
         check_same(kept, asked, f"{', '.join(STEPS[step])} in {self.folder}", advice)
