@@ -89,7 +89,7 @@ def test_an_odd_shape_is_refused_in_a_sentence_and_ends_no_process(answers, mess
     assert "passed" not in answers
 
 
-@pytest.mark.parametrize("far", [1e3, 9e3])
+@pytest.mark.parametrize("far", [1e3, 9e3, 1e6])
 def test_molecules_that_have_left_their_box_in_a_long_run_are_sound(water_box, far):
     water_box.positions[:3] += round(far / water_box.cell[0, 0]) * water_box.cell.array[0]
     check_structure(water_box)

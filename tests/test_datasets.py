@@ -79,7 +79,7 @@ def test_a_truncated_compressed_file_is_an_error(labelled, tmp_path, keep):
         read_frames(path)
 
 
-@pytest.mark.parametrize("cut", [1, 2, 5, 30, 100, 700])
+@pytest.mark.parametrize("cut", [2, 3, 5, 30, 100, 700])
 def test_a_truncated_text_file_is_an_error_even_within_the_last_number(labelled, tmp_path, cut):
     path = tmp_path / "a.extxyz"
     write_frames(path, labelled)
@@ -124,7 +124,7 @@ def test_a_write_that_fails_leaves_the_old_file(labelled, tmp_path, monkeypatch)
     write_frames(path, labelled[:2])
 
     def full_disk(*_):
-        raise OSError("no space left on device")
+        raise OSError(28, "no space left on device")
 
     monkeypatch.setattr(os, "replace", full_disk)
     with pytest.raises(OSError, match="no space left"):
@@ -150,6 +150,77 @@ def test_every_part_of_a_split_has_a_molecule_and_the_seed_decides_which(labelle
     assert all(len(part) > 0 for part in first)
     assert held_out[0] == held_out[1]
     assert len(set(held_out)) > 1
+
+
+SPELLINGS = {
+    "ethanol": ("CCO", "OCC", "C(O)C", "[CH3:1][CH2:2][OH:3]", "[H]OCC", "[2H]OCC"),
+    "alanine": ("C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "OC(=O)C(N)C"),
+    "butene": ("C/C=C/C", "C/C=C\\C", "CC=CC"),
+    "benzene": ("c1ccccc1", "C1=CC=CC=C1"),
+    "ammonium": ("[NH4+]", "[H][N+]([H])([H])[H]"),
+    "ammonia": ("N", "[NH3]"),
+}
+
+
+def spelt():
+    return [
+        Atoms("H", info={"smiles": text, "name": name})
+        for k in range(6)
+        for name, texts in SPELLINGS.items()
+        for text in texts[k : k + 1]
+    ]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_molecule_stays_on_one_side_however_it_is_spelt(seed):
+    parts = split_by_molecule(spelt(), (0.5, 0.5), seed)
+    assert not {a.info["name"] for a in parts[0]} & {a.info["name"] for a in parts[1]}
+    assert sum(map(len, parts)) == len(spelt())
+    assert {a.info["name"] for a in draw(spelt(), len(SPELLINGS), seed)} == set(SPELLINGS)
+
+
+def test_a_list_to_pretrain_on_leaves_out_held_out_molecules_in_any_spelling(own_data):
+    (own_data / "molecules.csv").write_text("smiles,n_heavy\nO,1\nFC,2\n[CH3]F,2\nOC,2\nOCC,3\n")
+    sums = (own_data / "SHA256SUMS").read_text().splitlines()[1:]
+    write_text(own_data / "SHA256SUMS", "\n".join([f"{sha256(own_data / 'molecules.csv')}  molecules.csv", *sums, ""]))
+    assert molecule_list() == ["O", "OCC"]
+
+
+def test_what_is_no_smiles_is_a_name_like_any_other():
+    frames = [Atoms("H", info={"smiles": text}) for text in ("this is none", "this is none", "C" * 5000, "c1cc", "CCO")]
+    assert sorted(len(part) for part in split_by_molecule(frames, (1, 1, 1, 1))) == [1, 1, 1, 2]
+
+
+def test_where_some_frames_have_no_smiles_their_molecules_do_not_get_to_both_sides():
+    frames = [Atoms(f, info={"smiles": s} if s else {}) for f, s in (("C2H6O", "CCO"), ("C2H6O", ""), ("OH2", "O"))]
+    parts = split_by_molecule(frames, (0.5, 0.5))
+    assert sorted(len(part) for part in parts) == [1, 2]
+
+
+@pytest.mark.parametrize("fractions", [(), "abc", (0.5, -0.1), (0.5, float("nan")), 0.5, (0, 1), None])
+def test_fractions_that_are_none_are_an_error(labelled, fractions):
+    with pytest.raises((ValueError, TypeError), match=r"fraction.* is .*; a (finite number|sequence)"):
+        split_by_molecule(labelled, fractions)
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, float("nan"), "all", None, True, 10**9])
+def test_a_draw_of_no_number_of_frames_is_an_error(labelled, n):
+    with pytest.raises(ValueError, match=r"n is .*; a whole number|frames asked for"):
+        draw(labelled, n)
+
+
+@pytest.mark.parametrize("seed", ["word", float("nan"), -1])
+def test_a_seed_that_is_none_is_an_error(labelled, seed):
+    for ask in (lambda: draw(labelled, 2, seed), lambda: split_by_molecule(labelled, seed=seed)):
+        with pytest.raises(ValueError, match=r"seed is .*; a whole number of at least 0 is expected"):
+            ask()
+
+
+@pytest.mark.parametrize("frames", [None, "word", 5, [5], Atoms("H")])
+def test_what_is_no_list_of_frames_is_an_error(frames):
+    for ask in (lambda: draw(frames, 1), lambda: split_by_molecule(frames)):
+        with pytest.raises(TypeError, match=r"ase\.Atoms is expected"):
+            ask()
 
 
 def test_frames_without_smiles_are_split_by_formula():
@@ -270,6 +341,20 @@ def test_five_known_molecules_of_qm9_have_their_published_energies(five_of_qm9, 
         assert atoms.get_potential_energy() == pytest.approx(reference.get_potential_energy(), abs=1e-4)
         assert (atoms.info["U0"], atoms.info["zpve"]) == pytest.approx((u0 * Hartree, zpve * Hartree))
         np.testing.assert_allclose(atoms.positions, reference.positions, atol=1e-4)
+
+
+@pytest.mark.parametrize("n", [0, -3, 1.5, "many"])
+def test_a_sample_of_no_number_of_molecules_is_an_error(toy_qm9, n):
+    with pytest.raises(ValueError, match="n is .*; a whole number of at least 1 is expected"):
+        load_qm9(n, toy_qm9)
+
+
+@pytest.mark.parametrize("content", ["", "hello\n\n\n  x  0\n$$$$\n"])
+@pytest.mark.parametrize("name", ["gdb9.sdf", "gdb9.sdf.csv"])
+def test_files_that_are_not_qm9s_are_an_error_that_names_them(toy_qm9, name, content):
+    (toy_qm9 / name).write_text(content)
+    with pytest.raises((DatasetError, OSError), match=r"gdb9.sdf|the tables in .* are not QM9's"):
+        load_qm9(root=toy_qm9)
 
 
 @pytest.fixture

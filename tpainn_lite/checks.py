@@ -2,14 +2,19 @@
 
 import numpy as np
 from ase import Atoms
+from ase.geometry import wrap_positions
 
 CLOSEST = 0.5  # Å; atoms nearer than this are an error in the input, not chemistry
 FARTHEST = 1e4  # Å; a structure that is wider is an error, or has exploded; searching its pairs could end the process
-REMOTEST = 1e6  # Å from the origin, of any atom; a molecule in a box may well leave the box, but not for so long
 FLATTEST = 1e-4  # volume of a cell, all sides taken as 1; less is no cell
 CELLS = 1e5  # that vesin sorts atoms into, at most
 VISITS = 3e7  # of one cell by another in one search: a second or so
 MOST_PAIRS = 1e7  # in one structure: a gigabyte, and seconds
+SHAPES = {  # of labels of n atoms, the first one as ASE has it
+    "energy": lambda n: [()],
+    "forces": lambda n: [(n, 3)],
+    "stress": lambda n: [(6,), (9,), (3, 3)],
+}
 CROWDED = 1000  # atoms; all pairs of fewer fit into memory
 WIDE = 50.0  # Å; up to here vesin needs no help with structures that are not periodic
 FARTHEST_RUN = 1e8  # Å; farther than this no atom has come in a periodic box, and its place would lose its digits
@@ -65,14 +70,22 @@ def check_extent(positions, cell, pbc, name="structure"):
             f"{name}: the sides of its cell lie in a {'line' if len(repeats) < 3 else 'plane'}; sides "
             "that open a cell are expected"
         )
-    widest = max(np.ptp(positions, axis=0).max(initial=0.0), lengths.max(initial=0.0))
+    widest = max(np.ptp(_folded(positions, cell, pbc), axis=0).max(initial=0.0), lengths.max(initial=0.0))
     if not widest < FARTHEST:
         raise ValueError(
             f"{name} is {widest:.3g} Å wide; less than {FARTHEST:g} Å is expected (an atom that has flown away, or "
             "other units?)"
         )
-    if not np.abs(positions).max(initial=0.0) < REMOTEST:
-        raise ValueError(f"{name} lies more than {REMOTEST:g} Å from the origin; shift it there")
+    if not np.abs(positions).max(initial=0.0) < FARTHEST_RUN:
+        raise ValueError(f"{name} lies more than {FARTHEST_RUN:g} Å from the origin; shift it there")
+
+
+def _folded(positions, cell, pbc):
+    """Positions inside the cell where it is periodic: atoms of a long run may be far from where they began."""
+    spread = np.ptp(positions, axis=0).max(initial=0.0)
+    if not (FARTHEST <= spread < FARTHEST_RUN and np.asarray(pbc).any()):
+        return positions
+    return wrap_positions(positions, cell, np.asarray(pbc, bool))
 
 
 def _length(side):
@@ -106,12 +119,33 @@ def check_counts(least=1, **values):
             raise ValueError(f"{name} is {value!r}; a whole number of at least {least} is expected")
 
 
+def check_choice(choices, **values):
+    """Raise `ValueError` unless each of these is one of the choices.
+
+    >>> check_choice(("nve", "nvt"), ensemble="nvt")
+    """
+    for name, value in values.items():
+        if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+            raise ValueError(f"{name} {_shown(value)} is not one of {tuple(choices)}")
+
+
+def generator(seed):
+    """NumPy's random numbers from a seed: a whole number of at least 0, or None for others each time."""
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise ValueError(f"seed is {_shown(seed)}; a whole number of at least 0 is expected") from None
+
+
 def label_of(atoms, key):
     """A label as it was given: ``"energy"`` (eV), ``"forces"`` (N, 3) (eV/Å), ``"stress"`` (eV/Å³).
 
     ASE's ``get_forces`` sets the forces on fixed atoms to zero, which is right for moving them and wrong for learning.
     """
-    value = np.asarray(atoms.calc.results[key], dtype=float)
+    results = atoms.calc.results if atoms.calc is not None else {}
+    if key not in results:
+        raise DatasetError(f"{atoms.get_chemical_formula()} has no {key}; {_advice(atoms, key)}")
+    value = np.asarray(results[key], dtype=float)
     return value if value.ndim else float(value)
 
 
@@ -150,8 +184,7 @@ def check_labels(frames, need=("energy", "forces"), called=""):
 
     ``called`` is put before the number of a frame: "valid: ".
     """
-    if len(frames) == 0:
-        raise DatasetError("the list of frames is empty; at least one labelled ase.Atoms is expected")
+    check_frames(frames, called)
     for index, atoms in enumerate(frames):
         if atoms.pbc.any() != frames[0].pbc.any():
             told = (f"{k} ({frames[k].get_chemical_formula()}) has pbc {frames[k].pbc.tolist()}" for k in (0, index))
@@ -159,13 +192,52 @@ def check_labels(frames, need=("energy", "forces"), called=""):
                 f"{called}frame {' but frame '.join(told)}: all periodic or none is expected; put the molecules in a "
                 "box (pbc=True, a cell wider than twice the cutoff), or keep two lists"
             )
-        results = atoms.calc.results if atoms.calc is not None else {}
-        name = f"{called}frame {index} ({atoms.get_chemical_formula()})"
         for key in need:
-            if key not in results:
-                raise DatasetError(f"{name} has no {key}; {_advice(atoms, key)}")
-            if not np.isfinite(results[key]).all():
-                raise DatasetError(f"{name}: its {key} is not finite")
+            _check_label(atoms, key, f"{called}frame {index}")
+
+
+def check_frames(frames, called=""):
+    """Raise `DatasetError` unless this is a list of at least one structure; TypeError for anything else."""
+    if isinstance(frames, (str, Atoms)) or not hasattr(frames, "__len__") or not hasattr(frames, "__getitem__"):
+        raise TypeError(f"{called}{_shown(frames)} was given; a list of ase.Atoms is expected")
+    if len(frames) == 0:
+        raise DatasetError(f"{called}the list of frames is empty; at least one labelled ase.Atoms is expected")
+    for index, atoms in enumerate(frames):
+        if not isinstance(atoms, Atoms):
+            raise TypeError(f"{called}frame {index} is {_shown(atoms)}; an ase.Atoms is expected")
+
+
+def check_values(atoms, name):
+    """Raise `DatasetError` where a position, the cell or a label of a frame is no finite number, or misshapen."""
+    for what, values in (("a position", atoms.positions), ("its cell", atoms.cell.array)):
+        if not np.isfinite(values).all():
+            row = int(np.argwhere(~np.isfinite(values))[0, 0])
+            raise DatasetError(f"{name}: {what} ({'atom' if what == 'a position' else 'side'} {row}) is not finite")
+    for key in atoms.calc.results if atoms.calc is not None else ():
+        if key in SHAPES:
+            _check_label(atoms, key, name)
+
+
+def _check_label(atoms, key, name):
+    """Raise `DatasetError` unless a label is there, and made of finite numbers, as many as it should have."""
+    results, shapes = atoms.calc.results if atoms.calc is not None else {}, SHAPES[key](len(atoms))
+    if key not in results:
+        problem = f" has no {key}; {_advice(atoms, key)}"
+    elif (value := np.asarray(results[key])).dtype.kind not in "iuf":
+        problem = f": its {key} is {_shown(results[key])}; numbers are expected"
+    elif value.shape not in shapes:
+        problem = f": its {key} has the shape {value.shape}; {shapes[0]} is expected"
+    elif not np.isfinite(value).all():
+        problem = f": its {key} is not finite"
+    else:
+        return
+    raise DatasetError(f"{name} ({atoms.get_chemical_formula()}){problem}")
+
+
+def _shown(thing):
+    """A thing in a few words, on one line."""
+    words = repr(thing)
+    return f"{words[:60]}…" if len(words) > 60 else words
 
 
 def _advice(atoms, key):

@@ -5,7 +5,6 @@ Every shipped set is an extended XYZ file under ``data/`` (xz-compressed when la
 """
 
 import io
-import lzma
 import os
 import urllib.error
 import urllib.request
@@ -14,12 +13,16 @@ from pathlib import Path
 
 import numpy as np
 
-from tpainn_lite.checks import DatasetError, check_labels
-from tpainn_lite.files import sha256, write_bytes
+from tpainn_lite.checks import DatasetError, check_choice, check_counts, check_frames, check_numbers, generator
+from tpainn_lite.files import check_readable, sha256, write_bytes
+from tpainn_lite.reading import frames_of, read_frames, write_frames  # noqa: F401  where they have always been
+from tpainn_lite.smiles import skeleton
 
 PARTS = ("train", "valid", "test", "test_large")
 SCANS = ("bond", "angle", "torsion", "dimer")
 WATER_KINDS = ("liquid", "dimer", "monomer")
+NEED = ("energy", "forces")  # labels of every shipped frame
+LONGEST_BLOCK = 1000  # lines of one molecule in an SDF file
 QM9_ROOT = Path("~/.cache/tpainn_lite/qm9")
 _told = set()  # sets whose card was printed
 
@@ -76,11 +79,14 @@ def load_water(split, kind=None):
     -------
     list of ase.Atoms
         With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``config_type``, ``density`` (g/cm³),
-        ``temperature`` (K), ``time`` (ps), ``trajectory``, ``id``, ``level``.
+        ``temperature`` (K), ``time`` (fs, as in MD; the files have ps), ``trajectory``, ``id``, ``level``.
     """
-    if kind not in (None, *WATER_KINDS):
-        raise ValueError(f"kind {kind!r} is not one of {WATER_KINDS}")
-    return [atoms for atoms in _load_part("water_dft", split) if kind in (None, atoms.info["config_type"])]
+    check_choice((None, *WATER_KINDS), kind=kind)
+    frames = [atoms for atoms in _load_part("water_dft", split) if kind in (None, atoms.info["config_type"])]
+    for atoms in frames:
+        if "time" in atoms.info:
+            atoms.info["time"] = round(1000 * atoms.info["time"], 6)
+    return frames
 
 
 def load_scan(name):
@@ -98,8 +104,7 @@ def load_scan(name):
     >>> [atoms.info["coordinate"] for atoms in load_scan("bond")][:2]
     [0.75, 0.8]
     """
-    if name not in SCANS:
-        raise ValueError(f"scan {name!r} is not one of {SCANS}")
+    check_choice(SCANS, scan=name)
     tell_once("scans_b3lyp")
     return read_frames(shipped_file(f"scans_b3lyp/{name}.extxyz.xz"))
 
@@ -128,18 +133,21 @@ def load_qm9(n=None, root=QM9_ROOT, seed=0):
     DatasetError
         No network and no files; the message says where they belong.
     """
-    folder = _qm9_files(Path(root).expanduser())
-    lines = (folder / "gdb9.sdf.csv").read_text().splitlines()
-    names = lines[0].split(",")
-    columns = [names.index(name) for name in ("u0", "zpve")]
-    listed = (line.split() for line in (folder / "uncharacterized.txt").read_text().splitlines())
-    doubtful = {int(words[0]) for words in listed if len(words) > 2 and words[0].isdigit()}
-    numbers = [k for k in range(1, len(lines)) if k not in doubtful]
     if n is not None:
-        if not 1 <= n <= len(numbers):
-            raise ValueError(f"{n} molecules asked for; 1 to {len(numbers)} are possible")
-        numbers = sorted(np.random.default_rng(seed).choice(numbers, n, replace=False).tolist())
-    wanted = {k: [float(lines[k].split(",")[c]) for c in columns] for k in numbers}  # Hartree
+        check_counts(n=n)
+    rng = generator(seed)
+    if not isinstance(root, (str, os.PathLike)):
+        raise TypeError(f"root is {root!r}; the name of a folder is expected")
+    folder = _qm9_files(Path(root).expanduser())
+    try:
+        energies = _qm9_energies(folder)
+    except (OSError, ValueError, IndexError) as error:
+        message = f"the tables in {folder} are not QM9's ({error}); remove them, to have them fetched again"
+        raise DatasetError(message) from error
+    if n is not None and n > len(energies):
+        raise ValueError(f"{n} molecules asked for; 1 to {len(energies)} are possible")
+    numbers = energies if n is None else sorted(rng.choice(list(energies), n, replace=False).tolist())
+    wanted = {k: energies[k] for k in numbers}  # Hartree
     return [_qm9_molecule(k, block, *wanted[k]) for k, block in _sdf_blocks(folder / "gdb9.sdf") if k in wanted]
 
 
@@ -157,81 +165,44 @@ def molecule_list(max_heavy=5, exclude=PARTS[1:]):
     -------
     list of str
     """
-    held_out = {atoms.info["smiles"] for part in exclude for atoms in load_molecules(part)}
+    check_counts(max_heavy=max_heavy)
+    if isinstance(exclude, str) or not hasattr(exclude, "__iter__"):
+        raise TypeError(f"exclude is {exclude!r}; a tuple of parts among {PARTS} is expected")
+    held_out = {skeleton(atoms.info["smiles"]) for part in exclude for atoms in load_molecules(part)}
     rows = shipped_file("molecules.csv").read_text().split()[1:]
     pairs = [row.rsplit(",", 1) for row in rows]
-    return [smiles for smiles, size in pairs if int(size) <= max_heavy and smiles not in held_out]
-
-
-def read_frames(path, need=("energy", "forces")):
-    """Read an extended XYZ file (``.extxyz``, or ``.extxyz.xz``).
-
-    Parameters
-    ----------
-    need : tuple of str
-        Labels that every frame must have: "energy", "forces", "stress"; ``()`` for none.
-
-    Returns
-    -------
-    list of ase.Atoms
-
-    Raises
-    ------
-    DatasetError
-        Missing, empty, truncated or corrupted file, or frames without labels.
-    """
-    return _frames(Path(path), need)
-
-
-def _frames(path, need=("energy", "forces"), **how):
-    from ase.io import read
-
-    try:
-        raw = path.read_bytes()
-        text = lzma.decompress(raw).decode() if path.suffix == ".xz" else raw.decode()
-        if text and not text.endswith("\n"):
-            raise EOFError("the last line does not end")
-        frames = read(io.StringIO(text), index=":", format="extxyz", **how)
-    except FileNotFoundError:
-        raise DatasetError(f"no file {path}; expected an extended XYZ file") from None
-    except (lzma.LZMAError, EOFError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path.name} is corrupted or truncated ({error}); fetch or make it again") from error
-    except Exception as error:
-        raise DatasetError(
-            f"{path.name} is not a whole extended XYZ file ({type(error).__name__}: {error}); fetch or make it again"
-        ) from error
-    if not frames:
-        raise DatasetError(f"{path.name} holds no frames; an extended XYZ file with at least one is expected")
-    if need:
-        check_labels(frames, need)
-    return frames
-
-
-def write_frames(path, frames):
-    """Write labelled frames as extended XYZ, whole or not at all; compressed if the name ends in ``.xz``."""
-    from ase.io import write
-
-    text = io.StringIO()
-    write(text, list(frames), format="extxyz")
-    if str(path).endswith(".xz"):
-        write_bytes(path, lzma.compress(text.getvalue().encode(), preset=9))
-    else:
-        write_bytes(path, text.getvalue().encode())
+    return [smiles for smiles, size in pairs if int(size) <= max_heavy and skeleton(smiles) not in held_out]
 
 
 def split_by_molecule(frames, fractions=(0.8, 0.1, 0.1), seed=0):
-    """Split so that all frames of a molecule (same ``info["smiles"]``, else same formula) stay together.
+    """Split so that all frames of a molecule stay together, however its ``info["smiles"]`` is written.
+
+    Stereoisomers stay together too.  Where a frame has no SMILES, all frames of the same formula stay together.
+
+    Parameters
+    ----------
+    fractions : sequence of float
+        Sizes of the parts, counted in molecules; their sum does not matter.
 
     Returns
     -------
     tuple of list of ase.Atoms
         One list per fraction; every list gets at least one molecule.
     """
-    key = [atoms.info.get("smiles") or atoms.get_chemical_formula() for atoms in frames]
-    molecules = sorted(set(key))
+    check_frames(frames)
+    _check_fractions(fractions)
+    spelt = [atoms.info.get("smiles") or atoms.get_chemical_formula() for atoms in frames]
+    if all(atoms.info.get("smiles") for atoms in frames):
+        key = [skeleton(smiles) for smiles in spelt]
+    else:
+        key = spelt = [atoms.get_chemical_formula() for atoms in frames]
+    first = {}  # molecule: the first of its spellings, by which molecules are ordered
+    for molecule, words in zip(key, spelt, strict=True):
+        first[molecule] = min(str(words), first.get(molecule, str(words)))
+    molecules = sorted(first, key=first.get)
     if len(molecules) < len(fractions):
         raise DatasetError(f"{len(molecules)} molecules cannot be split into {len(fractions)} parts; add molecules")
-    np.random.default_rng(seed).shuffle(molecules)
+    generator(seed).shuffle(molecules)
     ends, wanted = [0], np.round(np.cumsum(fractions) / np.sum(fractions) * len(molecules))
     for k in range(len(fractions)):  # at least one for each part, those still to come included
         ends.append(int(np.clip(wanted[k], ends[-1] + 1, len(molecules) - len(fractions) + 1 + k)))
@@ -239,36 +210,47 @@ def split_by_molecule(frames, fractions=(0.8, 0.1, 0.1), seed=0):
     return tuple([f for f, k in zip(frames, key, strict=True) if part_of[k] == p] for p in range(len(fractions)))
 
 
+def _check_fractions(fractions):
+    if not isinstance(fractions, (list, tuple, np.ndarray)) or len(fractions) == 0:
+        raise TypeError(f"fractions is {fractions!r}; a sequence of positive numbers is expected")
+    check_numbers(above=0, **{f"fraction {k}": fraction for k, fraction in enumerate(fractions)})
+
+
 def draw(frames, n, seed=0):
     """Draw ``n`` frames of as many different molecules as possible: what one would label first with a small budget.
 
-    Frames are grouped by ``info["smiles"]``; without it by ``info["trajectory"]``, the simulation they come from, and
-    without both by their formula.
+    Frames are grouped by ``info["smiles"]``, however it is written; without it by ``info["trajectory"]``, the
+    simulation they come from, and without both by their formula.
 
     Returns
     -------
     list of ase.Atoms
         One random frame of each molecule, molecules in random order; then a second one of each, and so on.
     """
-    if not 1 <= n <= len(frames):
+    check_frames(frames)
+    check_counts(n=n)
+    if n > len(frames):
         raise ValueError(f"{n} frames asked for; 1 to {len(frames)}, the size of the list, are possible")
-    order, turns = np.random.default_rng(seed).permutation(len(frames)), {}
-    for i in order:
-        told = frames[i].info
-        group = told.get("smiles") or told.get("trajectory") or frames[i].get_chemical_formula()
-        turns.setdefault(group, []).append(i)
+    turns = {}
+    for i in generator(seed).permutation(len(frames)):
+        turns.setdefault(_group(frames[i]), []).append(i)
     rounds = max(len(turn) for turn in turns.values())
     picked = [turn[k] for k in range(rounds) for turn in turns.values() if k < len(turn)]
     return [frames[i] for i in picked[:n]]
 
 
+def _group(atoms):
+    """What frames of one molecule, or of one simulation, have in common."""
+    smiles = atoms.info.get("smiles")
+    return skeleton(smiles) if smiles else str(atoms.info.get("trajectory") or atoms.get_chemical_formula())
+
+
 def _load_part(name, split):
-    if split not in PARTS:
-        raise ValueError(f"split {split!r} is not one of {PARTS}")
+    check_choice(PARTS, split=split)
     tell_once(name)
     from ase.io.extxyz import key_val_str_to_dict_regex  # for headers as simple as ours, faster by a third
 
-    return _frames(shipped_file(f"{name}/{split}.extxyz.xz"), properties_parser=key_val_str_to_dict_regex)
+    return frames_of(shipped_file(f"{name}/{split}.extxyz.xz"), NEED, properties_parser=key_val_str_to_dict_regex)
 
 
 def tell_once(name):
@@ -304,18 +286,28 @@ def _qm9_files(root):
 
 def _fetched(address):
     with urllib.request.urlopen(address, timeout=60) as answer:
-        return answer.read()
+        return answer.read(10**9)
+
+
+def _qm9_energies(folder):
+    """{number: [U0, zero-point energy] in Hartree} of the molecules that QM9 calls consistent."""
+    lines = check_readable(folder / "gdb9.sdf.csv").read_text().splitlines()
+    names = lines[0].split(",")
+    columns = [names.index(name) for name in ("u0", "zpve")]
+    listed = (line.split() for line in check_readable(folder / "uncharacterized.txt").read_text().splitlines())
+    doubtful = {int(words[0]) for words in listed if len(words) > 2 and words[0].isdigit()}
+    return {k: [float(lines[k].split(",")[c]) for c in columns] for k in range(1, len(lines)) if k not in doubtful}
 
 
 def _sdf_blocks(path):
     """(number from 1, lines) of each molecule of an SDF file."""
     number, block = 1, []
-    with open(path) as file:
+    with open(check_readable(path), errors="replace") as file:
         for line in file:
             if line.startswith("$$$$"):
                 yield number, block
                 number, block = number + 1, []
-            else:
+            elif len(block) < LONGEST_BLOCK:
                 block.append(line)
     if any(line.strip() for line in block):
         raise DatasetError(f"{path} ends in the middle of molecule {number}; remove it, to have it fetched again")
@@ -326,8 +318,12 @@ def _qm9_molecule(number, block, u0, zpve):
     from ase.calculators.singlepoint import SinglePointCalculator
     from ase.units import Hartree
 
-    rows = [line.split() for line in block[4 : 4 + int(block[3][:3])]]
-    atoms = Atoms([row[3] for row in rows], np.array([row[:3] for row in rows], dtype=float))
+    try:
+        rows = [line.split() for line in block[4 : 4 + int(block[3][:3])]]
+        atoms = Atoms([row[3] for row in rows], np.array([row[:3] for row in rows], dtype=float))
+    except (ValueError, IndexError, KeyError) as error:
+        message = f"molecule {number} of gdb9.sdf cannot be read ({error}); remove the file, to have it fetched again"
+        raise DatasetError(message) from error
     atoms.calc = SinglePointCalculator(atoms, energy=(u0 - zpve) * Hartree)
     atoms.info.update(id=number, U0=u0 * Hartree, zpve=zpve * Hartree, config_type="relaxed", source="QM9")
     atoms.info["level"] = "B3LYP/6-31G(2df,p)"
