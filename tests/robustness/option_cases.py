@@ -128,7 +128,7 @@ CONTRADICTIONS = (  # call, what must be named
     (("autotune", "w.safetensors", "labelled.extxyz", "w.safetensors", "--steps", "2"), "w.safetensors"),
     (("autotune", "w.safetensors", "labelled.extxyz", "t.safetensors", "--freeze", "soul", "--steps", "2"), "soul"),
     (("autotune", "no such", "labelled.extxyz", "t.safetensors", "--steps", "2"), "no such"),
-    (("autotune", "labelled.extxyz", "w.safetensors", "t.safetensors", "--steps", "2"), "w.safetensors"),
+    (("autotune", "labelled.extxyz", "w.safetensors", "t.safetensors", "--steps", "2"), "extxyz"),
     (("autotune", "w.safetensors", "labelled.extxyz", "t.safetensors", "--layer-decay", "2"), "layer_decay"),
     (("evaluate", "labelled.extxyz", "w.safetensors"), "labelled.extxyz"),
     (("evaluate", "w.safetensors", "labelled.extxyz", "--report", "labelled.extxyz"), "labelled.extxyz"),
