@@ -4,6 +4,8 @@ import numpy as np
 from ase import Atoms
 from ase.geometry import wrap_positions
 
+LARGEST, SMALLEST = 1e12, 1e-12  # of numbers that can be meant
+MOST = 2**32 - 1  # of things that can be counted, and the largest seed
 CLOSEST = 0.5  # Å; atoms nearer than this are an error in the input, not chemistry
 FARTHEST = 1e4  # Å; a structure that is wider is an error, or has exploded; searching its pairs could end the process
 FLATTEST = 1e-4  # volume of a cell, all sides taken as 1; less is no cell
@@ -98,14 +100,20 @@ def _volume(sides):
 
 
 def check_numbers(least=None, above=None, **values):
-    """Raise `ValueError` unless each of these is a finite number, of at least ``least``, or greater than ``above``.
+    """Raise `ValueError` unless each of these is a number, of at least ``least``, or greater than ``above``, and of a
+    size that a quantity in eV, Å, K or fs can have.
 
     >>> check_numbers(above=0, timestep=0.5, temperature=300)
     """
     limit = f" of at least {least:g}" if least is not None else f" above {above:g}" if above is not None else ""
     for name, value in values.items():
-        fits = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
-        if not fits or (least is not None and value < least) or (above is not None and not value > above):
+        is_number = isinstance(value, (int, float, np.number)) and not isinstance(
+            value, (bool, complex, np.complexfloating)
+        )
+        if not is_number or not -LARGEST < value < LARGEST or (value != 0 and abs(value) < SMALLEST):
+            size = f" (up to {LARGEST:g})" if is_number and abs(value) >= LARGEST else ""
+            raise ValueError(f"{name} is {value!r}; a finite number{limit}{size} is expected")
+        if (least is not None and value < least) or (above is not None and not value > above):
             raise ValueError(f"{name} is {value!r}; a finite number{limit} is expected")
 
 
@@ -115,8 +123,10 @@ def check_counts(least=1, **values):
     >>> check_counts(n_frames=10)
     """
     for name, value in values.items():
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-            raise ValueError(f"{name} is {value!r}; a whole number of at least {least} is expected")
+        is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not is_whole or not least <= value <= MOST:
+            size = f" and at most {MOST}" if is_whole and value > MOST else ""
+            raise ValueError(f"{name} is {value!r}; a whole number of at least {least}{size} is expected")
 
 
 def check_choice(choices, **values):

@@ -259,9 +259,11 @@ def _launched(settings):
     if accelerator == "auto" and not torch.cuda.is_available():
         accelerator = "cpu"  # Apple's GPU knows no float64, which the energies need
     several = settings.devices * settings.nodes > 1
-    fabric = Fabric(
-        accelerator=accelerator, devices=settings.devices, num_nodes=settings.nodes,
-        strategy="ddp" if several else "auto",
-    )  # fmt: skip
+    places = {"accelerator": accelerator, "devices": settings.devices, "num_nodes": settings.nodes}
+    try:
+        fabric = Fabric(**places, strategy="ddp" if several else "auto")
+    except (RuntimeError, ValueError) as error:  # Lightning's two names for hardware that is not there
+        asked = f"accelerator is {settings.accelerator!r}, for {settings.devices} devices"
+        raise ValueError(f"{asked}: {error} Ask for 'auto' or 'cpu', or for fewer") from None
     fabric.launch()
     return fabric
