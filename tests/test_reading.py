@@ -96,7 +96,7 @@ def test_hydrogen_fluoride_keeps_its_smiles(tmp_path):
     (FRAME + FRAME.replace("0     -0.25000000", ""), "line 5 cannot be read"),
     (FRAME.replace("pos:R:3", "pos:R:999999999"), "line 2: more than 1000 columns are announced"),
     (FRAME.replace("pos:R:3", "pos:R:+9_9_9_9_9_9_9"), "line 2: more than 1000 columns"),
-    (FRAME.replace("Properties=species:S:1:pos:R:3:forces:R:3", 'Properties="species:S:1:pos:R:  9\\\\9\\\\9999"'), "columns"),
+    (FRAME.replace("=species:S:1:pos:R:3:forces:R:3", '="species:S:1:pos:R:  9\\9\\9999"'), "more than 1000 columns"),
     (FRAME.replace("pos:R:3", "pos:R:-3"), "line 1 cannot be read"),
     (FRAME.replace("energy=-1.5", "x=" + "9" * 2_000_000), "line 2: a header of 2000.* characters"),
     (FRAME.encode().replace(b"energy", b"\xc5 energy"), "line 2 is not text in UTF-8"),
@@ -159,7 +159,7 @@ def test_an_xz_of_something_else_is_an_error(tmp_path, content):
 BOMBS = {
     "zeros": lambda: lzma.compress(bytes(1 << 26)) * 40,
     "frames": lambda: lzma.compress(b"1\n\nH 0 0 0\n" * 1_000_000) * 5,
-    "atoms": lambda: lzma.compress(b"99999999\n\n" + b"H 0 0 0\n" * 20_000_000),
+    "atoms": lambda: lzma.compress(b"99999999\n\n" + b"H 0 0 0\n" * 4_000_000),
     "streams": lambda: lzma.compress(b"") * 200_000,
     "count": lambda: lzma.compress(b"999999999\n\n" + b"H 0 0 0\n" * 10),
 }

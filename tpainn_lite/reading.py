@@ -150,12 +150,12 @@ def _parts(text):
             continue
         n = _count(text[place:end], line)
         total += n
+        if n > MOST_ATOMS or total > 10 * MOST_ATOMS or len(parts) == MOST_FRAMES:
+            raise DatasetError(f"line {line}: more frames or atoms ({n} here) than fit into memory; cut the file")
         start, first = place, line
         place, line = _after(text, end, n, line)
         _check_header(text[end : _end_of_line(text, end)], first + 1)
         parts.append((first, start, place))
-        if len(parts) > MOST_FRAMES or n > MOST_ATOMS or total > 10 * MOST_ATOMS:
-            raise DatasetError(f"line {first}: there are more frames or atoms than fit into memory; cut the file")
     if parts and not text.endswith(b"\n") and _is_cut(text[parts[-1][1] :]):
         raise DatasetError(f"line {line - 1}: its last number is cut off")
     return parts
