@@ -147,6 +147,13 @@ def generator(seed):
         raise ValueError(f"seed is {_shown(seed)}; a whole number of at least 0 is expected") from None
 
 
+def check_calculator(calculator):
+    """Raise `TypeError` for what is no ASE calculator."""
+    if isinstance(calculator, type) or not hasattr(calculator, "get_potential_energy") or isinstance(calculator, Atoms):
+        kind = calculator.__name__ if isinstance(calculator, type) else f"a {type(calculator).__name__}"
+        raise TypeError(f"calculator is {kind}; an ASE calculator is expected, like PotentialCalculator(potential)")
+
+
 def label_of(atoms, key):
     """A label as it was given: ``"energy"`` (eV), ``"forces"`` (N, 3) (eV/Å), ``"stress"`` (eV/Å³).
 
