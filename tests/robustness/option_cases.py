@@ -288,9 +288,9 @@ def paths(number, rng, base):
         writes = ("*",)
     shown = [argument for argument in call if argument == name]
     said = Path(name).name[:40] if how.startswith("a very long") else name.replace("\x00", "").strip("./")
-    told = (said, str(place), "source", "target", "weights", "files", "name", "folder")
+    names = (said, str(place), "source", "target", "weights", "files", "name", "folder")
     return (
-        Case(f"{command}: {place} is {how}", call, refuse, told, writes, keeps)
+        Case(f"{command}: {place} is {how}", call, refuse, names, writes, keeps)
         if shown
         else Case("nothing", ("--help",))
     )
