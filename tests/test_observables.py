@@ -152,7 +152,7 @@ def test_frames_without_labels_are_an_error_that_says_what_to_do(labelled, poten
         errors(potential, [labelled[0].copy()])
     with pytest.raises(DatasetError, match="the list of frames is empty"):
         errors(potential, [])
-    with pytest.raises(TypeError, match="a Potential or an ASE calculator is expected"):
+    with pytest.raises(TypeError, match="an ASE calculator is expected"):
         errors("gas", labelled)
 
 

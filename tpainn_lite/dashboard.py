@@ -10,7 +10,7 @@ import numpy as np
 
 from tpainn_lite import painting, plots
 from tpainn_lite.checks import check_counts, check_structure
-from tpainn_lite.md import Simulation, check_calculator, check_settings, flown_apart
+from tpainn_lite.md import Simulation, check_mover, check_settings, flown_apart
 from tpainn_lite.observables import density_of, rdf
 from tpainn_lite.scenes import make_scenes
 from tpainn_lite.viewer import Shown, _move, _moving_widget, _nglview_works
@@ -177,7 +177,7 @@ def md_dashboard(
     if not found:
         raise ValueError("no calculator was given; at least one is expected: {'name': calculator}")
     for calculator in found.values():
-        check_calculator(calculator, ensemble)
+        check_mover(calculator, ensemble)
     check_settings(ensemble, temperature=temperature, timestep=timestep, pressure=pressure, friction=friction)
     check_counts(size=size, interval=interval)
     check_counts(least=0, seed=seed)

@@ -75,8 +75,8 @@ def split_force_errors(predicted, frames, size=3):
         ``push_mae``, ``turn_mae``, ``deform_mae`` and ``between_mae`` (push and turn together), in meV/Å.
     """
     check_labels(frames, need=("forces",))
-    if len(predicted) != len(frames):
-        raise ValueError(f"{len(predicted)} predictions and {len(frames)} frames; as many are expected")
+    if not hasattr(predicted, "__len__") or len(predicted) != len(frames):
+        raise ValueError(f"predicted is {type(predicted).__name__}; an array of forces for each frame is expected")
     sums = {"push": [], "turn": [], "deform": [], "between": []}
     for forces, atoms in zip(predicted, frames, strict=True):
         label, forces = label_of(atoms, "forces"), _vectors(forces, "predicted", 2)

@@ -5,13 +5,21 @@ import time
 import numpy as np
 from ase import units
 from ase.data import covalent_radii
-from ase.geometry import find_mic, wrap_positions
+from ase.geometry import find_mic
 from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import IsotropicMTKNPT, NoseHooverChainNVT
 from ase.md.velocitydistribution import Stationary, ZeroRotation, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
-from tpainn_lite.checks import check_counts, check_extent, check_numbers, check_structure
+from tpainn_lite.checks import (
+    check_calculator,
+    check_choice,
+    check_counts,
+    check_extent,
+    check_numbers,
+    check_structure,
+    search_pairs,
+)
 from tpainn_lite.files import IdentityError, identity
 from tpainn_lite.md_record import MDRun, Record, check_path  # noqa: F401  MDRun: for those who look for it here
 
@@ -19,7 +27,6 @@ ENSEMBLES = ("nvt", "nvt-nh", "nve", "npt")
 TOO_HOT = 10  # times the asked temperature: the run has exploded
 TOO_CLOSE = 0.5  # of the sum of two covalent radii: atoms on top of each other
 SWOLLEN = 1.6  # times the first volume, or one part in so many of it: the liquid boils, or collapses
-FARTHEST_RUN = 1e8  # Å; farther than this no atom of a periodic box has come, and its place would have lost its digits
 BONDED = 1.25  # times the sum of two covalent radii: a bond, in the first frame
 BROKEN = 1.6  # times the sum of two covalent radii: the bond is gone
 
@@ -121,7 +128,7 @@ class Simulation:
             "ensemble": "nvt", "temperature": 300.0, "pressure": 1.0, "friction": 10.0, "timestep": 0.5, **settings,
         }  # fmt: skip
         check_settings(**self.settings)
-        check_calculator(calculator, self.settings["ensemble"])
+        check_mover(calculator, self.settings["ensemble"])
         start = (self.settings["ensemble"], self.settings["temperature"], seed)
         self.work, self.rng = moving(atoms, calculator, *start)
         self.time, self.stopped = 0.0, None
@@ -151,8 +158,7 @@ class Simulation:
 
 def check_settings(ensemble, n_steps=1, every=1, *, temperature, timestep, pressure=1.0, friction=10.0):
     """Raise ValueError where MD cannot be run so; units as in `run_md`."""
-    if ensemble not in ENSEMBLES:
-        raise ValueError(f"ensemble {ensemble!r} is not one of {ENSEMBLES}")
+    check_choice(ENSEMBLES, ensemble=ensemble)
     check_numbers(above=0, temperature=temperature, timestep=timestep)
     check_numbers(least=0, friction=friction)
     check_numbers(pressure=pressure)
@@ -163,17 +169,15 @@ def check_settings(ensemble, n_steps=1, every=1, *, temperature, timestep, press
         raise ValueError(f"n_steps is {n_steps}, which frames {every} steps apart do not fill; {possible} would be")
 
 
-def check_calculator(calculator, ensemble="nvt"):
+def check_mover(calculator, ensemble):
     """Raise TypeError or ValueError for what is no ASE calculator, or has no stress where that is needed."""
-    if isinstance(calculator, type) or not hasattr(calculator, "get_potential_energy"):
-        kind = calculator.__name__ if isinstance(calculator, type) else type(calculator).__name__
-        raise TypeError(f"calculator is {kind}; an ASE calculator is expected, like PotentialCalculator(potential)")
+    check_calculator(calculator)
     if ensemble == "npt" and "stress" not in getattr(calculator, "implemented_properties", ["stress"]):
         raise ValueError(f"{type(calculator).__name__} has no stress, which constant pressure needs")
 
 
 def _check_guards(calculator, ensemble, stop_when_broken, max_disagreement):
-    check_calculator(calculator, ensemble)
+    check_mover(calculator, ensemble)
     if not isinstance(stop_when_broken, (bool, np.bool_)):
         raise TypeError(f"stop_when_broken is {stop_when_broken!r}; True or False is expected")
     if max_disagreement is None:
@@ -257,9 +261,7 @@ def bonds_of(atoms):
 
 def _near(atoms, factor):
     """Pairs i, j of different atoms nearer than ``factor`` times their contact, and their distances, nearest first."""
-    from vesin import ase_neighbor_list
-
-    i, j, d = ase_neighbor_list("ijd", atoms, 2 * factor * float(covalent_radii[atoms.numbers].max()))
+    i, j, d = search_pairs("ijd", atoms, 2 * factor * float(covalent_radii[atoms.numbers].max()))
     nearness = d / _contacts(atoms, i, j)
     kept = np.flatnonzero((i != j) & (nearness < factor))
     kept = kept[np.argsort(nearness[kept], kind="stable")]
@@ -290,18 +292,10 @@ def flown_apart(positions, cell, pbc):
     if not np.isfinite(positions).all():
         return True
     try:
-        check_extent(folded(positions, cell, pbc), cell, pbc)
+        check_extent(positions, cell, pbc)
     except ValueError:
         return True
     return False
-
-
-def folded(positions, cell, pbc):
-    """Positions (N, 3) inside the cell where it is periodic: atoms of a long run may be far from where they began."""
-    farthest = np.abs(positions).max(initial=0.0)
-    if not np.any(pbc) or not 1e3 < farthest < FARTHEST_RUN or not np.isfinite(cell).all():  # mostly there is no need
-        return positions
-    return wrap_positions(positions, cell, np.asarray(pbc, bool))
 
 
 def trouble(atoms, temperature, bonds, volume=None):
@@ -325,7 +319,10 @@ def _broken(atoms, bonds):
 
 
 def _collapsed(atoms):
-    i, j, d = _near(atoms, TOO_CLOSE)
+    try:
+        i, j, d = _near(atoms, TOO_CLOSE)
+    except ValueError as error:  # too many pairs, or a box gone flat
+        return str(error)
     if len(d) == 0:
         return None
     return f"atoms {atoms.symbols[i[0]]}{i[0]} and {atoms.symbols[j[0]]}{j[0]} collapsed onto each other"

@@ -9,7 +9,15 @@ from ase.data import atomic_numbers, chemical_symbols
 from ase.units import _amu
 from scipy.constants import Boltzmann
 
-from tpainn_lite.checks import check_counts, check_extent, check_labels, check_numbers, label_of
+from tpainn_lite.checks import (
+    check_calculator,
+    check_counts,
+    check_extent,
+    check_labels,
+    check_numbers,
+    label_of,
+    search_pairs,
+)
 
 
 def energy_mae(predicted, reference, n_atoms=None):
@@ -39,8 +47,8 @@ def energy_mae(predicted, reference, n_atoms=None):
 def force_mae(predicted, reference):
     """Mean absolute error over all force components, in meV/Å, of two lists of (N, 3) arrays in eV/Å.
 
-    >>> force_mae([[[0.0, 0.0, 0.3]]], [[[0.0, 0.0, 0.0]]])
-    100.0
+    >>> force_mae([[[0.0, 0.0, 0.75]]], [[[0.0, 0.0, 0.0]]])
+    250.0
     """
     return float(1e3 * np.mean(np.abs(_pair(_flat(predicted, "predicted"), _flat(reference, "reference")))))
 
@@ -150,14 +158,12 @@ def _narrowest(frames):
 
 def _rdf(atoms, pair, edges):
     """g (n_bins,) of one frame: pairs found in each shell, over those that an even gas would have there."""
-    from vesin import ase_neighbor_list
-
     centre, other = (atoms.numbers == element for element in pair)  # (N,) each
     n_pairs = centre.sum() * other.sum() - (centre & other).sum()  # no atom is its own neighbour
     if n_pairs == 0:
         symbols = " and ".join(chemical_symbols[element] for element in pair)
         raise ValueError(f"{atoms.symbols} has no pair of {symbols}; two atoms of these elements are expected")
-    i, j, d = ase_neighbor_list("ijd", atoms, float(edges[-1]))
+    i, j, d = search_pairs("ijd", atoms, float(edges[-1]))
     found = np.histogram(d[centre[i] & other[j]], edges)[0]
     shells = 4 / 3 * np.pi * (edges[1:] ** 3 - edges[:-1] ** 3)  # Å³
     return found / (n_pairs / atoms.get_volume() * shells)
@@ -271,8 +277,7 @@ def _predicted(potential, frames, with_forces):
 
 
 def _calculate(calculator, frames, with_forces):
-    if isinstance(calculator, type) or not hasattr(calculator, "get_potential_energy"):
-        raise TypeError(f"potential is a {type(calculator).__name__}; a Potential or an ASE calculator is expected")
+    check_calculator(calculator)
     copies = [atoms.copy() for atoms in frames]
     energy = np.array([calculator.get_potential_energy(atoms) for atoms in copies])
     return energy, [calculator.get_forces(atoms).copy() for atoms in copies] if with_forces else None
@@ -286,7 +291,7 @@ def composition(frames):
     (list of int, numpy.ndarray (n, elements))
         Atomic numbers, sorted, and how many of each are in each frame.
     """
-    if not all(isinstance(atoms, Atoms) for atoms in frames):
+    if not isinstance(frames, Iterable) or not all(isinstance(atoms, Atoms) for atoms in frames):
         raise TypeError("a list of ase.Atoms is expected")
     elements = sorted({z for atoms in frames for z in atoms.numbers.tolist()})
     return elements, np.array([[(atoms.numbers == z).sum() for z in elements] for atoms in frames], dtype=float)

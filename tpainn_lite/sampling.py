@@ -14,7 +14,15 @@ from ase import units
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
 
-from tpainn_lite.checks import ForceFieldError, check_counts, check_numbers, check_structure, whole_steps
+from tpainn_lite.checks import (
+    ForceFieldError,
+    check_calculator,
+    check_counts,
+    check_numbers,
+    check_structure,
+    generator,
+    whole_steps,
+)
 from tpainn_lite.forcefields import best_typed, molecule
 
 SOFT_MODE = 200 * units.invcm  # modes softer than this are sampled as if they were this stiff
@@ -39,6 +47,7 @@ def normal_modes(atoms, calculator, step=0.005):
         atoms count for nothing.
     """
     check_structure(atoms)
+    check_calculator(calculator)
     check_numbers(above=0, step=step)
     reference, n = atoms.positions.copy(), 3 * len(atoms)
     work = atoms.copy()
@@ -74,7 +83,7 @@ def normal_mode_frames(atoms, calculator, temperature, n_frames, seed=0):
         ``info["config_type"]`` is ``"normal_modes"``, ``info["temperature"]`` in K.
     """
     check_counts(n_frames=n_frames)
-    rng = _random_numbers(seed)
+    rng = generator(seed)
     energy, modes = normal_modes(atoms, calculator)
     omega = np.maximum(energy, SOFT_MODE) / (units._hbar * units._e**0.5) * units._e * units._amu**0.5 / 1e10
     frames, temperatures = [], _temperatures(temperature, n_frames, rng)  # (n_frames,)
@@ -103,9 +112,10 @@ def thermal_frames(atoms, calculator, temperature, n_frames, seed=0, spacing=50.
         ``info["config_type"]`` is ``"thermal"``, ``info["temperature"]`` in K.
     """
     check_structure(atoms)
+    check_calculator(calculator)
     check_counts(n_frames=n_frames)
     check_numbers(least=0, warm_up=warm_up)
-    n_steps, rng = whole_steps(spacing, timestep), _random_numbers(seed)
+    n_steps, rng = whole_steps(spacing, timestep), generator(seed)
     temperatures = np.sort(_temperatures(temperature, n_frames, rng))
     work = atoms.copy()
     work.calc = calculator
@@ -151,7 +161,7 @@ def shaken_molecules(smiles, n_frames=10, temperature=(300, 1000), seed=0):
         raise TypeError(f"smiles is {smiles!r}; a list of SMILES is expected: ['CCO']")
     check_counts(n_frames=n_frames)
     check_counts(least=0, seed=seed)
-    _temperatures(temperature, 1, _random_numbers(seed))
+    _temperatures(temperature, 1, generator(seed))
     return _shaken_molecules(smiles, n_frames, temperature, seed)
 
 
@@ -184,7 +194,7 @@ def rattled_frames(atoms, amplitude, n_frames, seed=0):
     check_structure(atoms)
     check_counts(n_frames=n_frames)
     check_numbers(least=0, amplitude=amplitude)
-    rng, frames = _random_numbers(seed), []
+    rng, frames = generator(seed), []
     for _ in range(n_frames):
         frame = atoms.copy()
         frame.positions += rng.normal(scale=amplitude, size=frame.positions.shape)
@@ -202,12 +212,6 @@ def _temperatures(temperature, n, rng):
     if not 0 < low <= high < np.inf:
         raise ValueError(f"temperature is {temperature!r}: a positive number of K, or a pair (low, high), is expected")
     return rng.uniform(low, high, n)
-
-
-def _random_numbers(seed):
-    """Those of a whole number."""
-    check_counts(least=0, seed=seed)
-    return np.random.default_rng(seed)
 
 
 def _n_rigid(atoms):
