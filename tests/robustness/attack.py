@@ -22,6 +22,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy and torch come: a process with threads should not be forked
+
 import numpy as np
 
 CPU_SECONDS, WALL_SECONDS, BLOCKED_SECONDS = 20, 150, 20

@@ -194,7 +194,7 @@ def properties(rng, frames):
     )  # fmt: skip
     value = pick(rng, values)
     frame[1] = frame[1].replace(before, f"Properties={value}")
-    return "file", f"Properties={value}"
+    return "structure" if value.startswith("species") and "pos" not in value else "file", f"Properties={value}"
 
 
 def no_forces(rng, frames):

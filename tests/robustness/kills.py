@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+os.environ["OMP_NUM_THREADS"] = "1"  # before NumPy and torch come: a process with threads should not be forked
+
 import numpy as np
 
 KILLS = 5
