@@ -9,7 +9,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from tpainn_lite.checks import check_extent, check_numbers, check_structure
 from tpainn_lite.graph import Data
-from tpainn_lite.potential import Potential
+from tpainn_lite.potential import check_potential
 
 SKIN = 0.5  # Å; pairs are searched anew only after an atom has moved half of this
 WORTH_COMPILING = 60  # atoms; for less the fast way saves little, and it takes seconds to compile once
@@ -53,8 +53,7 @@ class PotentialCalculator(Calculator):
 
     def __init__(self, potential, skin=SKIN, fast=None):
         super().__init__()
-        if not isinstance(potential, Potential):
-            raise TypeError(f"potential is a {type(potential).__name__}; a Potential is expected")
+        check_potential(potential)
         check_numbers(0, skin=skin)
         self.potential, self.skin, self.fast = potential, skin, fast
         self._compiled = None  # (state of the weights, FastPotential)

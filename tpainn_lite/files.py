@@ -6,9 +6,11 @@ keeps an `identity`: what made it, name by name.  Who goes on compares it with `
 
 import dis
 import functools
+import glob
 import hashlib
 import inspect
 import os
+import platform
 import stat
 import sys
 import tempfile
@@ -29,6 +31,9 @@ NOT_CONSTANTS = {
     "self", "args", "kwargs", "atoms", "label", "prefix", "directory", "restart", "ignore_bad_restart_file", "command",
     "n_threads",
 }  # fmt: skip
+
+
+HOST = platform.node()  # in the names of temporary files: whose process it is
 
 
 class IdentityError(ValueError):
@@ -293,9 +298,10 @@ def write_text(path, text):
 
 def write_bytes(path, content):
     """Write a file whole or not at all (temporary file beside it, then rename); missing folders are made."""
-    path = Path(path)
+    path = path_of(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    _sweep(path)
+    temporary = path.with_name(f".{path.name}.{HOST}-{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
             file.write(content)
@@ -306,6 +312,24 @@ def write_bytes(path, content):
         raise OSError(error.errno, error.strerror, str(path)) from error  # its name, not that of the temporary file
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@functools.cache
+def _sweep(path):
+    """Remove what processes that were killed while they wrote this file have left of it; once is enough."""
+    from psutil import pid_exists
+
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{HOST}-*"):
+        number = left.name.rpartition("-")[2]
+        if number.isdigit() and not pid_exists(int(number)):
+            left.unlink(missing_ok=True)
+
+
+def path_of(path, name="path"):
+    """A `Path`; TypeError for what is no name of a file or a folder."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{name} is {path!r}; the name of a file or a folder is expected")
+    return Path(path)
 
 
 def check_target(path, sources=(), suffixes=(), is_ours=None):
@@ -331,7 +355,7 @@ def check_target(path, sources=(), suffixes=(), is_ours=None):
     OSError
         A trial write failed.
     """
-    path = Path(path)
+    path = path_of(path)
     if suffixes and not path.name.endswith(tuple(suffixes)):
         raise ValueError(f"{path} was named to be written; a name that ends in {' or '.join(suffixes)} is expected")
     if path.is_dir():
@@ -345,7 +369,7 @@ def check_target(path, sources=(), suffixes=(), is_ours=None):
 
 def check_folder(folder):
     """Raise an error where no file could be written into this folder, or into the one that would be made."""
-    there = Path(folder).absolute()
+    there = path_of(folder, "folder").absolute()
     while not os.path.lexists(there):
         there = there.parent
     if not there.is_dir():
@@ -407,7 +431,7 @@ def locked(path, wait=0.0):
     """
     from filelock import FileLock, Timeout
 
-    path = Path(path)
+    path = path_of(path)
     missing = [folder for folder in path.parents if not folder.exists()]  # the deepest first
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f".{path.name}.lock"))

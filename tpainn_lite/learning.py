@@ -6,11 +6,12 @@ A file of rows knows the pool, the tests and the settings behind each method's n
 import itertools
 import json
 import time
-from pathlib import Path
 
-from tpainn_lite.checks import DatasetError, check_counts
+import numpy as np
+
+from tpainn_lite.checks import DatasetError, check_counts, check_frames
 from tpainn_lite.datasets import draw
-from tpainn_lite.files import check_folder, check_same, describe, identity, locked, write_text
+from tpainn_lite.files import check_folder, check_same, describe, identity, locked, path_of, write_text
 from tpainn_lite.label_work import in_parallel, quiet_workers
 from tpainn_lite.observables import errors
 
@@ -49,6 +50,8 @@ def learning_curve(methods, pool, test, sizes, seeds=(0, 1, 2), path=None, n_job
     IdentityError
         The rows in ``path`` were made with another pool or test, or another method of that name.
     """
+    if isinstance(sizes, str) or isinstance(seeds, str) or not (np.iterable(sizes) and np.iterable(seeds)):
+        raise TypeError(f"sizes is {sizes!r}, seeds {seeds!r}; lists of whole numbers are expected")
     sizes, seeds = list(sizes), list(seeds)
     _check(methods, pool, sizes, seeds, n_jobs)
     file = _RowFile(path, methods, pool, test, measure) if path else None
@@ -78,6 +81,7 @@ def _rows(train, method, frames, seed, tests, measure):
 
 
 def _check(methods, pool, sizes, seeds, n_jobs):
+    check_frames(pool)
     if not sizes or not seeds:
         raise ValueError("no sizes or no seeds were given; at least one of each is expected")
     for n, least, name in (*((n, 1, "a size") for n in sizes), *((n, 0, "a seed") for n in seeds)):
@@ -94,7 +98,7 @@ class _RowFile:
     """Rows on disk, with what made them; shared by as many processes as like."""
 
     def __init__(self, path, methods, pool, test, measure):
-        self.path, self.methods = Path(path), {name: describe(train) for name, train in methods.items()}
+        self.path, self.methods = path_of(path), {name: describe(train) for name, train in methods.items()}
         self.made_from = identity(pool=pool, test=test, measure=measure)
 
     def read(self):
@@ -133,6 +137,8 @@ def _read(path):
         rows = content["rows"] if isinstance(content, dict) else None
         sound = [isinstance(content[name], dict) for name in ("identity", "methods")] if rows is not None else [False]
         whole = all(sound) and all({"method", "n_train", "seed"} <= row.keys() for row in rows)
+        numbers = [row[name] for row in rows for name in row.keys() - {"method", "subset"}]
+        whole = whole and all(isinstance(value, (int, float)) for value in numbers)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         whole = False
     if not whole:

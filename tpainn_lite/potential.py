@@ -16,7 +16,7 @@ from ase.data import atomic_numbers as number_of
 from ase.data import chemical_symbols
 from torch import nn
 
-from tpainn_lite.checks import check_counts, check_labels, check_numbers, label_of
+from tpainn_lite.checks import check_counts, check_frames, check_labels, check_numbers, label_of
 from tpainn_lite.files import write_bytes
 from tpainn_lite.graph import collate, to_graphs, unpack
 from tpainn_lite.observables import composition
@@ -48,7 +48,16 @@ class Potential(nn.Module):
 
     def __init__(self, painn, atomref, scale=1.0, metadata=None):
         super().__init__()
-        check_numbers(above=0, scale=float(scale))
+        if (
+            not isinstance(painn, PaiNN)
+            or not isinstance(atomref, dict)
+            or not isinstance(metadata, (dict, type(None)))
+        ):
+            kinds = ", ".join(type(given).__name__ for given in (painn, atomref, metadata))
+            raise TypeError(
+                f"{kinds} were given; a PaiNN, a dict of reference energies and a dict or None are expected"
+            )
+        check_numbers(above=0, scale=scale.item() if isinstance(scale, torch.Tensor) else scale)
         self.painn, self.metadata = painn, dict(metadata or {})
         self.register_buffer("scale", torch.tensor(float(scale), dtype=torch.float64))
         self.register_buffer("atomref", torch.full((MAX_ATOMIC_NUMBER + 1,), torch.nan, dtype=torch.float64))
@@ -66,7 +75,7 @@ class Potential(nn.Module):
 
     def set_atomref(self, atomref):
         """Replace the reference energies ({atomic number: eV})."""
-        unknown = [z for z in atomref if not 1 <= z <= MAX_ATOMIC_NUMBER]
+        unknown = [z for z in atomref if not isinstance(z, (int, np.integer)) or not 1 <= z <= MAX_ATOMIC_NUMBER]
         if unknown:
             raise ValueError(f"atomic numbers {unknown} in atomref; 1 to {MAX_ATOMIC_NUMBER} are expected")
         self.atomref.fill_(torch.nan)
@@ -138,8 +147,7 @@ class Potential(nn.Module):
             Energies (n,) in eV, and forces, one (N, 3) array in eV/Å per structure.
         """
         check_counts(batch_size=batch_size)
-        if len(frames) == 0:
-            raise ValueError("the list of frames is empty; at least one ase.Atoms is expected")
+        check_frames(frames)
         graphs = to_graphs(frames, self.cutoff, self.dtype)
         evaluate, energies, on_atoms = self._evaluator(sum(graph.num_edges for graph in graphs)), [], []
         for chunk in _chunks(graphs, batch_size):
@@ -240,6 +248,12 @@ class Potential(nn.Module):
             )
 
 
+def check_potential(potential):
+    """Raise TypeError for what is no `Potential`."""
+    if not isinstance(potential, Potential):
+        raise TypeError(f"potential is a {type(potential).__name__}; a Potential is expected")
+
+
 def _chunks(graphs, batch_size):
     """The graphs in lists of up to ``batch_size``, and of up to `BATCH_PAIRS` pairs where one alone has no more."""
     chunk, pairs = [], 0
@@ -294,6 +308,8 @@ def composition_residual(frames, predicted=0.0):
 def _fitted(frames, predicted):
     """Elements, their energies, and what these leave (n,): Huber's regression by reweighted least squares."""
     check_labels(frames, need=("energy",))
+    if not np.issubdtype(np.asarray(predicted).dtype, np.number) or np.shape(predicted) not in ((), (len(frames),)):
+        raise ValueError(f"predicted is {predicted!r:.60}; a number in eV for each of {len(frames)} frames is expected")
     target = np.array([label_of(atoms, "energy") for atoms in frames]) - predicted  # (n,)
     elements, counts = composition(frames)
     weights, before = np.ones(len(target)), np.inf
@@ -310,6 +326,7 @@ def _fitted(frames, predicted):
 
 def composition_rank(frames):
     """How many reference energies these frames can tell apart: 1 for pure water, whatever the number of elements."""
+    check_frames(frames)
     return int(np.linalg.matrix_rank(composition(frames)[1]))
 
 
@@ -326,6 +343,8 @@ def _check_size(configuration, tensors):
     n_features, rounds = tensors["painn.embedding.weight"].shape[1], sum("VU.weight" in name for name in tensors)
     if (configuration["n_features"], configuration["n_interactions"]) != (n_features, rounds):
         raise ValueError(f"{configuration} is described, and {n_features} features and {rounds} interactions are there")
+    if not all(tensor.is_floating_point() for tensor in tensors.values()):
+        raise ValueError("numbers that are not floating-point are there")
     if tensors["painn.radial_basis.frequencies"].numel() != configuration["n_rbf"]:
         raise ValueError(f"n_rbf is {configuration['n_rbf']}, and as many frequencies are not there")
 
@@ -345,7 +364,7 @@ def _read_weights(path):
         raise WeightsError(f"{path} is damaged, truncated or no safetensors file ({error}); get it again") from error
     if header is None:
         raise WeightsError(f"{path} holds weights of another program; a file written by Potential.save is expected")
-    if not _is_header(header):
+    if not _is_header(header) or header["format"] < 1:
         raise WeightsError(f"{path}: what it says of its weights is damaged; get it again")
     if header["format"] > FORMAT:
         raise WeightsError(

@@ -9,6 +9,7 @@ zero; the weights that are kept are an exponential moving average (EMA).  Lightn
 """
 
 import math
+import os
 import time
 from contextlib import contextmanager
 from copy import deepcopy
@@ -18,6 +19,7 @@ from ase.units import GPa
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tpainn_lite.graph import collate
+from tpainn_lite.potential import check_potential
 from tpainn_lite.training_data import TrainingData
 from tpainn_lite.training_parts import check_parts, frozen, groups_of, layer_rates, parts_of, rate_of, rates_table
 from tpainn_lite.training_settings import Settings
@@ -29,6 +31,7 @@ __all__ = [
 ]  # fmt: skip
 WARMUP = 0.05  # of all steps
 LARGEST_SLOPE = 10.0  # norm of the slopes of a step by all weights; longer ones are shortened to it
+CLUSTERS = ("MASTER_ADDR", "SLURM_NTASKS", "LSB_JOBID", "OMPI_COMM_WORLD_SIZE", "KUBERNETES_SERVICE_HOST")
 WORTH_COMPILING = 400_000  # pairs to pass through the network; for fewer the seconds of compiling are not won back
 
 
@@ -74,6 +77,7 @@ def fit(potential, train, valid=None, *, replay=(), watch=None, progress=True, c
     TrainingDiverged
         The loss is no longer finite; the message names the frames of the batch.
     """
+    check_potential(potential)
     settings, replay = Settings.of(**settings), list(replay)
     check_parts(potential, settings.rates)
     data = TrainingData(potential, train, valid, replay, settings)
@@ -259,6 +263,11 @@ def _launched(settings):
     if accelerator == "auto" and not torch.cuda.is_available():
         accelerator = "cpu"  # Apple's GPU knows no float64, which the energies need
     several = settings.devices * settings.nodes > 1
+    if settings.nodes > 1 and not any(name in os.environ for name in CLUSTERS):
+        raise ValueError(
+            f"nodes is {settings.nodes}, and nothing says where the others are: start it with srun or torchrun, or set "
+            "MASTER_ADDR and NODE_RANK on each of them"
+        )
     places = {"accelerator": accelerator, "devices": settings.devices, "num_nodes": settings.nodes}
     try:
         fabric = Fabric(**places, strategy="ddp" if several else "auto")

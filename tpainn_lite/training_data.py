@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import torch
 
-from tpainn_lite.checks import check_labels
+from tpainn_lite.checks import check_frames, check_labels
 from tpainn_lite.graph import collate, to_graphs
 from tpainn_lite.training_settings import STRESS_WEIGHT
 
@@ -28,6 +28,9 @@ class TrainingData:
     """
 
     def __init__(self, potential, train, valid, replay, settings):
+        for name, frames in (("", train), ("valid: ", valid), ("replay: ", replay)):
+            if name == "" or frames:
+                check_frames(frames, name)
         need = needed_labels(train, settings)
         _check(train, valid, replay, need, settings)
         self.settings, stress = settings, settings.stress_weight or STRESS_WEIGHT

@@ -2,6 +2,8 @@
 
 from contextlib import contextmanager
 
+from tpainn_lite.potential import check_potential
+
 
 def parts_of(potential):
     """{part of the network: number of its weights}, in the order in which a graph passes through them."""
@@ -12,7 +14,10 @@ def parts_of(potential):
 
 def check_parts(potential, parts):
     """Raise ValueError unless all of these are parts of the network: "embedding", "interactions", "mixings.0", ..."""
+    check_potential(potential)
     names = [name for name, _ in potential.painn.named_parameters()]
+    if not all(isinstance(part, str) for part in parts):
+        raise ValueError(f"{list(parts)!r} are no names of parts; there are {list(parts_of(potential))}")
     for part in parts:
         if not any(name.startswith(f"{part}.") or name == part for name in names):
             raise ValueError(f"{part!r} is no part of the network; there are {list(parts_of(potential))}")
@@ -49,8 +54,9 @@ def groups_of(potential, rates):
 
 def layer_rates(potential, decay):
     """{part of the network: factor of the learning rate}: 1 at the readout, ``decay`` once more for each round back."""
-    if not 0 < decay <= 1:
-        raise ValueError(f"layer_decay is {decay}; a number above 0 and up to 1 is expected")
+    if not isinstance(decay, (int, float)) or not 0 < decay <= 1:
+        raise ValueError(f"layer_decay is {decay!r}; a number above 0 and up to 1 is expected")
+    check_potential(potential)
     last = len(potential.painn.interactions)
     rounds = {f"{block}.{k}": decay ** (last - k) for k in range(last) for block in ("interactions", "mixings")}
     return {"embedding": decay ** (last + 1), **rounds, "readout": 1.0} if decay < 1 else {}

@@ -8,6 +8,7 @@ from tpainn_lite.checks import check_counts, check_numbers
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda")
 LONGEST_AVERAGE = 0.999  # of weights; at a high learning rate the mean of far-apart weights is no good network
 STRESS_WEIGHT = 0.1  # where every frame has a stress and nothing else is said
+OPTIONAL = ("batch_atoms", "stress_weight", "ema_decay", "patience", "replay_size", "fast")
 PLACES = ("accelerator", "devices", "nodes")  # settings of where it runs; the others decide what comes out
 
 
@@ -89,7 +90,7 @@ class Settings:
         return cls(**settings)
 
     def __post_init__(self):
-        given = {name: value for name, value in asdict(self).items() if value is not None}
+        given = {n: value for n, value in asdict(self).items() if value is not None or n not in OPTIONAL}
         sizes = ("steps", "batch_size", "batch_atoms", "check_every", "patience", "devices", "nodes")
         check_counts(**{name: given[name] for name in sizes if name in given})
         check_counts(0, **{name: given[name] for name in ("replay_size", "seed") if name in given})
@@ -104,6 +105,8 @@ class Settings:
             raise ValueError(f"accelerator {self.accelerator!r} is not one of {ACCELERATORS}")
         if not isinstance(self.rates, Mapping):
             raise ValueError(f"rates is {self.rates!r}; a dict of parts of the network and numbers is expected")
+        if self.fast not in (None, True, False):
+            raise ValueError(f"fast is {self.fast!r}; True, False or None is expected")
         check_numbers(0, **{f"the rate of {part}": rate for part, rate in self.rates.items()})
 
     @property

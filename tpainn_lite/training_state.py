@@ -3,13 +3,13 @@
 import io
 import logging
 import pickle
+import warnings
 from contextlib import nullcontext
 from copy import deepcopy
-from pathlib import Path
 
 import torch
 
-from tpainn_lite.files import check_folder, check_same, describe, identity, locked, write_bytes, write_text
+from tpainn_lite.files import check_folder, check_same, describe, identity, locked, path_of, write_bytes, write_text
 
 STATE = ("steps", "step", "history", "best", "weights", "average", "optimiser")
 NETWORK = ("n_features", "n_interactions", "n_rbf", "cutoff")
@@ -48,7 +48,7 @@ class Checkpoint:
     """
 
     def __init__(self, folder, potential, train, valid, replay, settings):
-        self.folder, self.steps = Path(folder), settings.steps
+        self.folder, self.steps = path_of(folder, "checkpoint"), settings.steps
         self.path = self.folder / "last.ckpt"
         check_folder(self.folder)
         frames = {"train": train, "valid": valid or None, "replay": replay or None}
@@ -116,7 +116,9 @@ def _read_state(path):
     if not path.is_file():
         raise CheckpointError(f"{path} is no file; {ADVICE}")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch thinks of foreign files is said below
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except (
         pickle.UnpicklingError,
         RuntimeError,

@@ -15,7 +15,7 @@ from tpainn_lite.calculator import PotentialCalculator
 from tpainn_lite.checks import check_counts, check_labels, check_numbers, label_of
 from tpainn_lite.labels import label
 from tpainn_lite.painn import PaiNN
-from tpainn_lite.potential import Potential, composition_rank, fit_atomref
+from tpainn_lite.potential import Potential, check_potential, composition_rank, fit_atomref
 from tpainn_lite.training import Settings, check_parts, fit, layer_rates, rates_table
 
 PRETRAIN = {"steps": 3000, "batch_size": 16, "learning_rate": 5e-3}
@@ -143,7 +143,7 @@ def autotune(potential, frames, valid=None, *, seed=0, freeze=(), layer_decay=1.
     check_labels(frames, need=("energy",))
     settings = {**AUTOTUNE, "steps": _steps(frames, AUTOTUNE_STEPS), **settings}
     check_settings(settings)
-    freeze = [freeze] if isinstance(freeze, str) else freeze
+    freeze = list(freeze) if isinstance(freeze, (list, tuple, set)) else [freeze]
     check_parts(potential, freeze)
     tuned = deepcopy(potential)
     rereference(tuned, frames)
@@ -221,6 +221,8 @@ def _minus(frames, teacher):
 
 def rereference(potential, frames):
     """Fit the reference energies to (label − interaction energy), in place; elements without a label keep theirs."""
+    check_potential(potential)
+    check_labels(frames, need=("energy",))
     elements = {z: 0.0 for atoms in frames for z in atoms.numbers.tolist()}
     old = {z: e for z, e in enumerate(potential.atomref.tolist()) if e == e}
     unknown = sorted(elements.keys() - old.keys())
