@@ -18,9 +18,12 @@ def test_a_box_of_water_has_the_density_asked_for_and_whole_molecules():
     np.testing.assert_array_equal(box.positions, water_box(32, density=0.9, seed=1).positions)
 
 
-@pytest.mark.parametrize(("n", "density"), [(0, 1.0), (8, 0.0), (8, float("nan"))])
+@pytest.mark.parametrize(
+    ("n", "density"),
+    [(0, 1.0), (8, 0.0), (8, float("nan")), (10**9, 1.0), (2.5, 1.0), (None, 1.0), (8, "1"), (8, 20.0), (8, 1e-11)],
+)
 def test_a_box_that_makes_no_sense_is_an_error(n, density):
-    with pytest.raises(ValueError, match="positive numbers"):
+    with pytest.raises(ValueError, match=r"(n_molecules|density) is .* is expected|molecules of water are .* apart"):
         water_box(n, density)
 
 
@@ -48,6 +51,32 @@ def test_a_cluster_of_all_molecules_keeps_the_energies_within_them():
 def test_a_cluster_larger_than_its_box_or_empty_is_an_error(size):
     with pytest.raises(ValueError, match="1 to 8, the molecules of the box"):
         water_clusters([water_box(8)], size, 1)
+
+
+@pytest.mark.parametrize(
+    "boxes", [[], None, [5], [molecule("O")], [molecule("CCO")], [water_box(2)[[1, 0, 2, 3, 4, 5]]]], ids=str
+)
+def test_clusters_of_what_is_no_box_of_water_are_an_error(boxes):
+    with pytest.raises((ValueError, TypeError), match="expected"):
+        water_clusters(boxes, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "contact",
+    [(4.0, 1.6), (-1.0, 2.0), (0.0, 2.0), (1e-9, 1e-9), (float("nan"), 2.0), (1.6, float("inf")), 2.0, None, "ab"],
+)
+def test_a_contact_that_cannot_be_is_an_error_and_not_searched_forever(contact):
+    with pytest.raises(ValueError, match=r"contact.* is expected"):
+        dimer_frames(molecule("CCO"), molecule("CCO"), 2, contact=contact)
+
+
+def test_pairs_of_what_is_no_molecule_and_no_number_of_pairs_are_errors():
+    for first in (None, "CCO", molecule("O")[[]]):
+        with pytest.raises((ValueError, TypeError), match="the first molecule"):
+            dimer_frames(first, molecule("O"), 1)
+    for n in (0, 1.5, 10**9):
+        with pytest.raises(ValueError, match="n_frames is .* is expected"):
+            dimer_frames(molecule("O"), molecule("O"), n)
 
 
 @pytest.mark.parametrize(("one", "other"), [("CO", "O"), ("c1ccccc1", "C#N"), ("N", "CC(=O)O")])

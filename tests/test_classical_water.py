@@ -10,7 +10,7 @@ from ase.units import Bohr, Hartree, kcal, mol
 from scipy.special import erfc
 
 from tpainn_lite.assembly import water_box, water_clusters
-from tpainn_lite.classical_water import MODELS, WATER, water
+from tpainn_lite.classical_water import MODELS, WATER, openmm_system, water
 from tpainn_lite.datasets import load_water
 from tpainn_lite.forcefields import ForceFieldError
 
@@ -275,3 +275,51 @@ def test_the_water_teacher_can_be_sent_to_another_process(liquid):
 def test_an_unknown_water_model_is_an_error_that_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"q-TIP4P/F.*SPC/Fw.*iAMOEBA"):
         water("TIP5P")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sigma": None}, "sigma is None"), ({"r0": -1.0}, "r0 is -1"), ({"epsilon": float("nan")}, "epsilon is nan"),
+        ({"charge_H": "0.4"}, "charge_H is '0.4'"), ({"gamma": 1.5}, "gamma is 1.5"),
+        ({"colour": 1.0}, r"\['colour'\] are unknown"),
+    ],
+)  # fmt: skip
+def test_constants_that_cannot_be_are_an_error(changes, message):
+    with pytest.raises(ValueError, match=message):
+        water({**WATER["SPC/Fw"], **changes})
+
+
+def test_a_model_that_lacks_constants_is_an_error_that_names_them():
+    with pytest.raises(ValueError, match=r"\['sigma'\] are missing"):
+        water({name: value for name, value in WATER["SPC/Fw"].items() if name != "sigma"})
+    for model in ({}, None, 5, ["SPC/Fw"]):
+        with pytest.raises(ValueError, match="missing|is not one of"):
+            water(model)
+
+
+@pytest.mark.parametrize("cutoff", [0, -9.0, float("nan"), float("inf"), "9", None])
+def test_a_cutoff_of_water_that_is_none_is_an_error(cutoff):
+    with pytest.raises(ValueError, match=r"cutoff is .*; a finite number above 0"):
+        water(cutoff=cutoff)
+
+
+@pytest.mark.parametrize("change", ["nan", "flat", "far", "together"])
+def test_a_box_that_makes_no_sense_is_an_error_of_ours(liquid, change):
+    box = liquid.copy()
+    if change == "nan":
+        box.positions[0] = np.nan
+    elif change == "far":
+        box.positions[:3] += 1e9
+    elif change == "together":
+        box.positions[3:6] = box.positions[:3]
+    else:
+        box.cell[2] = box.cell[1]
+    with pytest.raises(ValueError, match="not a finite number|no finite energy|in a plane|wide"):
+        water("SPC/Fw").get_potential_energy(box)
+
+
+@pytest.mark.parametrize(("n", "cutoff"), [(0, 9.0), (10**9, 9.0), (2.5, 9.0), (4, -1.0), (4, float("nan"))])
+def test_a_system_of_no_size_is_an_error(n, cutoff):
+    with pytest.raises(ValueError, match=r"(n_molecules|cutoff) is .* is expected"):
+        openmm_system("SPC/Fw", n, cutoff)

@@ -5,7 +5,7 @@ import pytest
 from conftest import lively_potential, shaken
 
 from tpainn_lite.calculator import PotentialCalculator
-from tpainn_lite.committee import Committee, spread
+from tpainn_lite.committee import Committee, CommitteeCalculator, spread
 from tpainn_lite.md import run_md
 
 
@@ -68,3 +68,25 @@ def test_a_run_stops_where_the_committee_disagrees(members, ethanol):
 def test_one_member_is_no_committee(members):
     with pytest.raises(ValueError, match="1 potentials cannot disagree"):
         Committee(members[:1])
+
+
+@pytest.mark.parametrize("potentials", [None, "word", 5, [None, None], ["a", "b"]], ids=str)
+def test_a_committee_of_what_is_no_potential_is_an_error(potentials):
+    for make in (Committee, CommitteeCalculator):
+        with pytest.raises(TypeError, match=r"Potentials? (is|are)? ?expected|a list of at least 2 Potentials"):
+            make(potentials)
+
+
+def test_members_for_other_elements_are_an_error(members):
+    other = lively_potential(seed=9)
+    other.set_atomref({1: -1.0})
+    with pytest.raises(ValueError, match=r"member 3 knows H, member 0 H, .*; potentials for the same elements"):
+        Committee([*members, other])
+
+
+@pytest.mark.parametrize("frames", [None, "word", [], [5]], ids=str)
+def test_a_committee_is_asked_about_frames_alone(members, frames):
+    committee = Committee(members)
+    for ask in (committee.predict, committee.disagreement, lambda frames: committee.pick(frames, 1)):
+        with pytest.raises((ValueError, TypeError), match=r"ase\.Atoms is expected"):
+            ask(frames)

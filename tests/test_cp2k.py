@@ -86,3 +86,13 @@ def test_without_cp2k_the_error_says_how_to_get_it(monkeypatch):
 
 def test_a_cp2k_calculator_can_be_sent_to_another_process():
     assert pickle.loads(pickle.dumps(CP2KCalculator("water", cutoff=600))).level.endswith("600 Ry")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"cutoff": 0}, {"cutoff": -480.0}, {"cutoff": float("nan")}, {"cutoff": 1e9}, {"cutoff": "480"}, {"command": ""},
+     {"command": 5}, {"level": "ice"}, {"level": None}, {"level": ["water"]}],
+)  # fmt: skip
+def test_settings_that_cp2k_could_not_take_are_an_error(settings):
+    with pytest.raises(ValueError, match="(cutoff|command|level) .*(expected|possible|not one of)"):
+        CP2KCalculator(**settings)

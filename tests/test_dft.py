@@ -137,3 +137,25 @@ def test_an_odd_number_of_electrons_is_an_error():
 def test_an_unknown_level_is_an_error_that_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"level 'ccsd' is not one of \('qm9', 'qm9_exact'\)"):
         PySCFCalculator("ccsd")
+
+
+@pytest.mark.parametrize("n_threads", [0, -1, 1.5, None, "many"])
+def test_no_number_of_threads_is_an_error(n_threads):
+    with pytest.raises(ValueError, match="n_threads is .*; a whole number of at least 1"):
+        PySCFCalculator("qm9", n_threads)
+
+
+def test_a_box_and_a_broken_molecule_are_refused_before_pyscf_sees_them(water_box):
+    with pytest.raises(ValueError, match=r"has pbc \[True, True, True\]; PySCF computes single molecules here"):
+        PySCFCalculator("qm9").get_potential_energy(water_box)
+    for positions in (np.full((3, 3), np.nan), np.zeros((3, 3))):
+        with pytest.raises(ValueError, match="not a finite number|apart"):
+            PySCFCalculator("qm9").get_potential_energy(Atoms("OHH", positions))
+
+
+@pytest.mark.parametrize(
+    "settings", [{"grid_level": -1}, {"grid_level": 99}, {"grid_level": "fine"}, {"xc": ""}, {"xc": None}]
+)
+def test_settings_that_are_none_are_an_error(settings):
+    with pytest.raises(ValueError, match="(grid_level|xc) is .* is expected"):
+        mean_field(Atoms("H2", [[0, 0, 0], [0, 0, 0.74]]), **settings)

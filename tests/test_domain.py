@@ -62,3 +62,22 @@ def test_contacts_are_the_smallest_distances_through_the_walls_too(water_box):
 def test_a_domain_of_nothing_is_an_error(domain):
     with pytest.raises(ValueError, match="no known structures"):
         Domain(domain.committee, [])
+
+
+def test_a_domain_of_what_are_no_frames_or_no_committee_is_an_error(domain, known):
+    for frames in (None, "word", [5]):
+        with pytest.raises(TypeError, match=r"an? .*ase\.Atoms is expected"):
+            Domain(domain.committee, frames)
+        with pytest.raises(TypeError, match=r"ase\.Atoms is expected"):
+            domain.doubts(frames)
+    with pytest.raises(TypeError, match="a Committee is expected"):
+        Domain(None, known)
+
+
+def test_frames_that_have_no_contacts_are_an_error_in_a_sentence(domain):
+    wild, flat = molecule("CCO"), molecule("CCO")
+    wild.positions[0] = np.nan
+    flat.pbc = True
+    for atoms, message in ((wild, "not finite"), (flat, "a side of no length")):
+        with pytest.raises(ValueError, match=message):
+            domain.doubts([atoms])

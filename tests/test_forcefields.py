@@ -218,3 +218,64 @@ def test_a_torsion_is_turned_to_the_angles_asked_for_and_the_rest_relaxes():
         assert min(turned, 360 - turned) == pytest.approx(atoms.info["coordinate"], abs=0.5)
     energy = [mmff94().get_potential_energy(atoms) for atoms in frames]
     assert energy[2] < energy[0] < energy[1], "anti is lowest, eclipsed highest"
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    ["", " ", "C\nO", "CC O", None, 5, False, "C" * 100_000, "C" * 500, "*", "C*", ["CCO"], "C(" * 400],
+)
+def test_what_cannot_be_built_is_refused_at_once(smiles):
+    for ask in (molecule, conformers, type_molecule, lambda smiles: torsion_frames(smiles, (0, 1, 2, 3), (60,))):
+        with pytest.raises(ForceFieldError, match=r"SMILES|atoms other than H|no 3D geometry") as caught:
+            ask(smiles)
+        assert len(str(caught.value)) < 1200
+
+
+@pytest.mark.parametrize("seed", [-5, 2.5, None, "word", 2**31, float("nan")])
+def test_a_seed_that_rdkit_cannot_take_is_an_error(seed):
+    for ask in (molecule, lambda smiles, seed: conformers(smiles, 2, seed)):
+        with pytest.raises(ValueError, match=r"seed is .*; a whole number of at least 0"):
+            ask("CCO", seed)
+
+
+@pytest.mark.parametrize(
+    ("n", "apart"), [(0, 0.3), (-1, 0.3), (10**9, 0.3), (1.5, 0.3), (2, -1), (2, float("nan")), (2, None)]
+)
+def test_no_number_of_shapes_and_no_distance_between_them_are_errors(n, apart):
+    with pytest.raises(ValueError, match=r"(n|apart) is .* is expected"):
+        conformers("CCO", n, apart=apart)
+
+
+@pytest.mark.parametrize(
+    "quadruple", [(0, 1, 2, 99), (0, 1, 2), (0, 0, 1, 2), (0, 2, 1, 3), (-1, 0, 1, 2), "0123", None, (0, 1, 2, 2.5)]
+)
+def test_atoms_that_are_no_torsion_are_an_error(quadruple):
+    with pytest.raises(ValueError, match=r"quadruple is .*; four different atoms from 0 to 13 are expected"):
+        torsion_frames("CCCC", quadruple, (60,))
+
+
+@pytest.mark.parametrize("degrees", [(), (float("nan"),), ("sixty",), 60, "60", None])
+def test_angles_that_are_none_are_an_error(degrees):
+    with pytest.raises((ValueError, TypeError), match="degrees"):
+        torsion_frames("CCCC", (0, 1, 2, 3), degrees)
+
+
+def test_a_torsion_in_a_ring_is_an_error():
+    with pytest.raises(ValueError, match="not in a ring"):
+        torsion_frames("C1CCC1", (0, 1, 2, 3), (60,))
+
+
+def test_positions_that_are_no_numbers_have_no_energy(teacher):
+    lost = molecule("CCO")
+    lost.positions[0, 0] = np.nan
+    with pytest.raises(ForceFieldError, match="a position that is not a finite number"):
+        teacher.get_potential_energy(lost)
+    with pytest.raises(ValueError, match=r"shape \(9, 3\); \(n, 9, 3\) is expected"):
+        teacher.evaluate(molecule("CCO"), molecule("CCO").positions)
+
+
+@pytest.mark.parametrize("smiles", [5, "", "C O", False])
+def test_a_teacher_for_no_molecule_is_an_error(smiles):
+    for make in (mmff94, uff):
+        with pytest.raises(ForceFieldError, match="SMILES"):
+            make(smiles)

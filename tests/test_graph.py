@@ -132,7 +132,7 @@ def test_a_list_names_the_frame_that_is_wrong(ethanol):
 @pytest.mark.parametrize("cutoff", [0, -1.0, float("nan"), float("inf"), "5", None, True])
 def test_a_cutoff_that_is_no_positive_number_is_an_error(ethanol, cutoff):
     for ask in (to_graph, neighbour_pairs):
-        with pytest.raises(ValueError, match=f"cutoff is {cutoff!r}; a finite number above 0 is expected"):
+        with pytest.raises(ValueError, match=f"cutoff is {cutoff!r}; a finite number above 0"):
             ask(ethanol, cutoff)
 
 

@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 from rdkit.Chem import CanonSmiles
 
 from tpainn_lite.classical_water import water
@@ -10,7 +13,7 @@ from tpainn_lite.files import sha256
 from tpainn_lite.forcefields import gfn2_xtb, mmff94
 from tpainn_lite.labels import label
 from tpainn_lite.observables import errors
-from tpainn_lite.recipes import LOCAL, RECIPES, follow, gas_frames, load_pretrained, rounds, water_frames
+from tpainn_lite.recipes import LOCAL, RECIPES, calm, follow, gas_frames, load_pretrained, rounds, water_frames
 from tpainn_lite.results import load_results
 from tpainn_lite.sampling import shaken_molecules
 from tpainn_lite.water_md import water_run
@@ -126,3 +129,37 @@ def test_an_unknown_recipe_or_too_many_molecules_is_an_error():
         load_pretrained("soup")
     with pytest.raises(ValueError, match="molecules asked for; there are"):
         gas_frames(n_molecules=10**6)
+
+
+@pytest.mark.parametrize("sizes", [
+    {"n_molecules": 0}, {"n_molecules": 2.5}, {"n_frames": -1}, {"n_valid": None}, {"seed": "word"},
+    {"teacher": mmff94()}, {"teacher": "MMFF94"}, {"n_molecules": float("nan")},
+])  # fmt: skip
+def test_sizes_of_data_that_cannot_be_are_an_error(sizes):
+    with pytest.raises((ValueError, TypeError), match=r"(n_\w+|seed|teacher) is .* is expected"):
+        gas_frames(**sizes)
+
+
+@pytest.mark.parametrize("states", [[], None, [1.0], [(1.0, 300, 1)], [(0.0, 300)], [(1.0, float("nan"))], "word"])
+def test_states_of_water_that_cannot_be_are_an_error(states):
+    with pytest.raises((ValueError, TypeError), match="(states|density|temperature) is .* is expected"):
+        water_frames(1, 1, 8, n_jobs=1, states=states)
+
+
+def test_calm_frames_are_judged_by_their_labels_as_given():
+    atoms = Atoms("OH", [[0, 0, 0], [0, 0, 1]])
+    atoms.calc = SinglePointCalculator(atoms, energy=0.0, forces=[[0, 0, 99.0], [0, 0, 0]])
+    atoms.set_constraint(FixAtoms([0]))
+    assert calm([atoms]) == [] and calm([]) == []
+    for frames in ([5], "word", 5, [Atoms("H")]):
+        with pytest.raises((ValueError, TypeError), match="expected|has no forces"):
+            calm(frames)
+
+
+def test_recipes_are_named_by_words_alone():
+    for recipe in (None, 5, ["gas"], {}):
+        for ask in (load_pretrained, rounds, follow):
+            with pytest.raises(ValueError, match="is not one of"):
+                ask(recipe)
+    with pytest.raises(TypeError, match="sizes is"):
+        follow("gas", sizes=[3])

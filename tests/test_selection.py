@@ -1,5 +1,6 @@
 """Copies go, and what is kept differs most."""
 
+import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule as ase_molecule
@@ -54,5 +55,27 @@ def test_different_molecules_are_told_apart():
 
 @pytest.mark.parametrize("n", [0, 5])
 def test_more_frames_than_there_are_is_an_error(n):
-    with pytest.raises(ValueError, match="1 to 4, the size of the list"):
+    with pytest.raises(ValueError, match="1 to 4, the size of the list|n is 0; a whole number"):
         diverse([Atoms("H")] * 4, n)
+
+
+@pytest.mark.parametrize(
+    "frames", [None, "word", 5, [5], [Atoms()], [Atoms("H", [[np.nan, 0, 0]])], [Atoms("H6000")]], ids=str
+)
+def test_what_has_no_distances_is_an_error(frames):
+    for ask in (lambda: diverse(frames, 1), lambda: distinct(frames)):
+        with pytest.raises((ValueError, TypeError), match=r"expected|possible|not finite"):
+            ask()
+
+
+@pytest.mark.parametrize("tolerance", [-1, float("nan"), "0.02", None])
+def test_a_tolerance_that_is_none_is_an_error(tolerance):
+    with pytest.raises(ValueError, match="tolerance is .*; a finite number of at least 0 is expected"):
+        distinct([ase_molecule("H2O")], tolerance)
+
+
+def test_of_no_frames_none_are_distinct_and_no_number_can_be_chosen():
+    assert distinct([]) == []
+    for n in (1.5, None, "2", -1):
+        with pytest.raises(ValueError, match="n is .*; a whole number"):
+            diverse([ase_molecule("H2O")], n)

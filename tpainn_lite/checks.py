@@ -112,21 +112,21 @@ def check_numbers(least=None, above=None, **values):
         )
         if not is_number or not -LARGEST < value < LARGEST or (value != 0 and abs(value) < SMALLEST):
             size = f" (up to {LARGEST:g})" if is_number and abs(value) >= LARGEST else ""
-            raise ValueError(f"{name} is {value!r}; a finite number{limit}{size} is expected")
+            raise ValueError(f"{name} is {_shown(value)}; a finite number{limit}{size} is expected")
         if (least is not None and value < least) or (above is not None and not value > above):
             raise ValueError(f"{name} is {value!r}; a finite number{limit} is expected")
 
 
-def check_counts(least=1, **values):
-    """Raise `ValueError` unless each of these is a whole number of at least ``least``.
+def check_counts(least=1, most=MOST, **values):
+    """Raise `ValueError` unless each of these is a whole number of at least ``least``, and at most ``most``.
 
     >>> check_counts(n_frames=10)
     """
     for name, value in values.items():
         is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not is_whole or not least <= value <= MOST:
-            size = f" and at most {MOST}" if is_whole and value > MOST else ""
-            raise ValueError(f"{name} is {value!r}; a whole number of at least {least}{size} is expected")
+        if not is_whole or not least <= value <= most:
+            size = f" and at most {most}" if is_whole and value > most else ""
+            raise ValueError(f"{name} is {_shown(value)}; a whole number of at least {least}{size} is expected")
 
 
 def check_choice(choices, **values):

@@ -13,7 +13,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.cell import Cell
 from ase.units import kJ, mol
 
-from tpainn_lite.checks import ForceFieldError
+from tpainn_lite.checks import ForceFieldError, check_choice, check_counts, check_extent, check_numbers
 
 KJ = kJ / mol  # 1 kJ/mol in eV
 
@@ -38,6 +38,7 @@ ELECTROSTATICS = ("ewald", "damped-shifted")
 EWALD_TOLERANCE = 1e-5
 DAMPING = 2.0  # 1/nm, of the damped-shifted sum
 COULOMB = 138.935458  # kJ/mol nm, of two elementary charges 1 nm apart
+MOST_MOLECULES = 100_000
 LONGEST_BOND = 2.5  # Å; longer ones are molecules cut by the box, or atoms in another order
 STRAIN = 1e-3  # for the stress, by differences: OpenMM computes in single precision
 
@@ -67,10 +68,9 @@ class WaterForceField(Calculator):
 
     def __init__(self, model="q-TIP4P/F", cutoff=9.0, electrostatics="ewald"):
         super().__init__()
-        if not isinstance(model, dict) and model not in MODELS:
-            raise ValueError(f"model {model!r} is not one of {MODELS}, nor a dict of constants like q-TIP4P/F's")
-        if electrostatics not in ELECTROSTATICS:
-            raise ValueError(f"electrostatics {electrostatics!r} is not one of {ELECTROSTATICS}")
+        _check_model(model)
+        check_choice(ELECTROSTATICS, electrostatics=electrostatics)
+        check_numbers(above=0, cutoff=cutoff)
         if electrostatics != "ewald" and _polarizable_file(model):
             raise ValueError(f"{model} has multipoles, which only 'ewald' sums; {electrostatics!r} was given")
         self.model, self.cutoff, self.electrostatics = model, cutoff, electrostatics
@@ -89,7 +89,10 @@ class WaterForceField(Calculator):
         super().calculate(atoms, properties, system_changes)
         _check_water(atoms)
         context = self._ready(atoms)
-        self.results["energy"], self.results["forces"] = _energy_and_forces(context, atoms.positions, atoms.cell)
+        energy, forces = _energy_and_forces(context, atoms.positions, atoms.cell)
+        if not np.isfinite(energy) or not np.isfinite(forces).all():
+            raise ForceFieldError("classical water has no finite energy here: do two atoms lie on top of each other?")
+        self.results["energy"], self.results["forces"] = energy, forces
         if "stress" in properties:
             if not atoms.pbc.all():
                 raise PropertyNotImplementedError("stress needs a box that is periodic in all directions")
@@ -117,6 +120,7 @@ def water(model="q-TIP4P/F", **settings):
 
 def allowed_cutoff(cutoff, width, electrostatics):
     """The cutoff, or what a box of this width (Å) has room for."""
+    check_numbers(above=0, cutoff=cutoff)
     if electrostatics != "ewald" and cutoff > width / 2:
         raise ForceFieldError(
             f"the box is {width:.2f} Å wide; damped-shifted charges that reach {cutoff:g} Å need twice that: take a "
@@ -131,12 +135,32 @@ def is_water(atoms):
     return n > 0 and n % 3 == 0 and np.array_equal(atoms.numbers, np.tile([8, 1, 1], n // 3))
 
 
+def _check_model(model):
+    """Raise `ValueError` unless this names a model, or has all the constants of one."""
+    if not isinstance(model, dict):
+        if not isinstance(model, str) or model not in MODELS:
+            raise ValueError(f"model {model!r} is not one of {MODELS}, nor a dict of constants like q-TIP4P/F's")
+        return
+    expected = WATER["q-TIP4P/F"].keys()
+    if model.keys() != expected:
+        missing, unknown = sorted(expected - model.keys()), sorted(map(str, model.keys() - expected))
+        raise ValueError(f"of the constants {list(expected)} {missing} are missing, and {unknown} are unknown")
+    check_numbers(least=0, **{name: model[name] for name in expected - {"charge_H"}})
+    check_numbers(above=0, **{name: model[name] for name in ("sigma", "r0", "gamma", "alpha")})
+    check_numbers(charge_H=model["charge_H"])
+    if model["gamma"] > 1 or model["theta0"] > 180:
+        raise ValueError(f"gamma is {model['gamma']}, theta0 {model['theta0']}; at most 1 and 180 degrees are expected")
+
+
 def _check_water(atoms):
     if not is_water(atoms):
         raise ForceFieldError(
             f"the water model needs the atoms as O, H, H, O, H, H, ...; {atoms.symbols} was given: sort them, "
             "or take a force field for other molecules"
         )
+    if not np.isfinite(atoms.positions).all():
+        raise ForceFieldError(f"{atoms.symbols} has a position that is not a finite number")
+    check_extent(atoms.positions, atoms.cell.array, atoms.pbc)
     if atoms.pbc.any() and not atoms.pbc.all():
         raise ForceFieldError(f"pbc is {atoms.pbc.tolist()}; a box periodic in all directions or in none is expected")
     arms = atoms.positions.reshape(-1, 3, 3)
@@ -168,6 +192,10 @@ def openmm_system(model, n_molecules, cutoff, boxed=True, electrostatics="ewald"
     """
     import openmm
 
+    _check_model(model)
+    check_choice(ELECTROSTATICS, electrostatics=electrostatics)
+    check_counts(most=MOST_MOLECULES, n_molecules=n_molecules)
+    check_numbers(above=0, cutoff=cutoff, tolerance=tolerance)
     if file := _polarizable_file(model):
         return _polarizable_system(file, n_molecules, cutoff, boxed, tolerance)
     p, system = model if isinstance(model, dict) else WATER[model], openmm.System()

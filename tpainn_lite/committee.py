@@ -9,6 +9,8 @@ import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
 from tpainn_lite.calculator import PotentialCalculator
+from tpainn_lite.checks import check_counts, check_frames, generator
+from tpainn_lite.potential import Potential
 from tpainn_lite.selection import diverse
 
 
@@ -22,12 +24,11 @@ class Committee:
     """
 
     def __init__(self, potentials):
-        if len(potentials) < 2:
-            raise ValueError(f"{len(potentials)} potentials cannot disagree; at least 2 are expected")
-        self.potentials = list(potentials)
+        self.potentials = _members(potentials)
 
     def predict(self, frames, batch_size=64):
         """Mean energies (n,) in eV and a list of mean forces (N, 3) in eV/Å, as `Potential.predict`."""
+        check_frames(frames)
         energies, forces = zip(*(potential.predict(frames, batch_size) for potential in self.potentials), strict=True)
         return np.mean(energies, axis=0), [np.mean(each, axis=0) for each in zip(*forces, strict=True)]
 
@@ -39,6 +40,7 @@ class Committee:
         numpy.ndarray (n,)
             eV/Å: the largest over atoms of the standard deviation of the force, √⟨|F_k − ⟨F⟩|²⟩ over members k.
         """
+        check_frames(frames)
         forces = (potential.predict(frames, batch_size)[1] for potential in self.potentials)
         return np.array([spread(np.stack(each)).max() for each in zip(*forces, strict=True)])
 
@@ -49,7 +51,10 @@ class Committee:
         -------
         list of ase.Atoms
         """
-        if not 1 <= n <= len(frames):
+        check_frames(frames)
+        check_counts(n=n)
+        generator(seed)
+        if n > len(frames):
             raise ValueError(f"{n} of {len(frames)} frames asked for; 1 to {len(frames)} are possible")
         doubtful = np.argsort(-self.disagreement(frames), kind="stable")[: 3 * n]
         return diverse([frames[k] for k in doubtful], n, seed)
@@ -57,6 +62,24 @@ class Committee:
     def calculator(self, **settings):
         """For MD: the mean of all members, and how far they lie apart (settings of `PotentialCalculator`)."""
         return CommitteeCalculator(self.potentials, **settings)
+
+
+def _members(potentials):
+    """The list of members, after a look whether they can be asked the same."""
+    if isinstance(potentials, (str, dict, Potential)) or not hasattr(potentials, "__iter__"):
+        raise TypeError(f"potentials is a {type(potentials).__name__}; a list of at least 2 Potentials is expected")
+    members = list(potentials)
+    for k, member in enumerate(members):
+        if not isinstance(member, Potential):
+            raise TypeError(f"member {k} is a {type(member).__name__}; a Potential is expected")
+        if member.elements != members[0].elements:
+            raise ValueError(
+                f"member {k} knows {', '.join(member.elements)}, member 0 {', '.join(members[0].elements)}; potentials "
+                "for the same elements are expected"
+            )
+    if len(members) < 2:
+        raise ValueError(f"{len(members)} potentials cannot disagree; at least 2 are expected")
+    return members
 
 
 def spread(forces):
@@ -71,7 +94,7 @@ class CommitteeCalculator(Calculator):
 
     def __init__(self, potentials, **settings):
         super().__init__()
-        self.members = [PotentialCalculator(potential, **settings) for potential in potentials]
+        self.members = [PotentialCalculator(potential, **settings) for potential in _members(potentials)]
 
     @property
     def level(self):

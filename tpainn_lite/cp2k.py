@@ -15,10 +15,13 @@ from pathlib import Path
 from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
 from ase.calculators.cp2k import CP2K
 
+from tpainn_lite.checks import check_choice, check_numbers, check_structure
+
 # Functional: revised PBE (Zhang, Yang 1998) with D3, zero damping (Grimme 2010). Pseudopotentials with non-linear core
 # correction (Willand et al. 2013, doi:10.1063/1.4793260): with the usual ones forces depend on where the atoms lie on
 # the grid, by 0.1 eV/Å at 400 Ry.
 CP2K_LEVELS = {"water": {"name": "revPBE-D3/TZV2P-GTH-NLCC", "cutoff": 480.0}}
+LOWEST_CUTOFF, HIGHEST_CUTOFF = 50.0, 5000.0  # Ry
 CP2K_INPUT = """
 &FORCE_EVAL
   &DFT
@@ -106,11 +109,17 @@ class CP2KCalculator(Calculator):
     """
 
     implemented_properties = ("energy", "forces", "stress")
+    _running = None  # until there is one; an instance whose settings were refused is closed too
 
     def __init__(self, level="water", cutoff=None, command=None):
         super().__init__()
-        if level not in CP2K_LEVELS:
-            raise ValueError(f"level {level!r} is not one of {tuple(CP2K_LEVELS)}")
+        check_choice(CP2K_LEVELS, level=level)
+        if cutoff is not None:
+            check_numbers(least=LOWEST_CUTOFF, cutoff=cutoff)
+            if cutoff > HIGHEST_CUTOFF:
+                raise ValueError(f"cutoff is {cutoff:g} Ry; at most {HIGHEST_CUTOFF:g} is possible")
+        if command is not None and (not isinstance(command, str) or not command.strip()):
+            raise ValueError(f"command is {command!r}; what starts CP2K's shell is expected, like 'cp2k.psmp --shell'")
         self.cutoff, self.command = cutoff or CP2K_LEVELS[level]["cutoff"], command
         self.level = CP2K_LEVELS[level]["name"] + (f", {cutoff:g} Ry" if cutoff else "")
         self.record = {}  # of the last structure: SCF steps and seconds; `label` keeps it with the frame
@@ -199,6 +208,7 @@ def _cp2k_command():
 
 
 def _check_water_box(atoms):
+    check_structure(atoms)
     strangers = sorted(set(atoms.get_chemical_symbols()) - {"H", "O"})
     if strangers or not atoms.pbc.all():
         raise ValueError(

@@ -17,6 +17,8 @@ import numpy as np
 from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
 from ase.units import Bohr, Hartree
 
+from tpainn_lite.checks import check_choice, check_counts, check_structure
+
 # Polarisation functions of 6-31G(2df,p): Frisch, Pople, Binkley 1984, doi:10.1063/1.447079.
 D_EXPONENTS = {6: (1.6, 0.4), 7: (1.6, 0.4), 8: (1.6, 0.4), 9: (1.6, 0.4)}
 F_EXPONENT = {6: 0.8, 7: 1.0, 8: 1.4, 9: 1.85}
@@ -55,8 +57,8 @@ class PySCFCalculator(Calculator):
 
     def __init__(self, level="qm9", n_threads=1):
         super().__init__()
-        if level not in LEVELS:
-            raise ValueError(f"level {level!r} is not one of {tuple(LEVELS)}")
+        check_choice(LEVELS, level=level)
+        check_counts(n_threads=n_threads)
         self.settings, self.n_threads = LEVELS[level], n_threads
         self.record = {}  # of the last structure: SCF cycles and seconds; `label` keeps it with the frame
         self._last = None  # (atomic numbers, density matrix): the next frame of a molecule starts here
@@ -71,6 +73,7 @@ class PySCFCalculator(Calculator):
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
+        _check_molecule(atoms)
         started, lib = time.perf_counter(), _pyscf().lib
         with lib.with_omp_threads(self.n_threads):
             field = self._converged(atoms)
@@ -112,6 +115,9 @@ def mean_field(atoms, xc="b3lyp", density_fit=True, grid_level=1):
     ValueError
         For an element without a basis here, or an odd number of electrons.
     """
+    check_counts(least=0, most=9, grid_level=grid_level)
+    if not isinstance(xc, str) or not xc.strip():
+        raise ValueError(f"xc is {xc!r}; the name of a functional is expected, like 'b3lyp'")
     pyscf = _pyscf()
     molecule = _pyscf_molecule(pyscf, atoms)
     field = pyscf.dft.RKS(molecule, xc=xc)
@@ -145,6 +151,15 @@ def _keep_orbitals_on_grid(numint):
         yield from kept["blocks"]
 
     numint.block_loop = block_loop
+
+
+def _check_molecule(atoms):
+    check_structure(atoms)
+    if atoms.pbc.any():
+        raise ValueError(
+            f"{atoms.get_chemical_formula()} has pbc {atoms.pbc.tolist()}; PySCF computes single molecules here: set "
+            "atoms.pbc = False if this is one, or take CP2KCalculator"
+        )
 
 
 def _pyscf():

@@ -8,6 +8,9 @@ import itertools
 
 import numpy as np
 
+from tpainn_lite.checks import check_extent, check_frames, check_values
+
+LARGEST = 5000  # atoms; all distances between more would take a gigabyte
 SLACK = 0.9  # of the closest contact that is known: so much nearer still counts as known
 MARGIN = 1.5  # of the largest disagreement that is known
 
@@ -27,8 +30,12 @@ class Domain:
     """
 
     def __init__(self, committee, known, trained=()):
-        if not known:
+        if not hasattr(committee, "disagreement"):
+            raise TypeError(f"committee is a {type(committee).__name__}; a Committee is expected")
+        if isinstance(known, (list, tuple)) and not known:
             raise ValueError("no known structures were given; those that the committee was tested on are expected")
+        check_frames(known, "known: ")
+        _check_any(trained, "trained: ")
         self.committee = committee
         met = [*known, *trained]
         self.elements = {int(z) for atoms in met for z in atoms.numbers}
@@ -46,6 +53,7 @@ class Domain:
         list of list of str
             For each frame its reasons; none, where it is like what is known.
         """
+        _check_any(frames)
         strange = [self._strange(atoms) for atoms in frames]
         ask = [k for k, atoms in enumerate(frames) if self.elements.issuperset(atoms.numbers.tolist())]
         spread = self.committee.disagreement([frames[k] for k in ask]) if ask else []
@@ -69,8 +77,19 @@ class Domain:
         return reasons
 
 
+def _check_any(frames, called=""):
+    """`check_frames`, where there may be none."""
+    if not isinstance(frames, (list, tuple)) or frames:
+        check_frames(frames, called)
+
+
 def contacts(atoms):
     """{(element, element): the smallest distance in Å}, the lighter first; in boxes, nearest images."""
+    name = atoms.get_chemical_formula()
+    if not 0 < len(atoms) <= LARGEST:
+        raise ValueError(f"{name or 'a structure'} has {len(atoms)} atoms; 1 to {LARGEST} are possible")
+    check_values(atoms, name)
+    check_extent(atoms.positions, atoms.cell.array, atoms.pbc, name)
     distances = atoms.get_all_distances(mic=bool(np.any(atoms.pbc)))  # (N, N)
     found = {}
     for a, b in itertools.combinations_with_replacement(sorted(set(atoms.numbers.tolist())), 2):

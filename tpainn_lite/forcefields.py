@@ -7,16 +7,21 @@ knows nothing of electrons.  MMFF94 (Halgren 1996, doi:10.1002/(SICI)1096-987X(1
 the teachers for liquid water.
 """
 
+import itertools
+
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.units import kcal, mol
 
-from tpainn_lite.checks import ForceFieldError
+from tpainn_lite.checks import ForceFieldError, check_choice, check_counts, check_numbers, check_structure
 from tpainn_lite.classical_water import is_water, water
+from tpainn_lite.smiles import check_smiles, rdkit_molecule
 
 KCAL = kcal / mol  # 1 kcal/mol in eV
 FORCE_FIELDS = ("MMFF94", "UFF")
+MOST_CONFORMERS = 10_000  # tried at once
+LARGEST_SEED = 2**31 - 1  # that RDKit takes
 
 
 def molecule(smiles, seed=0):
@@ -44,9 +49,7 @@ def molecule(smiles, seed=0):
     """
     from rdkit.Chem import AllChem
 
-    rdmol = _rdkit_molecule(smiles)
-    if AllChem.EmbedMolecule(rdmol, randomSeed=seed) != 0:
-        raise ForceFieldError(f"no 3D geometry found for {smiles!r}; try another seed or simplify the molecule")
+    rdmol = _embedded(smiles, seed)
     optimise = AllChem.MMFFOptimizeMolecule
     if not AllChem.MMFFHasAllMoleculeParams(rdmol):
         optimise = AllChem.UFFOptimizeMolecule
@@ -76,8 +79,12 @@ def conformers(smiles, n=10, seed=0, apart=0.3):
     """
     from rdkit.Chem import AllChem, RemoveHs
 
-    rdmol = _rdkit_molecule(smiles)
-    tried = list(AllChem.EmbedMultipleConfs(rdmol, n, randomSeed=seed))
+    check_counts(most=MOST_CONFORMERS, n=n)
+    check_counts(least=0, most=LARGEST_SEED, seed=seed)
+    if apart is None or apart != np.inf:
+        check_numbers(least=0, apart=apart)
+    rdmol = rdkit_molecule(smiles)
+    tried = list(AllChem.EmbedMultipleConfs(rdmol, int(n), randomSeed=int(seed)))
     if not tried:
         raise ForceFieldError(f"no 3D geometry found for {smiles!r}; try another seed or simplify the molecule")
     mmff = AllChem.MMFFHasAllMoleculeParams(rdmol)
@@ -100,8 +107,9 @@ def torsion_frames(smiles, quadruple, degrees, seed=0):
     Parameters
     ----------
     quadruple : 4 ints
-        The atoms of the torsion, as `molecule` numbers them.
+        The atoms of the torsion, each bonded to the next, as `molecule` numbers them; not in a ring.
     degrees : iterable of float
+        At least one.
 
     Returns
     -------
@@ -114,8 +122,9 @@ def torsion_frames(smiles, quadruple, degrees, seed=0):
     from rdkit.Chem import AllChem
     from rdkit.Chem import rdForceFieldHelpers as helpers
 
-    rdmol = _rdkit_molecule(smiles)
-    AllChem.EmbedMolecule(rdmol, randomSeed=seed)
+    degrees = _angles(degrees)
+    rdmol = _embedded(smiles, seed)
+    quadruple = _torsion(rdmol, quadruple)
     numbers, properties, frames = [a.GetAtomicNum() for a in rdmol.GetAtoms()], _mmff(rdmol, smiles), []
     for angle in degrees:
         AllChem.SetDihedralDeg(rdmol.GetConformer(), *quadruple, float(angle))
@@ -125,6 +134,41 @@ def torsion_frames(smiles, quadruple, degrees, seed=0):
         info = {"smiles": smiles, "coordinate": float(angle)}
         frames.append(Atoms(numbers, rdmol.GetConformer().GetPositions(), info=info))
     return frames
+
+
+def _embedded(smiles, seed):
+    """RDKit's molecule, with places for its atoms."""
+    from rdkit.Chem import AllChem
+
+    check_counts(least=0, most=LARGEST_SEED, seed=seed)
+    rdmol = rdkit_molecule(smiles)
+    if AllChem.EmbedMolecule(rdmol, randomSeed=int(seed)) != 0:
+        raise ForceFieldError(f"no 3D geometry found for {smiles!r}; try another seed or simplify the molecule")
+    return rdmol
+
+
+def _angles(degrees):
+    if isinstance(degrees, str) or not hasattr(degrees, "__iter__"):
+        raise TypeError(f"degrees is {degrees!r}; a list of angles is expected")
+    degrees = list(degrees)
+    if not degrees:
+        raise ValueError("degrees is empty; at least one angle is expected")
+    check_numbers(**{f"degrees[{k}]": angle for k, angle in enumerate(degrees)})
+    return degrees
+
+
+def _torsion(rdmol, quadruple):
+    """The four atoms, after a look whether they are a torsion that can be turned."""
+    n, atoms = rdmol.GetNumAtoms(), list(quadruple) if hasattr(quadruple, "__iter__") else [quadruple]
+    if len(atoms) == 4 and all(isinstance(k, (int, np.integer)) and 0 <= k < n for k in atoms):
+        atoms = [int(k) for k in atoms]
+        bonds = [rdmol.GetBondBetweenAtoms(a, b) for a, b in itertools.pairwise(atoms)]
+        if len(set(atoms)) == 4 and all(bonds) and not bonds[1].IsInRing():
+            return atoms
+    raise ValueError(
+        f"quadruple is {quadruple!r}; four different atoms from 0 to {n - 1} are expected, each bonded to the next, "
+        "the middle ones not in a ring"
+    )
 
 
 def _mmff(rdmol, smiles):
@@ -161,8 +205,9 @@ class RDKitForceField(Calculator):
 
     def __init__(self, method="MMFF94", smiles=None):
         super().__init__()
-        if method not in FORCE_FIELDS:
-            raise ValueError(f"method {method!r} is not one of {FORCE_FIELDS}")
+        check_choice(FORCE_FIELDS, method=method)
+        if smiles is not None:
+            check_smiles(smiles)
         self.method, self.smiles = method, smiles
         self._typed = {}  # SMILES -> (atomic numbers, RDKit force field)
 
@@ -178,6 +223,8 @@ class RDKitForceField(Calculator):
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         force_field = self._force_field(atoms)
+        if not np.isfinite(atoms.positions).all():
+            raise ForceFieldError(f"{atoms.get_chemical_formula()} has a position that is not a finite number")
         xyz = atoms.positions.ravel().tolist()
         self.results["energy"] = force_field.CalcEnergy(xyz) * KCAL
         gradient = force_field.CalcGrad(xyz)  # +dE/dx
@@ -198,7 +245,9 @@ class RDKitForceField(Calculator):
         (numpy.ndarray (n,), numpy.ndarray (n, N, 3))
             Energies in eV, forces in eV/Å.
         """
-        force_field = self._force_field(atoms)
+        force_field, positions = self._force_field(atoms), np.asarray(positions, dtype=float)
+        if positions.ndim != 3 or positions.shape[1:] != (len(atoms), 3):
+            raise ValueError(f"positions have the shape {positions.shape}; (n, {len(atoms)}, 3) is expected")
         energies, gradients = [], []
         for xyz in positions.reshape(len(positions), -1).tolist():
             energies.append(force_field.CalcEnergy(xyz))
@@ -253,6 +302,7 @@ def forcefield_for(atoms):
     MMFF94: an organic molecule whose atoms it has parameters for
     'MMFF94'
     """
+    check_structure(atoms)
     if is_water(atoms):
         print("q-TIP4P/F: nothing but water molecules; its O-H bonds suit DFT (iAMOEBA is nearer to it, and dearer)")
         return water()
@@ -303,7 +353,8 @@ def type_molecule(smiles, method="MMFF94"):
     from rdkit.Chem import Conformer
     from rdkit.Chem import rdForceFieldHelpers as helpers
 
-    rdmol = _rdkit_molecule(smiles)
+    check_choice(FORCE_FIELDS, method=method)
+    rdmol = rdkit_molecule(smiles)
     numbers = np.array([atom.GetAtomicNum() for atom in rdmol.GetAtoms()])
     rdmol.AddConformer(Conformer(len(numbers)))  # all atoms at the origin: every pair counts as near
     if method == "MMFF94":
@@ -315,18 +366,6 @@ def type_molecule(smiles, method="MMFF94"):
         raise ForceFieldError(_why_untyped(rdmol, smiles, method))
     force_field.Initialize()
     return numbers, force_field
-
-
-def _rdkit_molecule(smiles):
-    from rdkit import Chem, rdBase
-
-    with rdBase.BlockLogs():
-        rdmol = Chem.MolFromSmiles(smiles)
-    if rdmol is None:
-        raise ForceFieldError(f"{smiles!r} is not a SMILES that RDKit can read; an example is 'CCO' (ethanol)")
-    if any(atom.GetNumRadicalElectrons() for atom in rdmol.GetAtoms()):
-        raise ForceFieldError(f"{smiles!r} is a radical; the force fields describe closed-shell molecules only")
-    return Chem.AddHs(rdmol)
 
 
 def _why_untyped(rdmol, smiles, method):

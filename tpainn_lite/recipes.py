@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tpainn_lite.checks import check_choice, check_counts, check_frames, check_numbers, label_of
 from tpainn_lite.classical_water import water
 from tpainn_lite.datasets import molecule_list, shipped_file, tell_once
 from tpainn_lite.forcefields import gfn2_xtb, mmff94
 from tpainn_lite.labels import label_stream
 from tpainn_lite.potential import Potential
 from tpainn_lite.sampling import shaken_molecules
+from tpainn_lite.smiles import skeleton
 from tpainn_lite.training import fit
 from tpainn_lite.transfer import autotune, pretrain
 from tpainn_lite.water_md import water_runs
@@ -68,19 +70,25 @@ def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 200
     (list of ase.Atoms, list of ase.Atoms)
         train and valid.
     """
+    check_counts(n_molecules=n_molecules, n_frames=n_frames)
+    check_counts(least=0, n_valid=n_valid, seed=seed)
+    _check_teacher(teacher)
     smiles = np.random.default_rng(seed).permutation(molecule_list(max_heavy=9)).tolist()
     if n_molecules + n_valid > len(smiles):
         raise ValueError(f"{n_molecules} + {n_valid} molecules asked for; there are {len(smiles)}")
     shaken = shaken_molecules(smiles[: n_molecules + n_valid], n_frames, temperature, seed)
     frames = calm(label_stream(shaken, teacher(), n_jobs))
-    kept = set(smiles[n_molecules : n_molecules + n_valid])
-    train = [atoms for atoms in frames if atoms.info["smiles"] not in kept]
-    return train, [atoms for atoms in frames if atoms.info["smiles"] in kept]
+    kept = {skeleton(name) for name in smiles[n_molecules : n_molecules + n_valid]}
+    train = [atoms for atoms in frames if skeleton(atoms.info["smiles"]) not in kept]
+    return train, [atoms for atoms in frames if skeleton(atoms.info["smiles"]) in kept]
 
 
 def calm(frames):
     """Those of the labelled frames in which no component of a force exceeds `FORCE_LIMIT`."""
-    return [atoms for atoms in frames if np.abs(atoms.get_forces()).max() < FORCE_LIMIT]
+    frames = list(frames) if hasattr(frames, "__iter__") and not isinstance(frames, str) else frames
+    if frames != []:
+        check_frames(frames)
+    return [atoms for atoms in frames if np.abs(label_of(atoms, "forces")).max() < FORCE_LIMIT]
 
 
 def water_frames(
@@ -106,6 +114,11 @@ def water_frames(
     (list of ase.Atoms, list of ase.Atoms)
         train and valid.
     """
+    check_counts(n_frames=n_frames, n_molecules=n_molecules)
+    check_counts(least=0, n_valid=n_valid, seed=seed)
+    _check_states(states)
+    if teacher is not None:
+        _check_teacher(teacher)
     told = {"n_molecules": n_molecules, "n_jobs": n_jobs, **({} if teacher else {**LOCAL, "stress": True}), **settings}
     parts = [water_runs(states, n, seed=seed + later, **told) for n, later in ((n_frames, 0), (n_valid, 1000))]
     if teacher:
@@ -175,6 +188,8 @@ def follow(recipe, seed=0, sizes=None, **settings):
     Potential
     """
     _check(recipe)
+    if sizes is not None and not (isinstance(sizes, dict) and all(isinstance(name, str) for name in sizes)):
+        raise TypeError(f"sizes is {sizes!r}; a dict of the data's sizes is expected, like {{'n_molecules': 100}}")
     make, first, later, start = RECIPES[recipe]
     network = {**NETWORK, **{name: settings.pop(name) for name in NETWORK if name in settings}}
     if start and network != NETWORK:
@@ -196,6 +211,7 @@ def follow(recipe, seed=0, sizes=None, **settings):
 
 def rounds(recipe):
     """Steps of each round of training of a recipe."""
+    _check(recipe)
     first, later = RECIPES[recipe].first, RECIPES[recipe].later
     return [first["steps"], *(changes.get("steps", first["steps"]) for changes in later)]
 
@@ -206,5 +222,18 @@ def round_folder(checkpoint, number):
 
 
 def _check(recipe):
-    if recipe not in RECIPES:
-        raise ValueError(f"recipe {recipe!r} is not one of {tuple(RECIPES)}")
+    check_choice(RECIPES, recipe=recipe)
+
+
+def _check_teacher(teacher):
+    if not callable(teacher) or hasattr(teacher, "calculate"):
+        raise TypeError(f"teacher is {repr(teacher)[:60]}; a function that makes a calculator is expected, like mmff94")
+
+
+def _check_states(states):
+    is_list = isinstance(states, (list, tuple)) and states
+    if not is_list or not all(isinstance(state, (list, tuple)) and len(state) == 2 for state in states):
+        shown = repr(states)[:60]
+        raise TypeError(f"states is {shown}; a list of pairs (density in g/cm³, temperature in K) is expected")
+    for density, temperature in states:
+        check_numbers(above=0, density=density, temperature=temperature)

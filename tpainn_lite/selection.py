@@ -3,7 +3,12 @@
 import itertools
 
 import numpy as np
+from ase import Atoms
 from scipy.spatial import cKDTree
+
+from tpainn_lite.checks import check_counts, check_extent, check_frames, check_numbers, check_values, generator
+
+LARGEST = 5000  # atoms in a frame; all distances between more would take a gigabyte
 
 
 def distinct(frames, tolerance=0.02):
@@ -27,6 +32,12 @@ def distinct(frames, tolerance=0.02):
     >>> len(distinct([molecule("CCO"), molecule("CCO"), molecule("CO")]))
     2
     """
+    if tolerance is None or tolerance != np.inf:
+        check_numbers(least=0, tolerance=tolerance)
+    frames = list(frames) if hasattr(frames, "__iter__") and not isinstance(frames, (str, Atoms)) else frames
+    if frames == []:
+        return []
+    _check(frames)
     alike, repeated = {}, set()
     for k, atoms in enumerate(frames):
         alike.setdefault((tuple(sorted(atoms.numbers)), bool(atoms.pbc.any())), []).append(k)
@@ -64,15 +75,27 @@ def diverse(frames, n, seed=0):
     list of ase.Atoms
         In the order they were chosen: the first ``m`` of them are the best ``m`` found.
     """
-    if not 1 <= n <= len(frames):
+    _check(frames)
+    check_counts(n=n)
+    if n > len(frames):
         raise ValueError(f"{n} frames asked for; 1 to {len(frames)}, the size of the list, are possible")
     prints = _fingerprints(frames)  # (frames, bins)
-    chosen = [int(np.random.default_rng(seed).integers(len(frames)))]
+    chosen = [int(generator(seed).integers(len(frames)))]
     nearest = np.full(len(frames), np.inf)
     while len(chosen) < n:
         nearest = np.minimum(nearest, ((prints - prints[chosen[-1]]) ** 2).sum(axis=1))
         chosen.append(int(np.argmax(nearest)))
     return [frames[k] for k in chosen]
+
+
+def _check(frames):
+    """Raise an error for what has no distances, or more of them than fit into memory."""
+    check_frames(frames)
+    for index, atoms in enumerate(frames):
+        if not 0 < len(atoms) <= LARGEST:
+            raise ValueError(f"frame {index} has {len(atoms)} atoms; 1 to {LARGEST} are possible")
+        check_values(atoms, f"frame {index}")
+        check_extent(atoms.positions, atoms.cell.array, atoms.pbc, f"frame {index}")
 
 
 def _fingerprints(frames, farthest=6.0, width=0.15):
@@ -85,7 +108,7 @@ def _fingerprints(frames, farthest=6.0, width=0.15):
         i, j = np.triu_indices(len(atoms), 1)
         d = atoms.get_all_distances(mic=bool(atoms.pbc.any()))[i, j]
         kind = np.array([pairs[tuple(sorted(pair))] for pair in zip(atoms.numbers[i], atoms.numbers[j], strict=True)])
-        near = d < farthest
+        near, d = d < farthest, np.maximum(d, 1e-3)
         bumps = np.exp(-0.5 * ((grid - d[near, None]) / width) ** 2) / d[near, None]  # (pairs, grid)
         np.add.at(fingerprint, kind[near], bumps)
     return prints.reshape(len(frames), -1)
