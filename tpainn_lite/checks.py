@@ -61,25 +61,30 @@ def check_extent(positions, cell, pbc, name="structure"):
     if not np.isfinite(cell).all():
         raise ValueError(f"{name}: its cell holds a number that is not finite; check where it came from")
     repeats = cell[np.asarray(pbc, dtype=bool)]  # (0 to 3, 3) Å
-    lengths = np.linalg.norm(repeats, axis=1)
+    with np.errstate(over="ignore"):
+        lengths = np.linalg.norm(repeats, axis=1)
     if lengths.min(initial=np.inf) < CLOSEST:
         raise ValueError(
             f"{name}: pbc is {np.asarray(pbc).tolist()}, but the cell has a side of {_length(lengths.min())}; at least "
             f"{CLOSEST} Å is expected, or no periodicity"
         )
+    _check_width(lengths.max(initial=0.0), name)
     if len(repeats) > 1 and _volume(repeats / lengths[:, None]) < FLATTEST:
         raise ValueError(
             f"{name}: the sides of its cell lie in a {'line' if len(repeats) < 3 else 'plane'}; sides "
             "that open a cell are expected"
         )
-    widest = max(np.ptp(_folded(positions, cell, pbc), axis=0).max(initial=0.0), lengths.max(initial=0.0))
+    _check_width(np.ptp(_folded(positions, cell, pbc), axis=0).max(initial=0.0), name)
+    if not np.abs(positions).max(initial=0.0) < FARTHEST_RUN:
+        raise ValueError(f"{name} lies more than {FARTHEST_RUN:g} Å from the origin; shift it there")
+
+
+def _check_width(widest, name):
     if not widest < FARTHEST:
         raise ValueError(
             f"{name} is {widest:.3g} Å wide; less than {FARTHEST:g} Å is expected (an atom that has flown away, or "
             "other units?)"
         )
-    if not np.abs(positions).max(initial=0.0) < FARTHEST_RUN:
-        raise ValueError(f"{name} lies more than {FARTHEST_RUN:g} Å from the origin; shift it there")
 
 
 def _folded(positions, cell, pbc):
@@ -127,6 +132,12 @@ def check_counts(least=1, most=MOST, **values):
         if not is_whole or not least <= value <= most:
             size = f" and at most {most}" if is_whole and value > most else ""
             raise ValueError(f"{name} is {_shown(value)}; a whole number of at least {least}{size} is expected")
+
+
+def check_list(values, name):
+    """Raise `TypeError` for anything but a list, a tuple, a set, an array or the like."""
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
+        raise TypeError(f"{name} is {_shown(values)}; a list is expected")
 
 
 def check_choice(choices, **values):

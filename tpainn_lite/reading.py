@@ -112,6 +112,7 @@ def _text(path):
         for piece in _unpacked(path):
             text += piece
             if len(text) > MOST_BYTES:
+                text.clear()  # an error that is kept would keep it
                 raise _too_long(path)
     except (lzma.LZMAError, EOFError) as error:
         raise DatasetError(f"{path.name} is corrupted or truncated ({error}); fetch or make it again") from error
@@ -150,6 +151,8 @@ def _parts(text):
             continue
         n = _count(text[place:end], line)
         total += n
+        if n > MOST_ATOMS and (follow := text.count(b"\n", end)) < n + 1:
+            raise DatasetError(f"line {line}: {n} atoms are announced, {max(follow - 1, 0)} lines of atoms follow")
         if n > MOST_ATOMS or total > 10 * MOST_ATOMS or len(parts) == MOST_FRAMES:
             raise DatasetError(f"line {line}: more frames or atoms ({n} here) than fit into memory; cut the file")
         start, first = place, line
