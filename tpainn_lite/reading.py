@@ -200,12 +200,19 @@ def _check_header(header, line):
         header = header.decode()
     except UnicodeDecodeError:
         raise DatasetError(f"line {line} is not text in UTF-8") from None
-    if LONG_NUMBER.search(header.translate(NO_QUOTES)):
-        from ase.io.extxyz import key_val_str_to_dict
+    if LONG_NUMBER.search(header.translate(NO_QUOTES)) and _most_columns(header) > 3:
+        raise DatasetError(f"line {line}: more than {MOST_COLUMNS} columns are announced")
 
+
+def _most_columns(header):
+    """Digits of the largest number of columns in a header, as ASE understands it."""
+    from ase.io.extxyz import key_val_str_to_dict
+
+    try:
         words = str(key_val_str_to_dict(header).get("Properties", "")).split(":")[2::3]
-        if any(len(word.strip().lstrip("+-0")) > 3 for word in words):
-            raise DatasetError(f"line {line}: more than {MOST_COLUMNS} columns are announced")
+    except Exception:  # noqa: BLE001  ASE will say the same when it reads the frame
+        return 0
+    return max((len(word.strip().lstrip("+-0")) for word in words), default=0)
 
 
 def _is_cut(frame):
@@ -214,6 +221,8 @@ def _is_cut(frame):
     Only where these have as many each, and many: such numbers are written by a program, all in one way.
     """
     *rows, last = [line.split() for line in bytes(frame).splitlines()[2:]]
+    if not last:
+        return False
     above = [row[-1] for row in rows if row] or last[1:-1]
     decimals = {len(word.partition(b".")[2]) if DECIMAL.fullmatch(word) else -1 for word in above}
     return len(decimals) == 1 and min(decimals) > 4 and len(last[-1].partition(b".")[2]) < min(decimals)
