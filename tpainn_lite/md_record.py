@@ -229,9 +229,9 @@ class Record:
         """All that a state holds; ``trajectory`` is the file with the frames up to now."""
         with open(trajectory, "rb") as file:
             head = np.frombuffer(file.read(HEAD), np.uint8)
-        told = {"made_from": json.dumps(self.made_from), "stopped": self.run.stopped or ""}
+        words = {"made_from": json.dumps(self.made_from), "stopped": self.run.stopped or ""}
         found = {"step": self.step, "times": self.run.time, "size": os.path.getsize(trajectory), "head": head}
-        found |= {"chain": np.frombuffer(self.chain, np.uint8), **told}
+        found |= {"chain": np.frombuffer(self.chain, np.uint8), **words}
         return {name: np.array(value) for name, value in found.items()} | self._state()
 
     def _state(self):
