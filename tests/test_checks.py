@@ -10,7 +10,7 @@ from ase.build import molecule as ase_molecule
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from tpainn_lite.checks import DatasetError, check_labels, check_structure, search_pairs
+from tpainn_lite.checks import DatasetError, check_labels, check_search, check_structure, search_pairs
 
 
 def test_sound_structures_pass(ethanol, water_box):
@@ -100,6 +100,14 @@ def test_a_large_flat_sheet_and_an_atom_high_above_a_slab_are_sound():
     check_structure(sheet)
     sheet.positions[1, 2] += 3000
     check_structure(sheet)
+
+
+def test_what_vesin_itself_could_not_search_is_refused_where_it_is_asked_directly(ethanol, water_box):
+    for atoms in (ethanol, water_box):
+        check_search(atoms, 5.5)
+    sheet = Atoms("C2", [[0, 0, 5], [100, 100, 5]], cell=[4000, 4000, 10], pbc=(True, True, False))
+    with pytest.raises(ValueError, match=r"too wide, flat or narrow for a search of pairs up to 5.5 Å"):
+        check_search(sheet, 5.5)
 
 
 @pytest.mark.parametrize("seed", range(12))

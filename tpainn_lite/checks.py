@@ -309,6 +309,17 @@ def search_pairs(quantities, atoms, cutoff, name="structure"):
     return _search(quantities, atoms, float(cutoff), name)
 
 
+def check_search(atoms, cutoff, name="structure"):
+    """Raise `ValueError` where vesin, asked directly, would end the process or take very long; see `search_pairs`."""
+    extent, closed = np.ptp(atoms.positions, axis=0), _closed(atoms, cutoff)
+    _check_pairs(atoms, cutoff, name)
+    if not _can_search(np.where(atoms.pbc, _widths(closed), np.maximum(extent, 1.0)), cutoff):
+        raise ValueError(
+            f"{name}: it is too wide, flat or narrow for a search of pairs up to {cutoff:g} Å; an ordinary cell is "
+            "expected, and atoms that fill it"
+        )
+
+
 def _search(quantities, atoms, cutoff, name):
     from vesin import NeighborList
 
