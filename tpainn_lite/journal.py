@@ -9,11 +9,10 @@ import os
 import sys
 import time
 from contextlib import ExitStack, suppress
-from pathlib import Path
 
 import numpy as np
 
-from tpainn_lite.files import IdentityError, check_same, check_target, locked, write_text
+from tpainn_lite.files import IdentityError, check_same, check_target, locked, path_of, write_text
 
 SYNC_SECONDS = 1.0  # what is done is pressed onto the disk at least this often
 LONGEST_HEADER = 100_000  # bytes
@@ -85,7 +84,12 @@ class LabelJournal:
     """
 
     def __init__(self, path, made_from, level, only_read=False):
-        self.path, self.made_from, self.level, self.only_read = path and Path(path), made_from, level, only_read
+        self.path, self.made_from, self.level, self.only_read = (
+            None if path is None else path_of(path),
+            made_from,
+            level,
+            only_read,
+        )
         self._open = ExitStack()
 
     def __enter__(self):

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tpainn_lite.checks import DatasetError
-from tpainn_lite.files import IdentityError, check_same, check_target, locked, write_text
+from tpainn_lite.files import IdentityError, check_same, check_target, locked, path_of, write_text
 from tpainn_lite.journal import GrowingFile, frame_mark
 from tpainn_lite.label_work import orderly_end
 from tpainn_lite.labels import check_frame, check_request, numbered_labels, teacher_identity
@@ -65,7 +65,7 @@ def label_file(frames, calculator, path, n_jobs=1, progress=True):
         Full disk, read-only folder, or another process writes the same file; what was done is kept.
     """
     check_request(frames, calculator, n_jobs)
-    path = Path(path)
+    path = path_of(path)
     check_target(path, suffixes=SUFFIXES)
     with orderly_end(), locked(path):
         check_target(path, suffixes=SUFFIXES)  # another process may just have finished

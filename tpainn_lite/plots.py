@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 import plotly.graph_objects as go
 
-from tpainn_lite.checks import check_counts
+from tpainn_lite.checks import check_counts, check_list
 from tpainn_lite.plot_data import (
     check_lengths,
     check_named,
@@ -242,6 +242,7 @@ def bars(categories, groups, x, y, title=None):
     groups : dict {name: list of float, one per category}
     """
     check_named(groups, "numbers")
+    check_list(categories, "categories")
     categories = [text_of(category) if isinstance(category, str) else category for category in categories]
     figure = _figure(x, y, title)
     for name, k in _numbers(groups).items():
@@ -274,7 +275,8 @@ def stacked(quantities, x, title=None):
     quantities : list of str
         What each shows: quantity / unit.
     """
-    if isinstance(quantities, str) or len(quantities) == 0:
+    check_list(quantities, "quantities")
+    if len(quantities) == 0:
         raise ValueError(f"{quantities!r} was given to draw; a list of quantities, at least one, is expected")
     figure = _figure(x, None, title)
     figure.set_subplots(len(quantities), 1, shared_xaxes=True, vertical_spacing=0.06)
@@ -331,6 +333,7 @@ def arrows(symbols, positions, vectors, title=None):
     positions, vectors : array (N, 3)
         Å; and anything, drawn so that the longest arrow is 1.2 Å.
     """
+    check_list(symbols, "symbols")
     symbols = [text_of(symbol) for symbol in symbols]
     positions, vectors = (
         vectors_of(values, name, len(symbols)) for name, values in (("positions", positions), ("vectors", vectors))

@@ -327,6 +327,8 @@ def _fitted(frames, predicted):
 def composition_rank(frames):
     """How many reference energies these frames can tell apart: 1 for pure water, whatever the number of elements."""
     check_frames(frames)
+    if not any(map(len, frames)):
+        raise ValueError("the frames have no atoms; at least one is expected")
     return int(np.linalg.matrix_rank(composition(frames)[1]))
 
 

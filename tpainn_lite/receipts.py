@@ -11,7 +11,8 @@ import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tpainn_lite.files import write_text
+from tpainn_lite.checks import check_list
+from tpainn_lite.files import path_of, write_text
 
 SALT = "tpainn_lite receipt, first edition"
 NEEDED = {"name", "solved", "seconds", "made"}
@@ -45,13 +46,14 @@ def hand_in(name, solved, folder=".", **more):
     ValueError
         If there is no name, or what was solved is not a list of exercises.
     """
+    check_list([] if isinstance(solved, str) else solved, "solved")
     name, solved = plain(name), {solved} if isinstance(solved, str) else set(solved)
     if not name:
         raise ValueError('no name was given; the teacher wants to know whose it is: hand_in("Ada Lovelace")')
     if not all(map(_is_exercise, solved)):
         raise ValueError('exercises are named by short texts: {"00.1", "00.2"} is expected')
     notebooks = "-".join(sorted({_for_a_file(exercise.split(".")[0]) for exercise in solved})) or "none"
-    path, before = _place(Path(folder), f"receipt-{notebooks[:100]}-{_for_a_file(name)}", name)
+    path, before = _place(path_of(folder, "folder"), f"receipt-{notebooks[:100]}-{_for_a_file(name)}", name)
     content = {"name": name, "solved": sorted(solved | before)}
     content |= {"made": datetime.now(UTC).isoformat(timespec="seconds")} | more
     write_text(path, json.dumps(content | {"seal": seal(content)}, indent=1, ensure_ascii=False) + "\n")
@@ -146,8 +148,9 @@ def receipt_table(paths):
     -------
     str
     """
+    check_list(paths, "paths")
     solved, faults = {}, []
-    for path in sorted(file for given in map(Path, paths) for file in _files_of(given)):
+    for path in sorted(file for given in map(path_of, paths) for file in _files_of(given)):
         try:
             content = read_receipt(path)
         except (ValueError, OSError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tpainn_lite.checks import DatasetError, check_labels, label_of
-from tpainn_lite.files import check_target, write_text
+from tpainn_lite.files import check_target, path_of, write_text
 from tpainn_lite.plots import parity
 
 OTHER_ZERO = "(the potential counts energies from another zero than these labels; autotuning on a few refits it)"
@@ -42,6 +42,10 @@ def evaluate(potential, frames, report=None):
     frames = list(frames)
     check_report(report)
     _check(frames)
+    if not hasattr(potential, "predict"):
+        raise TypeError(
+            f"potential is a {type(potential).__name__}; a Potential, or what predicts like one, is expected"
+        )
     energies, forces = potential.predict(frames)
     _check_predicted(frames, energies, forces)
     sizes = np.array([len(atoms) for atoms in frames])
@@ -71,7 +75,7 @@ def check_report(report, sources=()):
     """
     if report is None:
         return
-    report = Path(report)
+    report = path_of(report, "report")
     for path, suffix, beginning in ((report, ".html", HEAD), (report.with_suffix(".json"), ".json", NUMBERS)):
         check_target(path, sources, (suffix,), lambda there, beginning=beginning: _begins(there, beginning))
 

@@ -6,10 +6,11 @@ import re
 import sys
 import time
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 
+from tpainn_lite.checks import check_list, check_numbers
+from tpainn_lite.files import path_of
 from tpainn_lite.receipts import hand_in
 
 solved = set()  # exercises answered rightly since the kernel started
@@ -32,6 +33,8 @@ def check(answer, correct, hint, tolerance=None, exercise=""):
     exercise : str
         Its number, for the answer and for `solved`.
     """
+    if tolerance is not None:
+        check_numbers(0, tolerance=tolerance)
     if answer is ...:
         print(f"{exercise} not attempted yet: replace the ... and run this cell again".strip())
         return
@@ -56,7 +59,10 @@ def solution(exercise, folder="solutions"):
     """
     from IPython.display import HTML
 
-    blocks = solutions(next(Path(folder).glob(f"{exercise[:2]}_*.py")))
+    files = sorted(path_of(folder, "folder").glob(f"{str(exercise)[:2]}_*.py"))
+    if not files:
+        raise ValueError(f"no solutions of exercise {exercise!r} in {folder}; a number such as '00.2' is expected")
+    blocks = solutions(files[0])
     if exercise not in blocks:
         raise ValueError(f"no solution {exercise!r}; there are {', '.join(blocks)}")
     code = html.escape(blocks[exercise])
@@ -65,7 +71,7 @@ def solution(exercise, folder="solutions"):
 
 def solutions(path):
     """{exercise: code} of a solutions file."""
-    blocks = re.split(r"^# %% (\S+)$", Path(path).read_text(), flags=re.MULTILINE)[1:]
+    blocks = re.split(r"^# %% (\S+)$", path_of(path).read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     return {name: code.strip() for name, code in zip(blocks[::2], blocks[1::2], strict=True)}
 
 
@@ -78,6 +84,9 @@ def predict(question, options):
     """
     import ipywidgets as widgets
 
+    check_list(options, "options")
+    if not all(isinstance(text, str) for text in (question, *options)):
+        raise TypeError(f"question {question!r} and options {options!r} were given; texts are expected")
     note = widgets.HTML()
     buttons = [widgets.Button(description=option, layout=widgets.Layout(width="auto")) for option in options]
 
@@ -98,6 +107,7 @@ class Receipt:
     """
 
     def __init__(self, minutes, megabytes):
+        check_numbers(above=0, minutes=minutes, megabytes=megabytes)
         self.minutes, self.megabytes, self.started = minutes, megabytes, time.perf_counter()
 
     @property

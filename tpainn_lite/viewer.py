@@ -17,6 +17,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from tpainn_lite import painting
+from tpainn_lite.checks import check_counts, check_list
 from tpainn_lite.scenes import BALL, CORNER, is_boxed, make_scenes
 
 NGLVIEW = "4.0"  # 4.0.1 asks the browser for an extension that it does not bring: an empty box
@@ -87,6 +88,7 @@ def view_side_by_side(trajectories, titles=None, size=320, interval=100):
     Shown
     """
     trajectories = _checked(trajectories)
+    check_counts(size=size, interval=interval)
     titles = [""] * len(trajectories) if titles is None else list(titles)
     if len(titles) != len(trajectories) or not all(isinstance(title, str) for title in titles):
         raise ValueError(
@@ -126,8 +128,12 @@ def animation(frames, size=320, max_frames=40):
 
 def _checked(trajectories):
     """Lists of sound frames, or a clear error."""
+    check_list([] if isinstance(trajectories, Atoms) else trajectories, "trajectories")
     if isinstance(trajectories, Atoms) or len(trajectories) == 0:
         raise ValueError(f"{trajectories!r} was given; a list of trajectories (lists of ase.Atoms) is expected")
+    for one in trajectories:
+        if not isinstance(one, Atoms) and not hasattr(one, "__iter__"):
+            raise TypeError(f"a trajectory is {one!r}; a list of ase.Atoms is expected")
     return [_checked_frames([t] if isinstance(t, Atoms) else list(t)) for t in trajectories]
 
 
