@@ -17,8 +17,8 @@ FLOORS = {
     "journal": 1, "saving": 1, "matching": 1, "project_record": 1, "plot_data": 1, "sliders": 1,
     "reading": 1, "smiles": 1,
     "fast": 2, "forcefields": 2, "dft": 2, "cp2k": 2, "datasets": 2,
-    "potential": 3, "sampling": 3, "results": 3, "receipts": 3, "label_work": 3, "water_md": 3, "md_record": 3,
-    "fast_training": 4, "calculator": 4, "labels": 4,
+    "potential": 3, "sampling": 3, "results": 3, "receipts": 3, "label_work": 3, "md_record": 3,
+    "fast_training": 4, "calculator": 4, "labels": 4, "water_md": 4,
     "training_settings": 3, "training_parts": 4, "training_data": 4, "training_state": 4, "training": 5,
     "committee": 5, "md": 5, "label_files": 5,
     "transfer": 6, "domain": 6, "batched": 6, "plots": 6, "teach": 6, "scenes": 6,
@@ -31,7 +31,7 @@ FLOORS = {
 # A heavy package is known to these modules alone, so that exchanging it stays a small change.
 HEAVY = {
     "ipywidgets": {"plots", "sliders", "viewer", "teach", "dashboard"},
-    "joblib": {"label_work", "water_md"},
+    "joblib": {"label_work"},
     "lightning": {"training"},
     "matplotlib": {"viewer"},
     "nglview": {"viewer"},

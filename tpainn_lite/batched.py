@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from tpainn_lite.calculator import SKIN, compiled
-from tpainn_lite.checks import check_counts, check_numbers, check_structure
+from tpainn_lite.checks import check_counts, check_numbers, check_search, check_structure
 from tpainn_lite.md import bonds_of, check_settings, flown_apart, has_exploded, moving, trouble
 from tpainn_lite.md_record import MDRun
 from tpainn_lite.potential import Potential, stress_of
@@ -102,6 +102,7 @@ class TorchSimPotential(ModelInterface):
         if neighbours is None:
             from vesin import NeighborList
 
+            check_search(Atoms(positions=positions, cell=cell, pbc=periodic), self.potential.cutoff + self.skin)
             neighbours = NeighborList(cutoff=self.potential.cutoff, full_list=True, sorted=True, skin=self.skin)
         if periodic.any() and last.shape == positions.shape:  # torch-sim wraps atoms into the box
             positions = positions - np.round((positions - last) @ np.linalg.inv(cell)) * periodic @ cell

@@ -7,7 +7,7 @@ import torch
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from tpainn_lite.checks import check_extent, check_numbers, check_structure
+from tpainn_lite.checks import check_extent, check_numbers, check_search, check_structure
 from tpainn_lite.graph import Data
 from tpainn_lite.potential import check_potential
 
@@ -120,5 +120,16 @@ class PotentialCalculator(Calculator):
         if self._pairs is None:
             from vesin import NeighborList
 
+            check_search(atoms, self.potential.cutoff + self.skin)
             self._pairs = NeighborList(cutoff=self.potential.cutoff, full_list=True, sorted=True, skin=self.skin)
-        return self._pairs.compute(atoms.positions, atoms.cell.array, atoms.pbc, "ijD")
+        pairs = self._pairs.compute(atoms.positions, atoms.cell.array, atoms.pbc, "ijD")
+        return in_one_order(*pairs, len(atoms)) if atoms.pbc.any() else pairs
+
+
+def in_one_order(idx_i, idx_j, r_ij, n_atoms):
+    """The same pairs, in an order that does not depend on when the list was made: MD then resumes to the last bit."""
+    place = idx_i.astype(np.int64) * n_atoms + idx_j
+    order = np.argsort(place, kind="stable")
+    if (np.diff(place[order]) == 0).any():  # several images of one atom
+        order = np.lexsort((r_ij[:, 2], r_ij[:, 1], r_ij[:, 0], place))
+    return idx_i[order], idx_j[order], r_ij[order]

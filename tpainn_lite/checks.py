@@ -1,5 +1,7 @@
 """What a sound structure and a sound label are; every other module asks here before it works."""
 
+import inspect
+
 import numpy as np
 from ase import Atoms
 from ase.geometry import wrap_positions
@@ -159,10 +161,18 @@ def generator(seed):
 
 
 def check_calculator(calculator):
-    """Raise `TypeError` for what is no ASE calculator."""
-    if isinstance(calculator, type) or not hasattr(calculator, "get_potential_energy") or isinstance(calculator, Atoms):
-        kind = calculator.__name__ if isinstance(calculator, type) else f"a {type(calculator).__name__}"
-        raise TypeError(f"calculator is {kind}; an ASE calculator is expected, like PotentialCalculator(potential)")
+    """Raise `TypeError`, saying what was given, unless it can be asked for energies and forces."""
+    asked = [getattr(calculator, name, None) for name in ("get_potential_energy", "get_forces")]
+    if all(map(callable, asked)) and not isinstance(calculator, (type, Atoms)):
+        return
+    advice = ""
+    if isinstance(calculator, type) or inspect.isroutine(calculator):
+        kind, advice = "class" if isinstance(calculator, type) else "function", f", as {calculator.__name__}() makes it"
+        given = f"the {kind} {calculator.__name__}"
+    else:
+        given = repr(calculator) if calculator is None or isinstance(calculator, str) else type(calculator).__name__
+        advice = ", as PotentialCalculator(potential) is one" if hasattr(calculator, "state_dict") else ""
+    raise TypeError(f"the calculator is {given}; an ASE calculator is expected{advice}")
 
 
 def label_of(atoms, key):

@@ -7,6 +7,7 @@ from collections import deque
 from enum import StrEnum
 
 from tpainn_lite.checks import check_counts, check_numbers
+from tpainn_lite.datasets import read_frames
 from tpainn_lite.files import check_folder, check_target
 from tpainn_lite.saving import is_weights
 
@@ -184,6 +185,9 @@ def structures_of(source):
 
     if source.suffix in COUNTED:
         _check_counts(source)
+    if source.suffix == ".xz":
+        yield from read_frames(source, need=())  # which stops where a small file unpacks without end
+        return
     n = 0
     try:
         for atoms in iread(source, index=":"):

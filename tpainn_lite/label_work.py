@@ -5,7 +5,6 @@ force fields the bookkeeping of `ase.calculators` (ten times their own work); an
 """
 
 import hashlib
-import inspect
 import os
 import pickle
 import signal
@@ -18,7 +17,6 @@ from contextlib import contextmanager, suppress
 from copy import copy
 
 import numpy as np
-from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 
 from tpainn_lite.checks import are_sound, check_structure
@@ -32,21 +30,6 @@ WATCH_SECONDS = 0.5  # how often a process looks whether the one that it works f
 MOST_JOBS = 1024  # processes
 
 _kept = threading.local()  # in a process that works for another: the calculator of the last chunk, and its mark
-
-
-def check_calculator(calculator):
-    """Raise `TypeError`, saying what was given, unless it can be asked for energies and forces."""
-    asked = [getattr(calculator, name, None) for name in ("get_potential_energy", "get_forces")]
-    if all(map(callable, asked)) and not isinstance(calculator, (type, Atoms)):
-        return
-    advice = ""
-    if isinstance(calculator, type) or inspect.isroutine(calculator):
-        kind, advice = "class" if isinstance(calculator, type) else "function", f", as {calculator.__name__}() makes it"
-        given = f"the {kind} {calculator.__name__}"
-    else:
-        given = repr(calculator) if calculator is None or isinstance(calculator, str) else type(calculator).__name__
-        advice = ", as PotentialCalculator(potential) is one" if hasattr(calculator, "state_dict") else ""
-    raise TypeError(f"the calculator is {given}; an ASE calculator is expected{advice}")
 
 
 def check_jobs(n_jobs):
@@ -165,8 +148,9 @@ def usable_cores():
     return cpu_count()
 
 
-def in_parallel(work, jobs, n_jobs):
-    """Results of ``work(*job)`` as they come: from processes of joblib's, or from a Dask cluster if one is active.
+def in_parallel(work, jobs, n_jobs, in_order=False):
+    """Results of ``work(*job)`` as they come, or in the order of the jobs: from processes of joblib's, or from a Dask
+    cluster if one is active.
 
     The processes end when this one does, in whatever way.
     """
@@ -174,7 +158,7 @@ def in_parallel(work, jobs, n_jobs):
 
     watch = {"initializer": _end_with, "initargs": (os.getpid(),)}
     with parallel_config("dask", n_jobs=-1) if _dask_is_active() else parallel_config("loky", n_jobs=n_jobs, **watch):
-        workers = Parallel(return_as="generator_unordered", batch_size=1)
+        workers = Parallel(return_as="generator" if in_order else "generator_unordered", batch_size=1)
     return workers(delayed(work)(*job) for job in jobs)
 
 

@@ -12,6 +12,8 @@ import numpy as np
 from ase import Atoms
 from ase.data import covalent_radii, vdw_radii
 
+from tpainn_lite.checks import search_pairs
+
 STRETCH = 1.25  # a bond, in units of the sum of the covalent radii
 BALL = 0.24  # radius of an atom's ball, in van der Waals radii
 CORNER = -1  # the "atomic number" of a corner of the cell
@@ -98,11 +100,10 @@ def _whole_molecules(atoms):
     """Positions (N, 3) in which no molecule is cut by the walls of the cell, and the bonds (B, 2)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
-    from vesin import ase_neighbor_list
 
     atoms = atoms if is_boxed(atoms) else Atoms(atoms.numbers, atoms.positions)
     radii, n = STRETCH * covalent_radii[atoms.numbers], len(atoms)
-    i, j, d, shift = ase_neighbor_list("ijdS", atoms, 2 * radii.max())
+    i, j, d, shift = search_pairs("ijdS", atoms, 2 * radii.max())
     i, j, shift = (x[d < radii[i] + radii[j]] for x in (i, j, shift))
     cells = np.zeros((n, 3))  # how many cells each atom is moved
     if is_boxed(atoms):

@@ -4,6 +4,7 @@ Several times as fast as the same run through ASE.  The integrator (Langevin, th
 doi:10.1021/acs.jpca.9b02771) samples positions rightly even where its time step is a tenth of an O-H vibration.
 """
 
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -15,6 +16,7 @@ from ase.units import kB
 from tpainn_lite.assembly import water_box
 from tpainn_lite.checks import ForceFieldError, check_counts, check_numbers, whole_steps
 from tpainn_lite.classical_water import KJ, WaterForceField, allowed_cutoff, openmm_system
+from tpainn_lite.label_work import in_parallel
 from tpainn_lite.observables import density_of
 
 TIMESTEP = 1.0  # fs
@@ -140,12 +142,9 @@ def water_runs(states, n_frames=100, n_jobs=1, seed=0, **settings):
     check_counts(least=0, seed=seed)
     states = _pairs(states)
     runs = [{"density": d, "temperature": t, "seed": seed + k} for k, (d, t) in enumerate(states)]
-    calls = [(_listed, (n_frames,), {**run, **settings}) for run in runs]
-    if n_jobs == 1:
-        return [frame for work, args, kwargs in calls for frame in work(*args, **kwargs)]
-    from joblib import Parallel
-
-    return [frame for frames in Parallel(n_jobs)(calls) for frame in frames]
+    calls = [(n_frames, {**run, **settings}) for run in runs]
+    done = itertools.starmap(_listed, calls) if n_jobs == 1 else in_parallel(_listed, calls, n_jobs, in_order=True)
+    return [frame for frames in done for frame in frames]
 
 
 def _pairs(states):
@@ -158,7 +157,7 @@ def _pairs(states):
     return states
 
 
-def _listed(n_frames, **settings):
+def _listed(n_frames, settings):
     return list(water_run(n_frames=n_frames, **settings))
 
 

@@ -4,7 +4,7 @@
 p = 2
 
 # %% 06.2
-scatter = 300 * np.sqrt(2 / (9 * 64 - 3))
+scatter = 300 * np.sqrt(2 / (9 * 64))
 
 # %% 06.3
 larger = missing / 2
