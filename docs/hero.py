@@ -1,16 +1,16 @@
 """Draw README's moving picture: two potentials that learnt from the same ten DFT boxes, run as a hot liquid.
 
-python docs/hero.py        # some five minutes, then seconds: trajectories stay in build/hero/
+python docs/hero.py        # some five minutes; interrupted, it goes on with the trajectories in build/hero/
 
 Writes docs/hero.gif, and its last picture to docs/hero.png, for who wants nothing to move.
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
 import torch
 from ase.geometry import find_mic
-from ase.io import read
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -30,8 +30,8 @@ WATER, STRANGE = [to_rgb(c) for c in ("#d62728", "#a7b1bb", "#a7b1bb")], to_rgb(
 TURN = np.eye(3) + 0.12 * np.array([[0, 0, 0], [0, 0, 0], [1, 1, 0]])  # what is deeper stands a little aside
 
 
-def trajectories():
-    """{way: frames}, both from one box with the same velocities, for as long as they last."""
+def runs():
+    """{way: MDRun}, both from one box with the same velocities, for as long as they last."""
     pool = tp.load_water("train", "liquid")
     few = tp.draw(pool, N_LABELS, seed=0)
     start = next(a for a in pool if a.info["density"] == 1.0 and a.info["temperature"] == 300)
@@ -42,12 +42,12 @@ def trajectories():
     }
     KEPT.mkdir(parents=True, exist_ok=True)
     md = {"temperature": KELVIN, "timestep": TIMESTEP, "n_steps": N_STEPS, "every": EVERY, "seed": 1}
+    done = {}
     for way in train:
-        path = KEPT / f"{way}.traj"
-        if not path.exists():
-            calculator = tp.PotentialCalculator(train[way]())
-            print(f"{way}: {tp.run_md(start, calculator, **md, stop_when_broken=False, path=path)}")
-    return {way: read(KEPT / f"{way}.traj", ":") for way in train}
+        calculator = tp.PotentialCalculator(train[way]())
+        done[way] = tp.run_md(start, calculator, **md, stop_when_broken=False, path=KEPT / f"{way}.traj")
+        print(f"{way}: {done[way]}")
+    return done
 
 
 def molecules(frame):
@@ -78,31 +78,32 @@ def draw(axes, frame, way):
     axes.set_xlabel(told, fontsize=11)
 
 
-def mourn(axes, picoseconds):
-    """Say that this one is no more."""
+def mourn(axes, stopped):
+    """Say that this one is no more, and since when."""
+    picoseconds = int(re.match(r"at (\d+) fs", stopped)[1]) / 1000
     style = {"ha": "center", "fontsize": 14, "fontweight": "bold", "zorder": 9}
     box = {"facecolor": "white", "edgecolor": COLOURS[1]}
-    axes.text(0.5, 0.9, f"exploded after {picoseconds:.2f} ps", transform=axes.transAxes, bbox=box, **style)
+    axes.text(0.5, 0.9, f"broke down after {picoseconds:.2f} ps", transform=axes.transAxes, bbox=box, **style)
 
 
 def pictures(runs):
     """One of both panels after the other."""
     figure = Figure(figsize=(6.6, 4.0), dpi=100, layout="constrained")
     canvas, panels = FigureCanvasAgg(figure), figure.subplots(1, 2)
-    for k in range(0, max(map(len, runs.values())), SHOWN):
+    for k in range(0, max(len(run.frames) for run in runs.values()), SHOWN):
         figure.suptitle(f"Ten DFT labels, liquid water at {KELVIN} K: {k * EVERY * TIMESTEP / 1000:.2f} ps", size=12)
-        for axes, (way, frames) in zip(panels, runs.items(), strict=True):
+        for axes, (way, run) in zip(panels, runs.items(), strict=True):
             axes.clear()
-            draw(axes, frames[min(k, len(frames) - 1)], way)
-            if k >= len(frames):
-                mourn(axes, (len(frames) - 1) * EVERY * TIMESTEP / 1000)
+            draw(axes, run.frames[min(k, len(run.frames) - 1)], way)
+            if k >= len(run.frames):
+                mourn(axes, run.stopped)
         canvas.draw()
         yield Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
 
 
 def main():
     torch.set_num_threads(1)
-    drawn = list(pictures(trajectories()))
+    drawn = list(pictures(runs()))
     palette = drawn[-1].quantize(N_COLOURS, method=Image.Quantize.MAXCOVERAGE)  # one for all: nothing flickers
     first, *others = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in drawn]
     drawn[-1].save(PICTURE.with_suffix(".png"))
