@@ -219,6 +219,8 @@ def _checked(row):
     record = row.get("record", {})
     if not isinstance(record, dict) or not isinstance(row["id"], str):
         raise ValueError("its id or its record is damaged")
+    if len(row["pbc"]) != 3 or not all(isinstance(periodic, bool) for periodic in row["pbc"]):
+        raise ValueError("its pbc is not three times true or false")
     labels = {key: values.pop(key) for key in ("energy", "forces", "stress") if key in values}
     labels |= {"energy": float(labels["energy"]), "record": record}
     return {**values, "id": row["id"], "pbc": np.array(row["pbc"]), "about": row["about"], "labels": labels}
