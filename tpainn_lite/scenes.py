@@ -96,6 +96,14 @@ def _drawing(atoms, turn):
     return Drawing(numbers, positions @ turn.T, bonds)
 
 
+def _near(atoms, cutoff):
+    """Pairs of near atoms, as of `search_pairs`; none where a structure has exploded and is to be shown all the same."""
+    try:
+        return search_pairs("ijdS", atoms, cutoff)
+    except ValueError:
+        return np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros((0, 3), int)
+
+
 def _whole_molecules(atoms):
     """Positions (N, 3) in which no molecule is cut by the walls of the cell, and the bonds (B, 2)."""
     from scipy.sparse import coo_array
@@ -103,7 +111,7 @@ def _whole_molecules(atoms):
 
     atoms = atoms if is_boxed(atoms) else Atoms(atoms.numbers, atoms.positions)
     radii, n = STRETCH * covalent_radii[atoms.numbers], len(atoms)
-    i, j, d, shift = search_pairs("ijdS", atoms, 2 * radii.max())
+    i, j, d, shift = _near(atoms, 2 * radii.max())
     i, j, shift = (x[d < radii[i] + radii[j]] for x in (i, j, shift))
     cells = np.zeros((n, 3))  # how many cells each atom is moved
     if is_boxed(atoms):
