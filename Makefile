@@ -2,6 +2,7 @@
 PYTHON      ?= python3
 TORCH       ?= cpu
 CONSTRAINTS ?= constraints.txt
+JOBS        ?= 2
 
 py    := .venv/bin/python
 ready := .venv/.ready
@@ -39,7 +40,7 @@ as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
-	@echo "Options: PYTHON=python3.12 (any >= 3.11)   TORCH=any (also CUDA builds)   CONSTRAINTS= (newest versions)"
+	@echo "Options: PYTHON=python3.12 (any >= 3.11)   TORCH=any (also CUDA builds)   CONSTRAINTS= (newest versions)   JOBS=2 (tests at a time)"
 
 lab: $(ready)  ## install what is missing, then open the course in JupyterLab
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(py) -m jupyterlab $(as_root) --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb
@@ -65,7 +66,7 @@ bench: $(ready)  ## speed beside SchNetPack and graph-pes (seven minutes; the fi
 	$(py) docs/readme_numbers.py
 
 test: lint  ## lint, unit and physics tests, and every notebook from top to bottom
-	$(py) -m pytest --nbmake --nbmake-timeout=300 tests notebooks
+	OMP_NUM_THREADS=1 $(py) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --nbmake --nbmake-timeout=300 notebooks tests
 
 test-slow: $(ready)  ## all generated attacks, kills at random moments, and DFT labels made again (half an hour)
 	$(py) -m pytest -m slow tests

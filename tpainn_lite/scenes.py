@@ -97,7 +97,7 @@ def _drawing(atoms, turn):
 
 
 def _near(atoms, cutoff):
-    """Pairs of near atoms, as of `search_pairs`; none where a structure has exploded and is to be shown all the same."""
+    """Pairs of near atoms, as of `search_pairs`; none where a structure has exploded, which is shown all the same."""
     try:
         return search_pairs("ijdS", atoms, cutoff)
     except ValueError:
