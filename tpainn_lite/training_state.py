@@ -107,7 +107,11 @@ class Checkpoint:
         state |= {"best": run.best, "weights": run.painn.state_dict(), "average": run.average.state_dict()}
         content = io.BytesIO()
         torch.save(state | {"optimiser": run.optimiser.state_dict()}, content)
-        write_bytes(self.path, content.getvalue())
+        try:
+            write_bytes(self.path, content.getvalue())
+        except OSError as error:
+            reason = f"{error.strerror}; the state before step {run.step} is kept: make room, and the same call goes on"
+            raise OSError(error.errno, reason, str(self.path)) from error
         _log(self.folder, run.history)
 
 
@@ -129,7 +133,8 @@ def _read_state(path):
         AttributeError,
         OSError,
     ) as error:
-        reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
+        unpickled = isinstance(error, pickle.UnpicklingError)
+        reason = "it holds more than numbers and text" if unpickled else f"{type(error).__name__}: {error}"[:80]
         raise CheckpointError(f"{path} is damaged or no checkpoint of this library ({reason}): {ADVICE}") from None
     if not isinstance(state, dict) or not {"identity", *STATE} <= state.keys():
         raise CheckpointError(f"{path} is a checkpoint of another program, or of an older version: {ADVICE}")
