@@ -327,7 +327,9 @@ def test_a_journal_of_another_teacher_or_of_other_constants_is_refused_and_left_
 
 def test_what_differs_is_named(frames, tmp_path):
     label(frames, with_pad(), tmp_path / "labels.jsonl", progress=False)
-    with pytest.raises(IdentityError, match=r"made with its epsilon: 1, .*asked for is its epsilon: 9"):
+    with pytest.raises(
+        IdentityError, match=r"made with epsilon of the teacher: 1, .*asked for is epsilon of the teacher: 9"
+    ):
         label(frames, with_pad(epsilon=9.0), tmp_path / "labels.jsonl", progress=False)
 
 

@@ -173,7 +173,8 @@ def check_frame(atoms, index):
 def teacher_identity(calculator):
     """What its labels are kept with: its name, and its constants (`tpainn_lite.files.identity`)."""
     parameters = dict(getattr(calculator, "parameters", None) or {})
-    plain = {f"its {name}": value for name, value in parameters.items() if isinstance(value, (bool, int, float, str))}
+    plain = {name: value for name, value in parameters.items() if isinstance(value, (bool, int, float, str))}
+    plain = {f"{name} of the teacher": value for name, value in plain.items()}
     return identity(teacher=_level(calculator), **plain, constants_of_the_teacher=fingerprint(calculator))
 
 
