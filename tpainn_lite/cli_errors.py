@@ -121,7 +121,8 @@ def _words(error, given):
         said = f"({type(error).__name__}: {said})"
     names = [str(path) for path in _paths(given)]
     names = [name if len(name) < LONGEST else f"{name[:40]}…" for name in names]
-    named = any(name.rstrip("…") in said or Path(name).name in said for name in names) or re.match(r"(?!structure)\S+ is |--", said)
+    named = any(name.rstrip("…") in said or Path(name).name in said for name in names)
+    named = named or re.match(r"(?!structure)\S+ is |--", said)  # an option
     return plain(said if named or not names else f"{said} [{', '.join(names)}]")
 
 
