@@ -89,7 +89,7 @@ def energy_drift(times, energies, n_atoms):
     energies : array (n,)
         Total energies in eV.
     """
-    check_numbers(least=1, n_atoms=n_atoms)
+    check_counts(n_atoms=n_atoms)
     times, energies = _numbers(times, "times"), _numbers(energies, "energies")
     if times.ndim != 1 or times.shape != energies.shape:
         raise ValueError(f"times and energies have shapes {times.shape} and {energies.shape}; (n,) twice is expected")

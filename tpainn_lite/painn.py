@@ -22,7 +22,7 @@ from torch import nn
 from tpainn_lite.checks import check_counts, check_numbers
 
 MAX_ATOMIC_NUMBER = 100
-LARGEST_WIDTH, FARTHEST_CUTOFF = 2048, 100.0  # of a network that somebody can have meant; Å
+MOST_FEATURES, MOST_INTERACTIONS, FARTHEST_CUTOFF = 2048, 100, 100.0  # that somebody can have meant; Å
 EPSILON = 1e-8  # keeps the slope of a vector's length finite at zero length
 
 
@@ -118,12 +118,12 @@ class PaiNN(nn.Module):
 
     def __init__(self, n_features=64, n_interactions=3, n_rbf=20, cutoff=5.0):
         super().__init__()
-        check_counts(2, n_features=n_features)
-        check_counts(n_interactions=n_interactions, n_rbf=n_rbf)
+        check_counts(2, MOST_FEATURES, n_features=n_features)
+        check_counts(1, MOST_INTERACTIONS, n_interactions=n_interactions)
+        check_counts(1, MOST_FEATURES, n_rbf=n_rbf)
         check_numbers(above=0, cutoff=cutoff)
-        if max(n_features, 10 * n_interactions, n_rbf) > LARGEST_WIDTH or cutoff > FARTHEST_CUTOFF:
-            sizes = f"{n_features} features, {n_interactions} interactions, {n_rbf} radial functions, {cutoff:g} Å"
-            raise ValueError(f"{sizes} were asked for; at most 2048, 204, 2048 and 100 Å are possible")
+        if cutoff > FARTHEST_CUTOFF:
+            raise ValueError(f"cutoff is {cutoff:g} Å; at most {FARTHEST_CUTOFF:g} Å are possible")
         self.n_features, self.n_interactions, self.n_rbf, self.cutoff = n_features, n_interactions, n_rbf, cutoff
         self.embedding = nn.Embedding(MAX_ATOMIC_NUMBER + 1, n_features, padding_idx=0)
         self.radial_basis = RadialBasis(n_rbf, cutoff)

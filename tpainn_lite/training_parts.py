@@ -4,6 +4,8 @@ from contextlib import contextmanager
 
 from tpainn_lite.potential import check_potential
 
+SMALLEST_DECAY = 1e-3  # of the learning rate from one round to the next; 0 is what ``freeze`` is for
+
 
 def parts_of(potential):
     """{part of the network: number of its weights}, in the order in which a graph passes through them."""
@@ -54,8 +56,8 @@ def groups_of(potential, rates):
 
 def layer_rates(potential, decay):
     """{part of the network: factor of the learning rate}: 1 at the readout, ``decay`` once more for each round back."""
-    if not isinstance(decay, (int, float)) or not 0 < decay <= 1:
-        raise ValueError(f"layer_decay is {decay!r}; a number above 0 and up to 1 is expected")
+    if not isinstance(decay, (int, float)) or not SMALLEST_DECAY <= decay <= 1:
+        raise ValueError(f"layer_decay is {decay!r}; a number of at least {SMALLEST_DECAY:g} and up to 1 is expected")
     check_potential(potential)
     last = len(potential.painn.interactions)
     rounds = {f"{block}.{k}": decay ** (last - k) for k in range(last) for block in ("interactions", "mixings")}

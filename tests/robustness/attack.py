@@ -178,6 +178,7 @@ def _about_message(case, lines):
 
 def names_it(case, message):
     """Whether one of the names is in the message, however a terminal has wrapped it."""
+    message = re.sub(r"\\udc[0-9a-f]{2}", "", message)  # how a byte that is no letter is printed
     plain = re.sub(r"[\s│╭╮╰╯─_-]+|[^ -~]", "", message).lower()
     return not case.names or any(re.sub(r"[\s_-]+|[^ -~]", "", name).lower() in plain for name in case.names)
 
