@@ -93,7 +93,7 @@ def md(model, seed, name, picoseconds):
     settings = {"temperature": kelvin, "timestep": TIMESTEP, "every": EVERY, "seed": seed}
     made_from = identity(calculator=calculator, ensemble=ensemble, density=DENSITY, molecules=N, **settings)
     told = _told(path)
-    if told:
+    if told is not None:
         check_same(told.get("identity"), made_from, str(path), "remove the files of this run")
     if told and (told["stopped"] or told["picoseconds"] >= n_steps * TIMESTEP / 1000):
         return told

@@ -30,7 +30,7 @@ from tpainn_lite.calculator import PotentialCalculator
 from tpainn_lite.checks import label_of
 from tpainn_lite.classical_water import WATER, water
 from tpainn_lite.dft import PySCFCalculator
-from tpainn_lite.files import IdentityError, locked
+from tpainn_lite.files import IdentityError, locked, orderly_end
 from tpainn_lite.forcefields import mmff94, molecule, uff
 from tpainn_lite.journal import LabelJournal
 from tpainn_lite.labels import label, label_stream
@@ -632,10 +632,10 @@ def test_an_ignored_signal_stays_ignored_and_the_handlers_of_others_stay():
     ours = lambda *_: None  # noqa: E731
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN), signal.signal(signal.SIGTERM, ours)
     try:
-        with label_work.orderly_end():
+        with orderly_end():
             assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN and signal.getsignal(signal.SIGTERM) is ours
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        with pytest.raises(SystemExit), label_work.orderly_end():
+        with pytest.raises(SystemExit), orderly_end():
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(5)
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

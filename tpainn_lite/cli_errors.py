@@ -8,14 +8,14 @@ import re
 import signal
 import struct
 import sys
-import threading
 import traceback
 import zipfile
 import zlib
-from contextlib import contextmanager
 from pathlib import Path
 
 import typer
+
+from tpainn_lite.files import orderly_end
 
 ISSUES = "https://github.com/tpainn-lite/tpainn-lite/issues"
 WRONG, BUG = 1, 70  # exit codes; a signal's is 128 and its number
@@ -59,7 +59,7 @@ def one_line(goes_on=False):
         def ended(**given):
             name = f"tpainn {command.__name__}"
             try:
-                with _signals():
+                with orderly_end(Ended):
                     return command(**given)
             except (typer.Exit, typer.Abort, typer.BadParameter):
                 raise
@@ -77,32 +77,6 @@ def one_line(goes_on=False):
         return ended
 
     return decorate
-
-
-@contextmanager
-def _signals():
-    """Let SIGTERM and SIGHUP raise `Ended`, the first time, where nobody else has made something of them."""
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        numbers = []  # only the main thread may
-    ours = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
-
-    def end(number, _):
-        _restore(ours, end)
-        raise Ended(number)
-
-    for number in ours:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        _restore(ours, end)
-
-
-def _restore(numbers, handler):
-    for number in numbers:
-        if signal.getsignal(number) is handler:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _is_foreseen(error):

@@ -11,9 +11,11 @@ import hashlib
 import inspect
 import os
 import platform
+import signal
 import stat
 import sys
 import tempfile
+import threading
 import types
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -181,9 +183,9 @@ def _parts(value):
 def _parts_of_atoms(atoms):
     results = atoms.calc.results if atoms.calc is not None else {}
     labels = {key: np.asarray(results[key]) for key in LABELS if key in results}
-    told = {key: str(atoms.info[key]) for key in DESCRIBING if key in atoms.info}
+    described = {key: str(atoms.info[key]) for key in DESCRIBING if key in atoms.info}
     fixed = [constraint.todict() for constraint in atoms.constraints]
-    return [atoms.numbers, atoms.positions, atoms.get_masses(), atoms.cell.array, atoms.pbc, labels, told, fixed]
+    return [atoms.numbers, atoms.positions, atoms.get_masses(), atoms.cell.array, atoms.pbc, labels, described, fixed]
 
 
 def _constants(value):
@@ -448,6 +450,40 @@ def locked(path, wait=0.0):
         with suppress(OSError):  # nothing was written: no folder stays that is empty
             for folder in missing:
                 folder.rmdir()
+
+
+@contextmanager
+def orderly_end(error=None):
+    """While this lasts, SIGTERM and SIGHUP end the process as `sys.exit` does: files are closed, other processes ended.
+
+    Signals that are ignored (``nohup``), or that somebody else handles, stay as they are.
+
+    Parameters
+    ----------
+    error : callable (int) -> BaseException, optional
+        What to raise instead, from the number of the signal.
+    """
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    if threading.current_thread() is not threading.main_thread():
+        numbers = []  # only the main thread may
+    ours = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+
+    def leave(number, _):
+        _restore(ours, leave)
+        raise error(number) if error else SystemExit(128 + number)
+
+    for number in ours:
+        signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        _restore(ours, leave)
+
+
+def _restore(numbers, handler):
+    for number in numbers:
+        if signal.getsignal(number) is handler:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def sha256(path):

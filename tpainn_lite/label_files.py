@@ -21,9 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tpainn_lite.checks import DatasetError
-from tpainn_lite.files import IdentityError, check_same, check_target, locked, path_of, write_text
+from tpainn_lite.files import IdentityError, check_same, check_target, locked, orderly_end, path_of, write_text
 from tpainn_lite.journal import GrowingFile, frame_mark
-from tpainn_lite.label_work import orderly_end
 from tpainn_lite.labels import check_frame, check_request, numbered_labels, teacher_identity
 
 WRITE = 200  # frames written at once, at most

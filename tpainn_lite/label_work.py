@@ -7,7 +7,6 @@ force fields the bookkeeping of `ase.calculators` (ten times their own work); an
 import hashlib
 import os
 import pickle
-import signal
 import sys
 import threading
 import time
@@ -171,35 +170,6 @@ def _end_with(parent):
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def orderly_end():
-    """While this lasts, SIGTERM and SIGHUP end the process as `sys.exit` does: files are closed, other processes ended.
-
-    Signals that are ignored (``nohup``), or that somebody else handles, stay as they are.
-    """
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    if threading.current_thread() is not threading.main_thread():
-        numbers = []  # only the main thread may
-    ours = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
-
-    def leave(number, _):
-        _restore(ours, leave)
-        raise SystemExit(128 + number)
-
-    for number in ours:
-        signal.signal(number, leave)
-    try:
-        yield
-    finally:
-        _restore(ours, leave)
-
-
-def _restore(numbers, handler):
-    for number in numbers:
-        if signal.getsignal(number) is handler:
-            signal.signal(number, signal.SIG_DFL)
 
 
 def _dask_is_active():

@@ -15,9 +15,9 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from tpainn_lite.checks import check_calculator, check_numbers
-from tpainn_lite.files import fingerprint, identity
+from tpainn_lite.files import fingerprint, identity, orderly_end
 from tpainn_lite.journal import LabelJournal
-from tpainn_lite.label_work import Pace, check_jobs, compute, orderly_end
+from tpainn_lite.label_work import Pace, check_jobs, compute
 
 BLOCK = 4000  # frames of a stream that are in memory at a time
 
