@@ -32,9 +32,9 @@ from study_data import held_out, source_of
 from study_starts import BUILD, SPARSE, frames_of, start
 
 import tpainn_lite as tp
-from tpainn_lite.datasets import SCANS
-from tpainn_lite.results import earlier, merged, save_results
-from tpainn_lite.transfer import rereference
+from tpainn_lite.structures.shipped import SCANS
+from tpainn_lite.structures.results import earlier, merged, save_results
+from tpainn_lite.train.transfer import rereference
 
 START, TEACHER = "ladder", "xtb"  # what settings are compared with, and who taught it last
 CHOICES = {

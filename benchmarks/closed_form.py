@@ -10,7 +10,7 @@ the same purpose: Falk et al. 2023, arXiv:2306.01589.
 import numpy as np
 import torch
 
-from tpainn_lite.graph import collate, to_graphs
+from tpainn_lite.model.graph import collate, to_graphs
 
 STRENGTHS = 10.0 ** np.arange(-6, 1.5, 0.5)  # of the penalty, times the mean square of the features
 NEARLY_ONE = 0.98  # a label that the fit follows as closely as this says nothing about the penalty

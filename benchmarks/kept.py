@@ -2,7 +2,7 @@
 
 import json
 
-from tpainn_lite.files import check_same, identity, write_text
+from tpainn_lite.structures.files import check_same, identity, write_text
 
 
 def kept(path, read, make, **made_from):

@@ -38,11 +38,11 @@ from study_data import TASKS, held_out
 from study_starts import BUILD, SHIPPED, start
 
 import tpainn_lite as tp
-from tpainn_lite.learning import learning_curve
-from tpainn_lite.observables import energy_mae, errors
-from tpainn_lite.potential import composition_residual, fit_atomref
-from tpainn_lite.recipes import NETWORK
-from tpainn_lite.results import earlier, merged, save_results
+from tpainn_lite.train.curves import learning_curve
+from tpainn_lite.simulate.observables import energy_mae, errors
+from tpainn_lite.model.potential import composition_residual, fit_atomref
+from tpainn_lite.train.recipes import NETWORK
+from tpainn_lite.structures.results import earlier, merged, save_results
 
 SIZES = {"molecule_forces": (10, 50, 200, 1000), "qm9_energy": (10, 30, 100, 300, 1000, 3000)}
 TEACHERS = ("uff", "xtb", "energies", "few")  # compared at one size alone

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 import tpainn_lite as tp
-from tpainn_lite.recipes import calm
-from tpainn_lite.results import earlier, save_results
+from tpainn_lite.train.recipes import calm
+from tpainn_lite.structures.results import earlier, save_results
 
 NETWORK = {"n_features": 48, "n_interactions": 2, "cutoff": 3.5}
 STEPS = 3000

@@ -235,7 +235,7 @@ def labelling_rows(rounds=5, n=1000):
 
 def growth_rows(rows, frames):
     """From the smallest box to the largest: times the linear growth, and kB of memory for each further pair."""
-    from tpainn_lite.graph import to_graph
+    from tpainn_lite.model.graph import to_graph
 
     pairs = {f.info["system"]: to_graph(f, CUTOFF).edge_index.shape[1] for f in frames if "system" in f.info}
     steps = {(r["implementation"], r["system"]): r for r in rows if r["case"] == "MD step" and r["threads"] == 1}
@@ -279,7 +279,7 @@ def counted_operations(box):
     77 back; 21 and 46 in the first round, in which no atom has vectors.  MB: every pair's index, distance and direction
     read in each round, forward and back; every atom's scalars, vectors and filters' inputs written and read in each.
     """
-    from tpainn_lite.graph import to_graph
+    from tpainn_lite.model.graph import to_graph
 
     f, rounds, pairs = SIZE["n_features"], SIZE["n_interactions"], to_graph(box, CUTOFF).edge_index.shape[1]
     phi, mixing = 4 * f * f - f * f / rounds, 3 * 2 * f * f + 5 * f * f  # weights × rows per atom and round
@@ -363,7 +363,7 @@ def print_table(rows):
 def main():
     from ase.io import write
 
-    from tpainn_lite.results import save_results
+    from tpainn_lite.structures.results import save_results
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])

@@ -35,9 +35,9 @@ class Ours:
     def __init__(self, boxes, molecules):
         import torch
 
-        from tpainn_lite.graph import collate, to_graph, to_graphs
-        from tpainn_lite.painn import PaiNN
-        from tpainn_lite.potential import Potential
+        from tpainn_lite.model.graph import collate, to_graph, to_graphs
+        from tpainn_lite.model.painn import PaiNN
+        from tpainn_lite.model.potential import Potential
 
         torch.manual_seed(0)
         self.potential = Potential(PaiNN(**SIZE), dict.fromkeys((1, 6, 7, 8, 9), 0.0), scale=0.01)
@@ -49,14 +49,14 @@ class Ours:
     def energy_forces(self, implementation):
         if implementation == "ours_reference":
             return lambda: self.potential(self.graph)["forces"]
-        from tpainn_lite.fast import FastPotential
+        from tpainn_lite.model.compiled import FastPotential
 
         fast, (idx_j, idx_i) = FastPotential(self.potential), self.graph.edge_index.numpy()
         inputs = self.graph.atomic_numbers.numpy(), idx_i, idx_j, self.graph.r_ij.double().numpy()
         return lambda: fast(*inputs)
 
     def training_step(self, implementation):
-        from tpainn_lite.fast_training import fast_outputs
+        from tpainn_lite.model.compiled_training import fast_outputs
 
         energy, forces, n_atoms = self.labels
 
@@ -71,7 +71,7 @@ class Ours:
         return step
 
     def calculator(self, implementation):
-        from tpainn_lite.calculator import PotentialCalculator
+        from tpainn_lite.model.calculator import PotentialCalculator
 
         return PotentialCalculator(self.potential, skin=SKIN, fast=implementation == "ours")
 

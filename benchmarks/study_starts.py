@@ -26,7 +26,7 @@ from study_data import TASKS, source_of
 from tour import shuffled
 
 import tpainn_lite as tp
-from tpainn_lite.recipes import NETWORK, calm
+from tpainn_lite.train.recipes import NETWORK, calm
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "study"
 N_MOLECULES, PER_MOLECULE, TEMPERATURE = 3000, 10, (300, 3000)

@@ -23,9 +23,9 @@ import torch
 from ase.calculators.singlepoint import SinglePointCalculator
 
 import tpainn_lite as tp
-from tpainn_lite.potential import fit_atomref
-from tpainn_lite.results import earlier, save_results
-from tpainn_lite.transfer import rereference
+from tpainn_lite.model.potential import fit_atomref
+from tpainn_lite.structures.results import earlier, save_results
+from tpainn_lite.train.transfer import rereference
 
 NETWORK = {"n_features": 48, "n_interactions": 2, "cutoff": 3.5}
 SIZES = (10, 50)

@@ -15,8 +15,8 @@ import time
 import torch
 
 import tpainn_lite as tp
-from tpainn_lite.observables import force_mae
-from tpainn_lite.results import earlier, save_results
+from tpainn_lite.simulate.observables import force_mae
+from tpainn_lite.structures.results import earlier, save_results
 
 CHARGES = {"ewald": {}, "damped 6 Å": {"cutoff": 6.0}, "damped 5 Å": {"cutoff": 5.0}}
 STATES = [(0.9, 300), (1.0, 330), (1.1, 360)]

@@ -13,9 +13,9 @@ import time
 import numpy as np
 from ase.units import GPa
 
-from tpainn_lite.cp2k import CP2KCalculator
-from tpainn_lite.datasets import load_water
-from tpainn_lite.results import earlier, save_results
+from tpainn_lite.teachers.cp2k import CP2KCalculator
+from tpainn_lite.structures.shipped import load_water
+from tpainn_lite.structures.results import earlier, save_results
 
 N_FRAMES, N_SHIFTS, TIGHT = 2, 2, 700.0  # Ry
 

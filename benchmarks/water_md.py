@@ -33,12 +33,12 @@ from kept import kept
 from water import BUILD, GENTLE, data, scratch, tuned
 
 import tpainn_lite as tp
-from tpainn_lite.files import check_same, identity, write_text
-from tpainn_lite.label_work import in_parallel
-from tpainn_lite.md import MDRun, run_md
-from tpainn_lite.observables import block_average, diffusion, energy_drift, rdf, yeh_hummer
-from tpainn_lite.results import earlier, load_results, merged, save_results
-from tpainn_lite.water_md import water_run
+from tpainn_lite.structures.files import check_same, identity, write_text
+from tpainn_lite.teachers.parallel import in_parallel
+from tpainn_lite.simulate.md import MDRun, run_md
+from tpainn_lite.simulate.observables import block_average, diffusion, energy_drift, rdf, yeh_hummer
+from tpainn_lite.structures.results import earlier, load_results, merged, save_results
+from tpainn_lite.teachers.water_md import water_run
 
 N, DENSITY, KELVIN = 64, 0.997, 300.0  # molecules, g/cm³, K
 TIMESTEP, EVERY = 0.5, 100  # fs, steps between frames

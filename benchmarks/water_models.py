@@ -19,10 +19,10 @@ import time
 
 import numpy as np
 
-from tpainn_lite.classical_water import WATER
-from tpainn_lite.observables import block_average, diffusion, rdf, yeh_hummer
-from tpainn_lite.results import earlier, load_results, save_results
-from tpainn_lite.water_md import water_run
+from tpainn_lite.teachers.water import WATER
+from tpainn_lite.simulate.observables import block_average, diffusion, rdf, yeh_hummer
+from tpainn_lite.structures.results import earlier, load_results, save_results
+from tpainn_lite.teachers.water_md import water_run
 
 N, KELVIN, BAR = 216, 300.0, 1.0
 LONG = {"warm_up": 40_000, "n_frames": 800, "spacing": 250}  # fs: 40 ps, then 200 ps

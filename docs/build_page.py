@@ -21,7 +21,7 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 from plotly.io import to_html
 
-from tpainn_lite.files import write_text
+from tpainn_lite.structures.files import write_text
 
 PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"

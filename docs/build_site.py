@@ -31,7 +31,7 @@ from site_stills import figure_html, stills
 from site_text import SOURCE, SiteError, SiteRenderer, markdown, plain
 
 from tpainn_lite import __version__
-from tpainn_lite.files import write_bytes, write_text
+from tpainn_lite.structures.files import write_bytes, write_text
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = Path(__file__).parent / "site"

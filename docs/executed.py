@@ -5,7 +5,7 @@ import hashlib
 import nbformat
 from build_page import run
 
-from tpainn_lite.files import write_text
+from tpainn_lite.structures.files import write_text
 
 
 def executed(path, store, root):

@@ -14,7 +14,7 @@ import study_tables
 import water_tables
 from study_tables import spread
 
-from tpainn_lite.files import write_text
+from tpainn_lite.structures.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 README, STUDY = ROOT / "README.md", ROOT / "docs" / "what_pretraining_buys.md"

@@ -11,7 +11,7 @@ from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
 from site_text import SiteError, plain
 
-from tpainn_lite.files import write_bytes, write_text
+from tpainn_lite.structures.files import write_bytes, write_text
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 WIDTH, HEIGHT, SCALE = 760, 450, 1.5

@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from study_tables import of_task
 
-from tpainn_lite.plots import COLOURS
+from tpainn_lite.show.plots import COLOURS
 
 ROOT = Path(__file__).resolve().parents[1]
 STYLES = {  # as in the results: (told, colour, marker, line)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from tpainn_lite.plots import COLOURS
+from tpainn_lite.show.plots import COLOURS
 
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = {"scratch_atomref": ("DFT labels alone", "s--"), "tpainn": ("pretrained, then autotuned (T-PaiNN)", "o-")}

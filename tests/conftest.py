@@ -11,11 +11,11 @@ import torch
 from ase import Atoms
 from ase.build import molecule as ase_molecule
 
-from tpainn_lite.forcefields import mmff94, molecule
-from tpainn_lite.labels import label
-from tpainn_lite.painn import PaiNN
-from tpainn_lite.potential import Potential
-from tpainn_lite.sampling import normal_mode_frames
+from tpainn_lite.teachers.rdkit import mmff94, molecule
+from tpainn_lite.teachers.label import label
+from tpainn_lite.model.painn import PaiNN
+from tpainn_lite.model.potential import Potential
+from tpainn_lite.teachers.sample import normal_mode_frames
 
 sys.path.insert(0, str(Path(__file__).parent / "reference"))  # for mapping.py
 

@@ -7,11 +7,11 @@ from ase.build import molecule as ase_molecule
 from ase.stress import voigt_6_to_full_3x3_stress
 from conftest import lively_potential, shaken, small_water_box
 
-from tpainn_lite.calculator import PotentialCalculator
+from tpainn_lite.model.calculator import PotentialCalculator
 
 torch_sim = pytest.importorskip("torch_sim", reason="needs torch-sim: pip install 'tpainn_lite[batched]'")
 
-from tpainn_lite.batched import TorchSimPotential, run_many  # noqa: E402
+from tpainn_lite.simulate.many import TorchSimPotential, run_many  # noqa: E402
 
 
 def molecules():
@@ -95,7 +95,7 @@ def test_frames_come_back_as_atoms_with_energies_forces_and_velocities():
 
 @pytest.fixture
 def atoms_may_pass_through_each_other(monkeypatch):
-    monkeypatch.setattr("tpainn_lite.md._collapsed", lambda _: None)
+    monkeypatch.setattr("tpainn_lite.simulate.md._collapsed", lambda _: None)
 
 
 @pytest.mark.usefixtures("atoms_may_pass_through_each_other")

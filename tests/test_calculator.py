@@ -12,8 +12,8 @@ from ase.optimize import BFGS
 from ase.stress import full_3x3_to_voigt_6_stress
 from conftest import lively_potential, shaken, small_water_box
 
-from tpainn_lite.calculator import PotentialCalculator
-from tpainn_lite.graph import to_graph
+from tpainn_lite.model.calculator import PotentialCalculator
+from tpainn_lite.model.graph import to_graph
 
 
 def assert_same_as_fresh(calculator, atoms):

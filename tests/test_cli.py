@@ -20,16 +20,18 @@ from ase.io.formats import UnknownFileTypeError
 from safetensors import SafetensorError
 from typer.testing import CliRunner
 
-from tpainn_lite import cli, reports, transfer
-from tpainn_lite.cli import app
-from tpainn_lite.cli_errors import ISSUES
-from tpainn_lite.cli_inputs import Teacher, calculator, read_smiles
-from tpainn_lite.datasets import read_frames, write_frames
-from tpainn_lite.forcefields import molecule
-from tpainn_lite.labels import label
-from tpainn_lite.md import MDRun, run_md
-from tpainn_lite.observables import errors
-from tpainn_lite.potential import Potential
+from tpainn_lite.cli import app as cli
+from tpainn_lite.show import report as reports
+from tpainn_lite.train import transfer
+from tpainn_lite.cli.app import app
+from tpainn_lite.cli.errors import ISSUES
+from tpainn_lite.cli.inputs import Teacher, calculator, read_smiles
+from tpainn_lite.structures.shipped import read_frames, write_frames
+from tpainn_lite.teachers.rdkit import molecule
+from tpainn_lite.teachers.label import label
+from tpainn_lite.simulate.md import MDRun, run_md
+from tpainn_lite.simulate.observables import errors
+from tpainn_lite.model.potential import Potential
 
 
 def run(*arguments):
@@ -138,7 +140,7 @@ def test_frames_without_forces_are_an_error_unless_energies_are_enough(files, la
 
 
 def test_no_more_threads_are_taken_than_a_container_allows(files, monkeypatch, tmp_path):
-    monkeypatch.setattr("tpainn_lite.label_work.usable_cores", lambda: 1)
+    monkeypatch.setattr("tpainn_lite.teachers.parallel.usable_cores", lambda: 1)
     before = torch.get_num_threads()
     try:
         weights, frames = files / "weights.safetensors", files / "labelled.extxyz"
@@ -158,7 +160,7 @@ def test_no_more_threads_are_taken_than_a_container_allows(files, monkeypatch, t
 
 def test_the_shipped_weights_go_by_their_names(files, monkeypatch, tmp_path):
     monkeypatch.setattr(
-        "tpainn_lite.recipes.load_pretrained", lambda name: Potential.load(files / "weights.safetensors")
+        "tpainn_lite.train.recipes.load_pretrained", lambda name: Potential.load(files / "weights.safetensors")
     )
     monkeypatch.chdir(tmp_path)
     assert run("evaluate", "gas", files / "labelled.extxyz").exit_code == 0
@@ -246,7 +248,7 @@ def test_every_error_that_can_be_foreseen_is_one_line_that_names_the_file(files,
     def fail(*_):
         raise error
 
-    monkeypatch.setattr("tpainn_lite.reports.evaluate", fail)
+    monkeypatch.setattr("tpainn_lite.show.report.evaluate", fail)
     result = run("evaluate", files / "weights.safetensors", files / "labelled.extxyz")
     assert result.exit_code == 1 and result.stderr.startswith("tpainn evaluate: ") and "\x1b" not in result.stderr
     assert result.stderr.count("\n") == 1 and "labelled.extxyz" in result.stderr
@@ -255,7 +257,7 @@ def test_every_error_that_can_be_foreseen_is_one_line_that_names_the_file(files,
 
 
 def test_a_bug_says_that_it_is_ours_and_how_to_report_it(files, monkeypatch):
-    monkeypatch.setattr("tpainn_lite.reports.evaluate", lambda *_: None.no_such_thing)
+    monkeypatch.setattr("tpainn_lite.show.report.evaluate", lambda *_: None.no_such_thing)
     result = run("evaluate", files / "weights.safetensors", files / "labelled.extxyz")
     assert result.exit_code == 70 and "Traceback" in result.stderr and "AttributeError" in result.stderr
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
@@ -279,7 +281,7 @@ def test_without_a_checkpoint_an_interrupted_training_does_not_promise_to_go_on(
     def fail(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tpainn_lite.transfer.pretrain", fail)
+    monkeypatch.setattr("tpainn_lite.train.transfer.pretrain", fail)
     arguments = ["pretrain", files / "labelled.extxyz", tmp_path / "w.safetensors"]
     plain, kept = run(*arguments), run(*arguments, "--checkpoint", tmp_path / "ck")
     assert plain.exit_code == kept.exit_code == 130
@@ -440,10 +442,10 @@ def test_what_is_not_given_is_left_to_the_library(files, monkeypatch, tmp_path):
         return lambda *arguments, **settings: asked.update({name: settings}) or result
 
     potential = Potential.load(files / "weights.safetensors")
-    monkeypatch.setattr("tpainn_lite.transfer.pretrain", note("pretrain", potential))
-    monkeypatch.setattr("tpainn_lite.transfer.autotune", note("autotune", potential))
-    monkeypatch.setattr("tpainn_lite.recipes.follow", note("follow", potential))
-    monkeypatch.setattr("tpainn_lite.md.run_md", note("md", MDRun(time=[0.0])))
+    monkeypatch.setattr("tpainn_lite.train.transfer.pretrain", note("pretrain", potential))
+    monkeypatch.setattr("tpainn_lite.train.transfer.autotune", note("autotune", potential))
+    monkeypatch.setattr("tpainn_lite.train.recipes.follow", note("follow", potential))
+    monkeypatch.setattr("tpainn_lite.simulate.md.run_md", note("md", MDRun(time=[0.0])))
     (tmp_path / "my.smi").write_text("CCO\n")
     weights, frames, new = files / "weights.safetensors", files / "labelled.extxyz", tmp_path / "w.safetensors"
     assert run("pretrain", frames, new).exit_code == run("pretrain", "--recipe", "gas", new).exit_code == 0

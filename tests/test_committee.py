@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from conftest import lively_potential, shaken
 
-from tpainn_lite.calculator import PotentialCalculator
-from tpainn_lite.committee import Committee, CommitteeCalculator, spread
-from tpainn_lite.md import run_md
+from tpainn_lite.model.calculator import PotentialCalculator
+from tpainn_lite.model.committee import Committee, CommitteeCalculator, spread
+from tpainn_lite.simulate.md import run_md
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from ase import Atoms
 from ase.build import molecule as ase_molecule
 from ase.calculators.calculator import CalculationFailed
 
-from tpainn_lite.assembly import water_box
-from tpainn_lite.cp2k import QUICK_SCF, SAFE_SCF, CP2KCalculator, _scf_steps
-from tpainn_lite.labels import label
+from tpainn_lite.structures.assembly import water_box
+from tpainn_lite.teachers.cp2k import QUICK_SCF, SAFE_SCF, CP2KCalculator, _scf_steps
+from tpainn_lite.teachers.label import label
 
 needs_cp2k = pytest.mark.skipif(not shutil.which("cp2k.psmp"), reason="needs CP2K: apt-get install cp2k")
 

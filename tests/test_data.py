@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpainn_lite.cp2k import CP2KCalculator
-from tpainn_lite.datasets import (
+from tpainn_lite.teachers.cp2k import CP2KCalculator
+from tpainn_lite.structures.shipped import (
     PARTS,
     SCANS,
     data_folder,
@@ -19,7 +19,7 @@ from tpainn_lite.datasets import (
     molecule_list,
     read_frames,
 )
-from tpainn_lite.dft import PySCFCalculator
+from tpainn_lite.teachers.dft import PySCFCalculator
 
 DATA = data_folder()
 SETS = {

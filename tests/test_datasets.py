@@ -9,8 +9,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Hartree
 
-from tpainn_lite.checks import DatasetError
-from tpainn_lite.datasets import (
+from tpainn_lite.structures.checks import DatasetError
+from tpainn_lite.structures.shipped import (
     PARTS,
     data_folder,
     draw,
@@ -22,7 +22,7 @@ from tpainn_lite.datasets import (
     split_by_molecule,
     write_frames,
 )
-from tpainn_lite.files import write_text
+from tpainn_lite.structures.files import write_text
 
 
 @pytest.fixture
@@ -405,7 +405,7 @@ def test_a_draw_takes_one_frame_of_each_molecule_or_simulation_before_a_second(l
 
 
 def test_a_set_says_what_it_is_once(own_data, capsys, monkeypatch):
-    monkeypatch.setattr("tpainn_lite.datasets._told", set())
+    monkeypatch.setattr("tpainn_lite.structures.shipped._told", set())
     (own_data / "molecules_b3lyp" / "README.md").write_text("# Title\n\nSmall molecules,\nat a level.\n\nMore.\n")
     load_molecules("train")
     load_molecules("test")

@@ -11,7 +11,7 @@ from ase.build import molecule as ase_molecule
 from ase.units import Hartree
 from conftest import shaken
 
-from tpainn_lite.dft import PySCFCalculator, mean_field
+from tpainn_lite.teachers.dft import PySCFCalculator, mean_field
 
 MICROHARTREE = 1e-6 * Hartree
 
@@ -54,7 +54,7 @@ def test_values_kept_on_the_grid_change_nothing(monkeypatch):
     """They save a fifth of the time; a new geometry, or a new grid of the same one, gets new values."""
     water, quick = ase_molecule("H2O"), PySCFCalculator("qm9")
     kept = [(quick.get_potential_energy(atoms), quick.get_forces(atoms)) for atoms in (water, shaken(water))]
-    monkeypatch.setattr("tpainn_lite.dft._keep_orbitals_on_grid", lambda numint: None)
+    monkeypatch.setattr("tpainn_lite.teachers.dft._keep_orbitals_on_grid", lambda numint: None)
     plain = PySCFCalculator("qm9")
     for atoms, (energy, forces) in zip((water, shaken(water)), kept, strict=True):
         assert plain.get_potential_energy(atoms) == pytest.approx(energy, abs=1e-7)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from conftest import lively_potential, shaken
 
-from tpainn_lite.committee import Committee
-from tpainn_lite.domain import MARGIN, Domain, contacts
-from tpainn_lite.forcefields import molecule
+from tpainn_lite.model.committee import Committee
+from tpainn_lite.model.domain import MARGIN, Domain, contacts
+from tpainn_lite.teachers.rdkit import molecule
 
 
 @pytest.fixture(scope="module")

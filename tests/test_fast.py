@@ -10,12 +10,12 @@ from ase.build import bulk
 from ase.build import molecule as ase_molecule
 from conftest import lively_potential, shaken, small_water_box
 
-from tpainn_lite import calculator as calculator_module
-from tpainn_lite import potential as potential_module
-from tpainn_lite.assembly import water_box
-from tpainn_lite.calculator import PotentialCalculator
-from tpainn_lite.painn import PaiNN
-from tpainn_lite.potential import Potential
+from tpainn_lite.model import calculator as calculator_module
+from tpainn_lite.model import potential as potential_module
+from tpainn_lite.structures.assembly import water_box
+from tpainn_lite.model.calculator import PotentialCalculator
+from tpainn_lite.model.painn import PaiNN
+from tpainn_lite.model.potential import Potential
 
 STRUCTURES = {
     "ethanol": shaken(ase_molecule("CH3CH2OH")),

@@ -9,13 +9,13 @@ from ase import Atoms
 from ase.build import molecule as ase_molecule
 from conftest import SMALL, lively_potential, shaken, small_water_box
 
-from tpainn_lite.fast import Pairs
-from tpainn_lite.fast_training import TrainingStep, fast_outputs, moving_pairs
-from tpainn_lite.graph import collate, to_graphs
-from tpainn_lite.painn import PaiNN
-from tpainn_lite.potential import Potential
-from tpainn_lite.training import fit
-from tpainn_lite.transfer import new_potential
+from tpainn_lite.model.compiled import Pairs
+from tpainn_lite.model.compiled_training import TrainingStep, fast_outputs, moving_pairs
+from tpainn_lite.model.graph import collate, to_graphs
+from tpainn_lite.model.painn import PaiNN
+from tpainn_lite.model.potential import Potential
+from tpainn_lite.train.training import fit
+from tpainn_lite.train.transfer import new_potential
 
 BATCHES = {
     "molecules": [shaken(ase_molecule(name)) for name in ("CH3CH2OH", "CH3CN", "HCOOH")],

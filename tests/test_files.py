@@ -14,10 +14,10 @@ from ase.calculators.mixing import SumCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
-from tpainn_lite import files
-from tpainn_lite.classical_water import WATER, water
-from tpainn_lite.dft import PySCFCalculator
-from tpainn_lite.files import IdentityError, check_same, check_target, fingerprint, identity, locked
+from tpainn_lite.structures import files
+from tpainn_lite.teachers.water import WATER, water
+from tpainn_lite.teachers.dft import PySCFCalculator
+from tpainn_lite.structures.files import IdentityError, check_same, check_target, fingerprint, identity, locked
 
 
 def labelled(energy=-1.0, **info):
@@ -129,7 +129,7 @@ def test_what_a_function_has_closed_over_counts():
 
 
 def test_a_fingerprint_is_the_same_in_another_process():
-    code = "from ase.build import molecule; from tpainn_lite.files import identity\n"
+    code = "from ase.build import molecule; from tpainn_lite.structures.files import identity\n"
     code += "print(identity(frames=[molecule('CH4')], rates={'b': 1, 'a': 2.0}, kept={'x', 'y'}))"
     said = {
         subprocess.run(
@@ -190,7 +190,7 @@ def test_a_locked_file_is_written_by_one_at_a_time(tmp_path):
 
     threads = [threading.Thread(target=write) for _ in range(8)]
     with locked(path):
-        code = f"from tpainn_lite.files import locked\nwith locked({str(path)!r}): pass"
+        code = f"from tpainn_lite.structures.files import locked\nwith locked({str(path)!r}): pass"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert done.returncode and "is being written by another process" in done.stderr
     for thread in threads:

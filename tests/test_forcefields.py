@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.units import kcal, mol
 from conftest import shaken
 
-from tpainn_lite.forcefields import (
+from tpainn_lite.teachers.rdkit import (
     ForceFieldError,
     RDKitForceField,
     conformers,
@@ -20,7 +20,7 @@ from tpainn_lite.forcefields import (
     type_molecule,
     uff,
 )
-from tpainn_lite.labels import label
+from tpainn_lite.teachers.label import label
 
 TEACHERS = {"MMFF94": mmff94, "UFF": uff}
 

@@ -8,7 +8,7 @@ from ase.build import molecule as ase_molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.neighborlist import neighbor_list
 
-from tpainn_lite.graph import collate, neighbour_pairs, to_graph, to_graphs, unpack
+from tpainn_lite.model.graph import collate, neighbour_pairs, to_graph, to_graphs, unpack
 
 OBLIQUE = [[3.1, 0.0, 0.0], [1.2, 3.3, 0.0], [-0.9, 1.4, 2.9]]
 

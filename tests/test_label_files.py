@@ -18,14 +18,14 @@ from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 from conftest import lively_potential, shaken
 
-from tpainn_lite import journal, label_files, labels
-from tpainn_lite.calculator import PotentialCalculator
-from tpainn_lite.checks import DatasetError, label_of
-from tpainn_lite.datasets import read_frames
-from tpainn_lite.files import IdentityError, locked
-from tpainn_lite.forcefields import mmff94, uff
-from tpainn_lite.label_files import label_file
-from tpainn_lite.sampling import shaken_molecules
+from tpainn_lite.teachers import journal, label_files, label as labels
+from tpainn_lite.model.calculator import PotentialCalculator
+from tpainn_lite.structures.checks import DatasetError, label_of
+from tpainn_lite.structures.shipped import read_frames
+from tpainn_lite.structures.files import IdentityError, locked
+from tpainn_lite.teachers.rdkit import mmff94, uff
+from tpainn_lite.teachers.label_files import label_file
+from tpainn_lite.teachers.sample import shaken_molecules
 
 SMILES = ("CO", "CCO", "C=O", "CF")
 
@@ -366,8 +366,8 @@ def test_a_full_disk_is_an_error_and_the_rest_follows_when_there_is_room(tmp_pat
 
 RUN = """
     import sys, time
-    import tpainn_lite.label_files as files
-    import tpainn_lite.labels as labels
+    import tpainn_lite.teachers.label_files as files
+    import tpainn_lite.teachers.label as labels
     from tpainn_lite import mmff94, shaken_molecules
 
     def slowly(frames):

@@ -25,16 +25,16 @@ from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 from conftest import lively_potential, shaken
 
-from tpainn_lite import journal, label_work, labels
-from tpainn_lite.calculator import PotentialCalculator
-from tpainn_lite.checks import label_of
-from tpainn_lite.classical_water import WATER, water
-from tpainn_lite.dft import PySCFCalculator
-from tpainn_lite.files import IdentityError, locked, orderly_end
-from tpainn_lite.forcefields import mmff94, molecule, uff
-from tpainn_lite.journal import LabelJournal
-from tpainn_lite.labels import label, label_stream
-from tpainn_lite.potential import Potential
+from tpainn_lite.teachers import journal, parallel as label_work, label as labels
+from tpainn_lite.model.calculator import PotentialCalculator
+from tpainn_lite.structures.checks import label_of
+from tpainn_lite.teachers.water import WATER, water
+from tpainn_lite.teachers.dft import PySCFCalculator
+from tpainn_lite.structures.files import IdentityError, locked, orderly_end
+from tpainn_lite.teachers.rdkit import mmff94, molecule, uff
+from tpainn_lite.teachers.journal import LabelJournal
+from tpainn_lite.teachers.label import label, label_stream
+from tpainn_lite.model.potential import Potential
 
 
 class Counting(Calculator):
@@ -531,7 +531,7 @@ SLOW_RUN = """
     import os, sys, time
     from ase.build import molecule
     from ase.calculators.calculator import Calculator
-    from tpainn_lite.labels import label
+    from tpainn_lite.teachers.label import label
 
     class Slow(Calculator):
         implemented_properties, level = ("energy", "forces"), "toy"

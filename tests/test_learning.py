@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from tpainn_lite.checks import DatasetError
-from tpainn_lite.datasets import write_frames
-from tpainn_lite.files import IdentityError
-from tpainn_lite.learning import learning_curve
+from tpainn_lite.structures.checks import DatasetError
+from tpainn_lite.structures.shipped import write_frames
+from tpainn_lite.structures.files import IdentityError
+from tpainn_lite.train.curves import learning_curve
 
 
 class Constant:
@@ -107,7 +107,7 @@ def test_two_processes_on_one_file_lose_no_rows(labelled, tmp_path):
     code = """
 import sys
 import tpainn_lite as tp
-from tpainn_lite.transfer import new_potential
+from tpainn_lite.train.transfer import new_potential
 frames = tp.read_frames("frames.extxyz")
 small = lambda few, seed: new_potential(frames, n_features=4, n_interactions=1, n_rbf=4, seed=seed)
 tp.learning_curve({sys.argv[1]: small}, frames[:20], frames[20:24], range(1, 14), (0, 1), "rows.json", progress=False)

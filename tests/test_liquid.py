@@ -7,8 +7,8 @@ from ase.build import molecule as ase_molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
-from tpainn_lite.assembly import water_box
-from tpainn_lite.liquid import (
+from tpainn_lite.structures.assembly import water_box
+from tpainn_lite.simulate.liquid import (
     molecules_of,
     split_force_errors,
     split_forces,

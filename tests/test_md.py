@@ -9,10 +9,10 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.io import read
 
-from tpainn_lite import md
-from tpainn_lite.calculator import PotentialCalculator
-from tpainn_lite.md import Simulation, run_md, trouble
-from tpainn_lite.observables import energy_drift
+from tpainn_lite.simulate import md
+from tpainn_lite.model.calculator import PotentialCalculator
+from tpainn_lite.simulate.md import Simulation, run_md, trouble
+from tpainn_lite.simulate.observables import energy_drift
 
 
 class Springs(Calculator):

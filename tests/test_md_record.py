@@ -18,10 +18,10 @@ from ase.io import Trajectory, read
 from conftest import lively_potential
 from test_md import EinsteinCrystal, Springs, gas
 
-from tpainn_lite.calculator import PotentialCalculator
-from tpainn_lite.committee import Committee
-from tpainn_lite.files import IdentityError, locked
-from tpainn_lite.md import run_md
+from tpainn_lite.model.calculator import PotentialCalculator
+from tpainn_lite.model.committee import Committee
+from tpainn_lite.structures.files import IdentityError, locked
+from tpainn_lite.simulate.md import run_md
 
 QUIET = {"progress": False, "n_steps": 12, "every": 3, "seed": 4}
 
@@ -391,7 +391,7 @@ def test_two_runs_at_once_on_one_file_are_an_error_for_the_second(path):
 SCRIPT = """
 from ase.build import molecule
 from ase.calculators.lj import LennardJones
-from tpainn_lite.md import run_md
+from tpainn_lite.simulate.md import run_md
 water = molecule("H2O")
 water.set_cell([9, 9, 9])
 lj = LennardJones(sigma=0.5, epsilon=0.001)

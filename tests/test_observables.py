@@ -8,10 +8,10 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
-from tpainn_lite import observables
-from tpainn_lite.checks import DatasetError
-from tpainn_lite.forcefields import mmff94
-from tpainn_lite.observables import (
+from tpainn_lite.simulate import observables
+from tpainn_lite.structures.checks import DatasetError
+from tpainn_lite.teachers.rdkit import mmff94
+from tpainn_lite.simulate.observables import (
     block_average,
     diffusion,
     energy_drift,

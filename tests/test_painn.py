@@ -10,9 +10,9 @@ from ase import Atoms
 from conftest import lively_potential
 from mapping import painn_from_schnetpack
 
-from tpainn_lite.graph import to_graph, unpack
-from tpainn_lite.painn import Interaction, RadialBasis, cosine_cutoff
-from tpainn_lite.potential import Potential
+from tpainn_lite.model.graph import to_graph, unpack
+from tpainn_lite.model.painn import Interaction, RadialBasis, cosine_cutoff
+from tpainn_lite.model.potential import Potential
 
 REFERENCE = Path(__file__).parent / "reference" / "schnetpack_painn.npz"
 STRUCTURES = ("ethanol", "trifluoroacetonitrile", "one atom", "water box", "triclinic", "slab")

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from nbclient import NotebookClient
 
-from tpainn_lite import plots
-from tpainn_lite.md import MDRun
+from tpainn_lite.show import plots
+from tpainn_lite.simulate.md import MDRun
 
 ROWS = [
     {"method": method, "n_train": n, "seed": seed, "force_mae": error + 10 * seed}
@@ -81,7 +81,7 @@ def test_a_histogram_gives_each_group_its_share_in_common_bins():
 def test_a_live_plot_redraws_one_output(tmp_path):
     """In a real kernel: an output that is shown anew each time would pile up."""
     code = """
-from tpainn_lite import plots
+from tpainn_lite.show import plots
 watch = plots.live_history("run")
 for n in (1, 2, 3):
     watch([{"step": k + 1, "train_loss": 1 / (k + 1)} for k in range(n)])

@@ -10,12 +10,12 @@ from ase.build import molecule as ase_molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import lively_potential, shaken, small_water_box
 
-from tpainn_lite import potential as potential_module
-from tpainn_lite.calculator import PotentialCalculator
-from tpainn_lite.checks import DatasetError
-from tpainn_lite.graph import collate, to_graph, to_graphs
-from tpainn_lite.painn import PaiNN
-from tpainn_lite.potential import Potential, WeightsError, element_numbers, fit_atomref
+from tpainn_lite.model import potential as potential_module
+from tpainn_lite.model.calculator import PotentialCalculator
+from tpainn_lite.structures.checks import DatasetError
+from tpainn_lite.model.graph import collate, to_graph, to_graphs
+from tpainn_lite.model.painn import PaiNN
+from tpainn_lite.model.potential import Potential, WeightsError, element_numbers, fit_atomref
 
 
 def slab():

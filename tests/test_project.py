@@ -9,15 +9,15 @@ from ase.calculators.lj import LennardJones
 from conftest import lively_potential
 from typer.testing import CliRunner
 
-from tpainn_lite import project
-from tpainn_lite.checks import DatasetError, label_of
-from tpainn_lite.cli import app
-from tpainn_lite.datasets import read_frames, write_frames
-from tpainn_lite.files import IdentityError, locked
-from tpainn_lite.forcefields import mmff94, molecule
-from tpainn_lite.labels import label
-from tpainn_lite.project import LabelsWanted, choose, matched, run_project
-from tpainn_lite.sampling import shaken_molecules
+from tpainn_lite.project import run as project
+from tpainn_lite.structures.checks import DatasetError, label_of
+from tpainn_lite.cli.app import app
+from tpainn_lite.structures.shipped import read_frames, write_frames
+from tpainn_lite.structures.files import IdentityError, locked
+from tpainn_lite.teachers.rdkit import mmff94, molecule
+from tpainn_lite.teachers.label import label
+from tpainn_lite.project.run import LabelsWanted, choose, matched, run_project
+from tpainn_lite.teachers.sample import shaken_molecules
 
 SMALL = {"n_labels": 6, "n_test": 4, "n_general": 10, "n_steps": 10, "progress": False}
 

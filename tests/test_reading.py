@@ -13,8 +13,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixCartesian
 
-from tpainn_lite.checks import DatasetError, label_of
-from tpainn_lite.reading import read_frames, write_frames
+from tpainn_lite.structures.checks import DatasetError, label_of
+from tpainn_lite.structures.reading import read_frames, write_frames
 
 FRAME = """2
 Properties=species:S:1:pos:R:3:forces:R:3 energy=-1.5 pbc="F F F"
@@ -55,7 +55,7 @@ def test_a_sound_file_is_read_whatever_its_line_ends_and_blank_lines(file, text)
 
 
 def test_more_frames_than_one_block_come_back_in_order(file, monkeypatch):
-    monkeypatch.setattr("tpainn_lite.reading.BLOCK", 1000)
+    monkeypatch.setattr("tpainn_lite.structures.reading.BLOCK", 1000)
     frames = read_frames(file("".join(FRAME.replace("pbc", f"id={k} pbc") for k in range(50))))
     assert [atoms.info["id"] for atoms in frames] == list(range(50))
 
@@ -172,7 +172,7 @@ BOMBS = {
 def test_a_small_file_that_unpacks_to_gigabytes_costs_neither_time_nor_memory(tmp_path, bomb):
     (tmp_path / "a.extxyz.xz").write_bytes(BOMBS[bomb]())
     code = (
-        "from tpainn_lite.reading import read_frames\ntry: read_frames('a.extxyz.xz')\nexcept ValueError as e: print(e)"
+        "from tpainn_lite.structures.reading import read_frames\ntry: read_frames('a.extxyz.xz')\nexcept ValueError as e: print(e)"
     )
 
     def limited():

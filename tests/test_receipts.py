@@ -6,9 +6,9 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from tpainn_lite import teach
-from tpainn_lite.cli import app
-from tpainn_lite.receipts import LARGEST, hand_in, read_receipt, receipt_table, seal
+from tpainn_lite.course import teach
+from tpainn_lite.cli.app import app
+from tpainn_lite.course.receipts import LARGEST, hand_in, read_receipt, receipt_table, seal
 
 
 def test_a_receipt_holds_what_was_solved_and_is_named_by_notebook_and_student(tmp_path):

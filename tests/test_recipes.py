@@ -7,16 +7,16 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from rdkit.Chem import CanonSmiles
 
-from tpainn_lite.classical_water import water
-from tpainn_lite.datasets import PARTS, data_folder, load_molecules
-from tpainn_lite.files import sha256
-from tpainn_lite.forcefields import gfn2_xtb, mmff94
-from tpainn_lite.labels import label
-from tpainn_lite.observables import errors
-from tpainn_lite.recipes import LOCAL, RECIPES, calm, follow, gas_frames, load_pretrained, rounds, water_frames
-from tpainn_lite.results import load_results
-from tpainn_lite.sampling import shaken_molecules
-from tpainn_lite.water_md import water_run
+from tpainn_lite.teachers.water import water
+from tpainn_lite.structures.shipped import PARTS, data_folder, load_molecules
+from tpainn_lite.structures.files import sha256
+from tpainn_lite.teachers.rdkit import gfn2_xtb, mmff94
+from tpainn_lite.teachers.label import label
+from tpainn_lite.simulate.observables import errors
+from tpainn_lite.train.recipes import LOCAL, RECIPES, calm, follow, gas_frames, load_pretrained, rounds, water_frames
+from tpainn_lite.structures.results import load_results
+from tpainn_lite.teachers.sample import shaken_molecules
+from tpainn_lite.teachers.water_md import water_run
 
 TINY = {"steps": 4, "check_every": 2, "batch_size": 2, "progress": False, "n_features": 16, "n_interactions": 2}
 
@@ -34,7 +34,7 @@ def test_frames_with_a_force_component_above_the_limit_are_left_out(monkeypatch)
     sizes = {"n_molecules": 8, "n_frames": 6, "n_valid": 1, "n_jobs": 1}
     every = [atoms for part in gas_frames(**sizes) for atoms in part]
     largest = [np.abs(atoms.get_forces()).max() for atoms in every]
-    monkeypatch.setattr("tpainn_lite.recipes.FORCE_LIMIT", np.median(largest))
+    monkeypatch.setattr("tpainn_lite.train.recipes.FORCE_LIMIT", np.median(largest))
     calm = [atoms for part in gas_frames(**sizes) for atoms in part]
     assert len(calm) == len(every) // 2 and max(np.abs(a.get_forces()).max() for a in calm) < np.median(largest)
 

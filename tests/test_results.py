@@ -2,8 +2,8 @@
 
 import pytest
 
-from tpainn_lite.checks import DatasetError
-from tpainn_lite.results import earlier, load_results, save_results
+from tpainn_lite.structures.checks import DatasetError
+from tpainn_lite.structures.results import earlier, load_results, save_results
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.build import molecule as ase_molecule
 from conftest import shaken
 
-from tpainn_lite.selection import distinct, diverse
+from tpainn_lite.structures.select import distinct, diverse
 
 
 def test_copies_are_dropped_however_they_are_turned_mirrored_or_numbered():

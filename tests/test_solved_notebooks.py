@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tpainn_lite import teach
+from tpainn_lite.course import teach
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 DOTS = re.compile(r"^\w+ = \.\.\..*$", re.MULTILINE)

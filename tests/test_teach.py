@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tpainn_lite import teach
+from tpainn_lite.course import teach
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 

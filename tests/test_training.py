@@ -14,18 +14,18 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import SMALL, lively_potential, small_water_box
 
-from tpainn_lite import training
-from tpainn_lite.calculator import PotentialCalculator
-from tpainn_lite.checks import DatasetError
-from tpainn_lite.datasets import write_frames
-from tpainn_lite.files import IdentityError
-from tpainn_lite.labels import label
-from tpainn_lite.observables import errors
-from tpainn_lite.potential import Potential
-from tpainn_lite.training import CheckpointError, TrainingDiverged, fit, learning_rate_factor
-from tpainn_lite.training_data import TrainingData, batches
-from tpainn_lite.training_settings import Settings
-from tpainn_lite.transfer import new_potential
+from tpainn_lite.train import training
+from tpainn_lite.model.calculator import PotentialCalculator
+from tpainn_lite.structures.checks import DatasetError
+from tpainn_lite.structures.shipped import write_frames
+from tpainn_lite.structures.files import IdentityError
+from tpainn_lite.teachers.label import label
+from tpainn_lite.simulate.observables import errors
+from tpainn_lite.model.potential import Potential
+from tpainn_lite.train.training import CheckpointError, TrainingDiverged, fit, learning_rate_factor
+from tpainn_lite.train.data import TrainingData, batches
+from tpainn_lite.train.settings import Settings
+from tpainn_lite.train.transfer import new_potential
 
 QUICK = {"steps": 30, "check_every": 10, "batch_size": 4, "progress": False, "accelerator": "cpu"}
 
@@ -536,7 +536,7 @@ def test_a_full_disk_leaves_the_state_before_and_the_run_goes_on_from_there(
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as disk:
-        disk.setattr("tpainn_lite.files.os.fsync", fill)
+        disk.setattr("tpainn_lite.structures.files.os.fsync", fill)
         with pytest.raises(OSError, match="No space left"):
             fit(fresh(), methane_frames, checkpoint=tmp_path, **QUICK)
     fit(resumed, methane_frames, checkpoint=tmp_path, **QUICK)

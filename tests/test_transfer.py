@@ -9,10 +9,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import SMALL
 
-from tpainn_lite.checks import DatasetError
-from tpainn_lite.forcefields import mmff94
-from tpainn_lite.observables import errors
-from tpainn_lite.transfer import (
+from tpainn_lite.structures.checks import DatasetError
+from tpainn_lite.teachers.rdkit import mmff94
+from tpainn_lite.simulate.observables import errors
+from tpainn_lite.train.transfer import (
     autotune,
     delta_learn,
     layer_rates,
@@ -328,7 +328,7 @@ def test_delta_learning_leaves_out_what_the_force_field_cannot_label_and_says_so
 
 def test_more_frames_get_more_steps_within_bounds(monkeypatch, pretrained, labelled):
     taken = []
-    monkeypatch.setattr("tpainn_lite.transfer.fit", lambda *_, steps, **__: taken.append(steps))
+    monkeypatch.setattr("tpainn_lite.train.transfer.fit", lambda *_, steps, **__: taken.append(steps))
     for n, tuned, scratch in ((5, 200, 1000), (100, 400, 1000), (200, 800, 2000), (2000, 3000, 5000)):
         frames = [labelled[k % 20] for k in range(n)]
         autotune(pretrained, frames)

@@ -11,9 +11,9 @@ from ase import Atoms
 from ase.build import molecule
 from PIL import Image
 
-from tpainn_lite import painting, viewer
-from tpainn_lite import scenes as module
-from tpainn_lite.viewer import animation, picture, view, view_side_by_side
+from tpainn_lite.show import painting, viewer
+from tpainn_lite.show import scenes as module
+from tpainn_lite.show.viewer import animation, picture, view, view_side_by_side
 
 LIVE = "application/vnd.jupyter.widget-view+json"
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from rdkit import Chem, RDLogger
 
-from tpainn_lite.files import write_text
-from tpainn_lite.forcefields import ForceFieldError, type_molecule
+from tpainn_lite.structures.files import write_text
+from tpainn_lite.teachers.rdkit import ForceFieldError, type_molecule
 
 VALENCE = {"C": 4, "N": 3, "O": 2, "F": 1}
 FORBIDDEN = {  # rule in words: SMARTS that must not match

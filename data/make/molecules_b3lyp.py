@@ -21,10 +21,10 @@ from pathlib import Path
 import cards
 import numpy as np
 
-from tpainn_lite.dft import PySCFCalculator
-from tpainn_lite.forcefields import ForceFieldError, mmff94, molecule
-from tpainn_lite.labels import label
-from tpainn_lite.sampling import normal_mode_frames, thermal_frames
+from tpainn_lite.teachers.dft import PySCFCalculator
+from tpainn_lite.teachers.rdkit import ForceFieldError, mmff94, molecule
+from tpainn_lite.teachers.label import label
+from tpainn_lite.teachers.sample import normal_mode_frames, thermal_frames
 
 DATA = Path(__file__).resolve().parents[1]
 SET, JOURNAL = "molecules_b3lyp", DATA.parent / "build" / "molecules_b3lyp.jsonl"

@@ -15,10 +15,10 @@ import cards
 import numpy as np
 from ase import Atoms
 
-from tpainn_lite.datasets import write_frames
-from tpainn_lite.dft import PySCFCalculator
-from tpainn_lite.forcefields import torsion_frames
-from tpainn_lite.labels import label
+from tpainn_lite.structures.shipped import write_frames
+from tpainn_lite.teachers.dft import PySCFCalculator
+from tpainn_lite.teachers.rdkit import torsion_frames
+from tpainn_lite.teachers.label import label
 
 DATA = Path(__file__).resolve().parents[1]
 SET, JOURNAL = "scans_b3lyp", DATA.parent / "build" / "scans_b3lyp.jsonl"

@@ -23,8 +23,8 @@ import cards
 from joblib import Parallel, delayed
 from water_frames import BLOCKS, BUILD, SECOND_STATES, SET, first_round, second_round
 
-from tpainn_lite.cp2k import CP2KCalculator
-from tpainn_lite.labels import label
+from tpainn_lite.teachers.cp2k import CP2KCalculator
+from tpainn_lite.teachers.label import label
 
 SECONDS = 50  # one frame of 32 H2O takes about this on one core of 2024
 

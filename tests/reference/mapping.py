@@ -10,7 +10,7 @@ Same network, three differences in how it is written down:
 
 import torch
 
-from tpainn_lite.painn import PaiNN
+from tpainn_lite.model.painn import PaiNN
 
 
 def painn_from_schnetpack(weights, dtype):

@@ -29,7 +29,7 @@ def sound_frames(path, n=None):
     """A check that the file holds labelled, finite frames: n of them."""
 
     def check():
-        from tpainn_lite.datasets import read_frames
+        from tpainn_lite.structures.shipped import read_frames
 
         try:
             frames = read_frames(path)
@@ -44,8 +44,8 @@ def sound_weights(path, base):
     """A check that the weights give finite energies and forces for the sound frames."""
 
     def check():
-        from tpainn_lite.datasets import read_frames
-        from tpainn_lite.potential import Potential
+        from tpainn_lite.structures.shipped import read_frames
+        from tpainn_lite.model.potential import Potential
 
         try:
             energies, forces = Potential.load(path).predict(read_frames(base / "labelled.extxyz"))
@@ -570,7 +570,7 @@ def md(number, rng, base):
 
 def curve(number, rng, base):
     """A damaged file of a learning curve: the same rows in the end, or an error."""
-    from tpainn_lite.datasets import read_frames
+    from tpainn_lite.structures.shipped import read_frames
 
     content = (base / "curve.json").read_bytes()
     pool = read_frames(base / "labelled.extxyz")
@@ -594,7 +594,7 @@ def curve(number, rng, base):
 
 def receipts(number, rng, base):
     """Odd and forged receipts: the table is there, one line for each student, and one for each fault."""
-    from tpainn_lite import receipts as module
+    from tpainn_lite.course import receipts as module
 
     shutil.copytree(base / "receipts", "receipts")
     files = sorted(Path("receipts").iterdir())

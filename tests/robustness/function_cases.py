@@ -26,8 +26,8 @@ def things(base):
     from ase.build import molecule
 
     import tpainn_lite as tp
-    from tpainn_lite.committee import Committee
-    from tpainn_lite.potential import Potential
+    from tpainn_lite.model.committee import Committee
+    from tpainn_lite.model.potential import Potential
 
     frames = tp.read_frames(base / "labelled.extxyz")
     potential, other = (Potential.load(base / name) for name in ("w.safetensors", "w2.safetensors"))

@@ -96,7 +96,7 @@ def weights_of(name):
     """Every number of them, and what they say of themselves."""
 
     def read():
-        from tpainn_lite.potential import Potential
+        from tpainn_lite.model.potential import Potential
 
         potential = Potential.load(name)
         return {n: t.numpy().tobytes() for n, t in potential.state_dict().items()} | {"about": str(potential.metadata)}

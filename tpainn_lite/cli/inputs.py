@@ -1,0 +1,313 @@
+"""What the command line is given, looked at before any work: files to read, files to write, weights, teachers."""
+
+import itertools
+import math
+import stat
+from collections import deque
+from enum import StrEnum
+
+from tpainn_lite.structures.checks import check_counts, check_numbers
+from tpainn_lite.structures.shipped import read_frames
+from tpainn_lite.structures.files import check_folder, check_target
+from tpainn_lite.structures.saving import is_weights
+
+SMILES_FILES = (".smi", ".csv", ".txt")
+COOLEST = 300.0  # K; molecules are shaken at this temperature, and up to another
+MOST_FRAMES, HOTTEST = 1_000_000, 100_000.0  # of a molecule; K
+LARGEST_SEED = 2**31 - 1  # that every program behind the library takes
+LONGEST_SMILES = 1000  # characters
+LARGEST_TEXT = 1_000_000_000  # bytes of a list of SMILES
+COUNTED = (".xyz", ".extxyz")  # formats whose frames say how many lines they have
+
+
+class Teacher(StrEnum):
+    """Who labels."""
+
+    auto = "auto"
+    mmff94 = "mmff94"
+    uff = "uff"
+    q_tip4p_f = "q-tip4p-f"
+    spc_fw = "spc-fw"
+    iamoeba = "iamoeba"
+    gfn2_xtb = "gfn2-xtb"
+    b3lyp = "b3lyp"
+    revpbe_d3 = "revpbe-d3"
+
+
+def given(**options):
+    """The options that were given; for the others, the functions of the library have their own defaults.
+
+    >>> given(steps=None, seed=1)
+    {'seed': 1}
+    """
+    return {name: value for name, value in options.items() if value is not None}
+
+
+# --- files ---
+
+
+def check_source(*paths):
+    """Raise an error unless each of these is a file with something in it that can be read; None among them is none.
+
+    Parameters
+    ----------
+    *paths : Path or None
+    """
+    for path in paths:
+        if path is None:
+            continue
+        try:
+            found = path.stat()
+        except FileNotFoundError:
+            raise FileNotFoundError(f"no file {path}") from None
+        if not stat.S_ISREG(found.st_mode):
+            kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
+            raise ValueError(f"{path} is {kind}; a file is expected")
+        if found.st_size == 0:
+            raise ValueError(f"{path} is empty: no frames to label or to learn from, nor anything else, are in it")
+        with open(path, "rb"):
+            pass
+
+
+def check_weights_target(target, *sources):
+    """Raise an error where weights could not be written, or would be written over anything but weights of ours.
+
+    Parameters
+    ----------
+    target : Path
+    *sources : Path or None
+        What is read.
+    """
+    check_target(target, sources, (".safetensors",), is_weights)
+
+
+def check_checkpoint(folder, target):
+    """Raise an error where the state of a training could not be kept; None is no folder.
+
+    Parameters
+    ----------
+    folder : Path or None
+    target : Path
+        Where the weights go.
+    """
+    if folder is None:
+        return
+    check_folder(folder)
+    if folder.resolve() == target.resolve():
+        raise ValueError(f"{folder} is the file for the weights; --checkpoint needs a folder of its own")
+
+
+def check_weights(*names):
+    """Raise an error unless each is a file that can be read, or the name of shipped weights."""
+    for name in names:
+        if name.exists() or not _is_shipped(name):
+            _check_weights_file(name)
+
+
+def _check_weights_file(name):
+    from tpainn_lite.train.recipes import RECIPES
+
+    if not name.exists():
+        raise FileNotFoundError(f"no weights file {name}; a .safetensors or one of {', '.join(RECIPES)}")
+    check_source(name)
+
+
+def _is_shipped(name):
+    from tpainn_lite.train.recipes import RECIPES
+
+    return str(name) in RECIPES
+
+
+def weights_of(name):
+    """The potential in a file; for the name of a recipe, where there is no such file, the shipped one."""
+    from tpainn_lite.model import potential
+    from tpainn_lite.train import recipes
+
+    check_weights(name)
+    return potential.Potential.load(name) if name.exists() else recipes.load_pretrained(str(name))
+
+
+def labelled(path, need=("energy", "forces")):
+    """Labelled frames of a file; None for none."""
+    from tpainn_lite.structures.checks import DatasetError
+    from tpainn_lite.structures.shipped import read_frames
+
+    if path is None:
+        return None
+    check_source(path)
+    try:
+        return read_frames(path, need)
+    except DatasetError as error:
+        named = path.name in str(error)
+        raise error if named else DatasetError(f"{path}: {error}") from None
+
+
+# --- structures ---
+
+
+def frames_of(source, n_frames, hottest, seed):
+    """Frames of a file, one after the other; of molecules made from SMILES so many each, shaken."""
+    from tpainn_lite.teachers.sample import shaken_molecules
+
+    check_source(source)
+    check_shaking(n_frames, hottest, seed)
+    if source.suffix in SMILES_FILES:
+        return shaken_molecules(read_smiles(source), n_frames, (COOLEST, hottest), seed)
+    return structures_of(source)
+
+
+def check_shaking(frames, hottest, seed):
+    """Raise ValueError where molecules cannot be shaken so: numbers that are none, or absurd."""
+    check_counts(frames=frames)
+    check_numbers(hottest=hottest)
+    check_seed(seed)
+    if frames > MOST_FRAMES:
+        raise ValueError(f"frames is {frames}; at most {MOST_FRAMES} of each molecule are possible")
+    if not COOLEST <= hottest <= HOTTEST:
+        raise ValueError(f"hottest is {hottest:g} K; {COOLEST:g} to {HOTTEST:g} K is expected")
+
+
+def check_seed(seed):
+    """Raise ValueError for a seed that some program behind the library does not take; None is none."""
+    if seed is not None and not 0 <= seed <= LARGEST_SEED:
+        raise ValueError(f"seed is {seed}; a whole number from 0 to {LARGEST_SEED} is expected")
+
+
+def structures_of(source):
+    """Structures of a file, one after the other, whatever format ASE reads.
+
+    Raises
+    ------
+    ValueError
+        ASE does not know what is in it, or it is damaged.
+    """
+    from ase.io import iread
+    from ase.io.formats import UnknownFileTypeError
+
+    if source.suffix in COUNTED:
+        _check_counts(source)
+    if source.suffix == ".xz":
+        yield from read_frames(source, need=())  # which stops where a small file unpacks without end
+        return
+    n = 0
+    try:
+        for atoms in iread(source, index=":"):
+            yield atoms
+            n += 1
+    except UnknownFileTypeError:
+        raise ValueError(
+            f"{source} is empty or no structure file that ASE knows; .xyz, .extxyz, .cif, ... or a .smi are expected"
+        ) from None
+    except Exception as error:  # whatever ASE's readers make of a damaged file
+        raise ValueError(
+            f"{source} is damaged, or not what its name says: frame {n} is unreadable ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _check_counts(source):
+    """Raise ValueError where a frame has fewer lines than it says: ASE would read on for ever."""
+    with open(source, "rb") as file:
+        for number in itertools.count():
+            head = file.readline(1000)
+            if not head.strip():
+                return
+            if not head.strip().isdigit():
+                return  # another variant of the format: ASE knows better
+            n_lines = int(head) + 1 if len(head.strip()) < 19 else math.inf
+            there = sum(1 for _ in itertools.islice(file, min(n_lines, LARGEST_TEXT)))
+            if there < n_lines:
+                raise ValueError(f"{source} is damaged: frame {number} is to have {n_lines - 1} atoms, and has fewer")
+
+
+def start_of(source):
+    """The last structure of a file, or the molecule of its first SMILES."""
+    from tpainn_lite.teachers.rdkit import molecule
+
+    check_source(source)
+    if source.suffix in SMILES_FILES:
+        smiles = read_smiles(source)
+        if not smiles:
+            raise ValueError(f"{source} holds no SMILES; one in each line is expected")
+        return molecule(smiles[0])
+    last = deque(structures_of(source), maxlen=1)
+    if not last:
+        raise ValueError(f"{source} holds no structure; at least one is expected")
+    return last[0]
+
+
+def read_smiles(source):
+    """The first word of every line, up to a comma; empty lines, comments and a head that says "smiles" are left out."""
+    if source.stat().st_size > LARGEST_TEXT:
+        raise ValueError(f"{source} has more than {LARGEST_TEXT} bytes; a list of SMILES, one a line, is expected")
+    try:
+        text = source.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"{source} is no text; a list of SMILES, one a line, is expected") from None
+    lines = (line.strip() for line in text.splitlines())
+    words = [line.split(",")[0].split()[0] for line in lines if line and not line.startswith("#") and line[0] != ","]
+    if any(len(word) > LONGEST_SMILES for word in words):
+        raise ValueError(
+            f"{source} has a SMILES of more than {LONGEST_SMILES} characters; small molecules are expected"
+        )
+    return list(dict.fromkeys(word for word in words if word.lower() != "smiles"))
+
+
+# --- calculators ---
+
+
+def has_pyscf():
+    """Whether DFT of molecules can be had."""
+    from importlib.util import find_spec
+
+    return find_spec("pyscf") is not None
+
+
+def calculator_of(weights):
+    """For MD: of one potential, or of a committee of several."""
+    from tpainn_lite.model.calculator import PotentialCalculator
+    from tpainn_lite.model.committee import Committee
+
+    potentials = [weights_of(path) for path in weights]
+    return PotentialCalculator(potentials[0]) if len(potentials) == 1 else Committee(potentials).calculator()
+
+
+def calculator(teacher, first=None):
+    """The calculator of this name; for "auto" the best classical one for the first frame.
+
+    Raises
+    ------
+    ImportError
+        It needs a package that is not installed.
+    """
+    from tpainn_lite.teachers import water as classical_water, cp2k, dft, rdkit as forcefields
+
+    if teacher == Teacher.auto and first is not None:
+        return forcefields.forcefield_for(first)
+    if teacher == Teacher.gfn2_xtb:
+        return forcefields.gfn2_xtb()
+    return {
+        Teacher.auto: forcefields.mmff94,
+        Teacher.mmff94: forcefields.mmff94,
+        Teacher.uff: forcefields.uff,
+        Teacher.q_tip4p_f: classical_water.water,
+        Teacher.spc_fw: lambda: classical_water.water("SPC/Fw"),
+        Teacher.iamoeba: lambda: classical_water.water("iAMOEBA"),
+        Teacher.b3lyp: dft.PySCFCalculator,
+        Teacher.revpbe_d3: cp2k.CP2KCalculator,
+    }[teacher]()
+
+
+def check_teacher(teacher):
+    """Raise ImportError or OSError early where a teacher's program is not installed; it would be missed when it begins.
+
+    Parameters
+    ----------
+    teacher : Teacher
+    """
+    import shutil
+
+    if teacher == Teacher.b3lyp and not has_pyscf():
+        raise ImportError("--with b3lyp needs PySCF: pip install 'tpainn_lite[dft]'")
+    if teacher == Teacher.revpbe_d3 and not any(map(shutil.which, ("cp2k.psmp", "cp2k.ssmp", "cp2k"))):
+        raise OSError("--with revpbe-d3 needs CP2K: apt-get install cp2k, or conda install -c conda-forge cp2k")
+    calculator(teacher)

@@ -1,0 +1,100 @@
+"""When not to trust a potential: structures that are not like those it was taught or tested on.
+
+A network answers every question.  Three signs that it guesses: an element that it has never met, atoms nearer to each
+other than any it has seen, and the members of a committee that disagree more than they do on what is known.
+"""
+
+import itertools
+
+import numpy as np
+
+from tpainn_lite.structures.checks import check_extent, check_frames, check_values
+
+LARGEST = 5000  # atoms; all distances between more would take a gigabyte
+SLACK = 0.9  # of the closest contact that is known: so much nearer still counts as known
+MARGIN = 1.5  # of the largest disagreement that is known
+
+
+class Domain:
+    """What a committee knows.
+
+    Parameters
+    ----------
+    committee : Committee
+    known : list of ase.Atoms
+        Structures that it was trained on or, better, whose labels agreed with it: they set what is usual.
+    trained : list of ase.Atoms
+        Others that it was trained on: their elements and distances are known as well, but not how far to disagree.
+
+    ``limit`` (eV/Å) is the disagreement beyond which a structure is doubted: 1.5 × the largest on ``known``.
+    """
+
+    def __init__(self, committee, known, trained=()):
+        if not hasattr(committee, "disagreement"):
+            raise TypeError(f"committee is a {type(committee).__name__}; a Committee is expected")
+        if isinstance(known, (list, tuple)) and not known:
+            raise ValueError("no known structures were given; those that the committee was tested on are expected")
+        check_frames(known, "known: ")
+        _check_any(trained, "trained: ")
+        self.committee = committee
+        met = [*known, *trained]
+        self.elements = {int(z) for atoms in met for z in atoms.numbers}
+        self.closest = {}  # {(element, element): Å}
+        for atoms in met:
+            for pair, distance in contacts(atoms).items():
+                self.closest[pair] = min(distance, self.closest.get(pair, np.inf))
+        self.limit = MARGIN * float(committee.disagreement(known).max())
+
+    def doubts(self, frames):
+        """Why not to trust the potential there.
+
+        Returns
+        -------
+        list of list of str
+            For each frame its reasons; none, where it is like what is known.
+        """
+        _check_any(frames)
+        strange = [self._strange(atoms) for atoms in frames]
+        ask = [k for k, atoms in enumerate(frames) if self.elements.issuperset(atoms.numbers.tolist())]
+        spread = self.committee.disagreement([frames[k] for k in ask]) if ask else []
+        for k, disagreement in zip(ask, spread, strict=True):
+            if disagreement > self.limit:
+                strange[k].append(
+                    f"the committee disagrees by {disagreement:.2f} eV/Å; at most {self.limit:.2f} is usual"
+                )
+        return strange
+
+    def _strange(self, atoms):
+        from ase.data import chemical_symbols
+
+        unknown = sorted({int(z) for z in atoms.numbers} - self.elements)
+        reasons = [f"element {chemical_symbols[z]} is in none of the known frames" for z in unknown]
+        for (a, b), distance in contacts(atoms).items():
+            usual = self.closest.get((a, b))
+            names = f"{chemical_symbols[a]} and {chemical_symbols[b]}"
+            if usual and distance < SLACK * usual:
+                reasons.append(f"{names} are {distance:.2f} Å apart; never nearer than {usual:.2f} Å before")
+        return reasons
+
+
+def _check_any(frames, called=""):
+    """`check_frames`, where there may be none."""
+    if not isinstance(frames, (list, tuple)) or frames:
+        check_frames(frames, called)
+
+
+def contacts(atoms):
+    """{(element, element): the smallest distance in Å}, the lighter first; in boxes, nearest images."""
+    name = atoms.get_chemical_formula()
+    if not 0 < len(atoms) <= LARGEST:
+        raise ValueError(f"{name or 'a structure'} has {len(atoms)} atoms; 1 to {LARGEST} are possible")
+    check_values(atoms, name)
+    check_extent(atoms.positions, atoms.cell.array, atoms.pbc, name)
+    distances = atoms.get_all_distances(mic=bool(np.any(atoms.pbc)))  # (N, N)
+    found = {}
+    for a, b in itertools.combinations_with_replacement(sorted(set(atoms.numbers.tolist())), 2):
+        block = distances[np.ix_(atoms.numbers == a, atoms.numbers == b)]
+        apart = block[block > 0]
+        if apart.size:
+            found[a, b] = float(apart.min())
+    return found

@@ -1,0 +1,381 @@
+"""`Potential`: PaiNN plus what a bare network lacks: reference energies, a unit, and a memory of how it was made.
+
+E = Σ_i [ atomref(Z_i) + scale · local_energy_i ],   F_i = −∂E/∂R_i,   stress = (1/V) Σ_ij r_ij ⊗ ∂E/∂r_ij
+
+The energy depends on the structure only through the pair vectors r_ij = R_j − R_i.  So one derivative with
+respect to those, ∂E/∂r_ij, gives the forces *and* the stress.
+"""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from ase.data import atomic_numbers as number_of
+from ase.data import chemical_symbols
+from torch import nn
+
+from tpainn_lite.structures.checks import check_counts, check_frames, check_labels, check_numbers, label_of
+from tpainn_lite.structures.files import write_bytes
+from tpainn_lite.model.graph import collate, to_graphs, unpack
+from tpainn_lite.simulate.observables import composition
+from tpainn_lite.model.painn import MAX_ATOMIC_NUMBER, PaiNN
+
+WORTH_COMPILING = 20_000  # pairs to predict; for fewer the seconds of compiling are not won back
+BATCH_PAIRS = 20_000  # in one batch of predictions: some 250 MB
+HUBER, HUBER_ROUNDS = 1.345, 50  # outliers begin at so many standard deviations
+FORMAT = 1  # of the weights file; raised when old readers would misread a new file
+
+
+class WeightsError(ValueError):
+    """A weights file is missing, damaged, or not one of ours; the message says what to do."""
+
+
+class Potential(nn.Module):
+    """A machine-learned interatomic potential: graph in; energy, forces and stress out.
+
+    Parameters
+    ----------
+    painn : PaiNN
+    atomref : dict {atomic number: eV}
+        Energy of one reference atom; its keys are the elements the potential knows.
+    scale : float
+        Energy in eV that the network's "1" stands for.
+    metadata : dict, optional
+        How it was made: level of theory, seed, training-set size, errors to expect.  Saved with the weights.
+    """
+
+    def __init__(self, painn, atomref, scale=1.0, metadata=None):
+        super().__init__()
+        if (
+            not isinstance(painn, PaiNN)
+            or not isinstance(atomref, dict)
+            or not isinstance(metadata, (dict, type(None)))
+        ):
+            kinds = ", ".join(type(given).__name__ for given in (painn, atomref, metadata))
+            raise TypeError(
+                f"{kinds} were given; a PaiNN, a dict of reference energies and a dict or None are expected"
+            )
+        check_numbers(above=0, scale=scale.item() if isinstance(scale, torch.Tensor) else scale)
+        self.painn, self.metadata = painn, dict(metadata or {})
+        self.register_buffer("scale", torch.tensor(float(scale), dtype=torch.float64))
+        self.register_buffer("atomref", torch.full((MAX_ATOMIC_NUMBER + 1,), torch.nan, dtype=torch.float64))
+        self.set_atomref(atomref)
+
+    @property
+    def cutoff(self):
+        """Å."""
+        return self.painn.cutoff
+
+    @property
+    def elements(self):
+        """Chemical symbols the potential was made for."""
+        return [chemical_symbols[z] for z in torch.nonzero(~self.atomref.isnan()).flatten().tolist()]
+
+    def set_atomref(self, atomref):
+        """Replace the reference energies ({atomic number: eV})."""
+        unknown = [z for z in atomref if not isinstance(z, (int, np.integer)) or not 1 <= z <= MAX_ATOMIC_NUMBER]
+        if unknown:
+            raise ValueError(f"atomic numbers {unknown} in atomref; 1 to {MAX_ATOMIC_NUMBER} are expected")
+        self.atomref.fill_(torch.nan)
+        check_numbers(**{f"the reference energy of {chemical_symbols[z]}": energy for z, energy in atomref.items()})
+        for z, energy in atomref.items():
+            self.atomref[z] = energy
+
+    def _apply(self, change, recurse=True):
+        """As of every module, `float` and `to` included; reference energies and scale stay in float64."""
+        exact = {name: getattr(self, name) for name in ("scale", "atomref")}
+        super()._apply(change, recurse)
+        for name, value in exact.items():
+            setattr(self, name, value.to(getattr(self, name).device))
+        return self
+
+    def forward(self, graph, forces=True, differentiable=False):
+        """Energy, forces and stress of a graph or of a batch of B graphs.
+
+        Parameters
+        ----------
+        forces : bool
+            False: energies alone, at a third of the cost.
+        differentiable : bool
+            Whether a loss that is made of the forces or the stress can be differentiated, as training does.
+
+        Returns
+        -------
+        dict
+            ``energy`` (B,) eV in float64, ``forces`` (N, 3) eV/Å, ``stress`` (B, 3, 3) eV/Å³ (0 for molecules) and
+            ``interaction_energy`` (B,) eV: the energy without the reference energies, in the network's precision.
+        """
+        idx_i, idx_j, batch, n_graphs = unpack(graph)
+        self.check_elements(graph.atomic_numbers)
+        with torch.enable_grad():
+            r_ij = graph.r_ij.detach().requires_grad_(forces)  # (E, 3)
+            local = self.scale.to(r_ij.dtype) * self.painn(graph.atomic_numbers, r_ij, idx_i, idx_j)  # (N,) eV
+            interaction = local.new_zeros(n_graphs).index_add(0, batch, local)  # (B,)
+        total = self.reference_energies(graph) + interaction.double()  # (B,)
+        energies = {"energy": total, "interaction_energy": interaction}
+        if not forces:
+            return energies
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(local.sum(), r_ij, create_graph=differentiable)  # (E, 3) ∂E/∂r_ij
+        on_atoms = slope.new_zeros(len(local), 3)  # (N, 3)
+        on_atoms = on_atoms.index_add(0, idx_i, slope).index_add(0, idx_j, -slope)  # r_ij = R_j − R_i
+        virial = slope.new_zeros(n_graphs, 3, 3)  # eV
+        virial = virial.index_add(0, batch[idx_i], r_ij.detach().unsqueeze(2) * slope.unsqueeze(1))
+        stress = stress_of(virial, graph.volume)  # (B, 3, 3)
+        return {**energies, "forces": on_atoms, "stress": stress}
+
+    def reference_energies(self, graph):
+        """What the atoms of each structure count without each other, (B,) in eV."""
+        _, _, batch, n_graphs = unpack(graph)
+        return self.atomref.new_zeros(n_graphs).index_add(0, batch, self.atomref[graph.atomic_numbers])
+
+    def predict(self, frames, batch_size=64, forces=True):
+        """Energies and forces of a list of structures.
+
+        Parameters
+        ----------
+        batch_size : int
+            Structures that are computed together.
+        forces : bool
+            False: energies alone, at a third of the cost.
+
+        Returns
+        -------
+        (numpy.ndarray, list of numpy.ndarray or None)
+            Energies (n,) in eV, and forces, one (N, 3) array in eV/Å per structure.
+        """
+        check_counts(batch_size=batch_size)
+        check_frames(frames)
+        graphs = to_graphs(frames, self.cutoff, self.dtype)
+        evaluate, energies, on_atoms = self._evaluator(sum(graph.num_edges for graph in graphs)), [], []
+        for chunk in _chunks(graphs, batch_size):
+            energy, of_chunk = evaluate(collate(chunk).to(self.device), forces)
+            energies.append(energy.detach().cpu().numpy())
+            if forces:
+                sizes = [graph.num_nodes for graph in chunk]
+                on_atoms += [f.cpu().numpy() for f in of_chunk.detach().split(sizes)]
+        return np.concatenate(energies), on_atoms if forces else None
+
+    def suits_compiling(self):
+        """Whether `tpainn_lite.model.compiled` computes such a potential: float32 on the processor."""
+        return self.dtype == torch.float32 and self.device.type == "cpu"
+
+    def can_be_compiled(self):
+        """Whether it suits, and Numba is there."""
+        return self.suits_compiling() and find_spec("numba") is not None
+
+    def _evaluator(self, n_pairs):
+        """A function of a batch to energies (B,) and forces (N, 3) or None: compiled, where that is worth it."""
+
+        def exact(graph, forces):
+            output = self(graph, forces)
+            return output["energy"], output.get("forces")
+
+        if n_pairs < WORTH_COMPILING or not self.can_be_compiled():
+            return exact
+        from tpainn_lite.model.compiled import FastPotential
+
+        fast = FastPotential(self)
+
+        def compiled(graph, forces):
+            self.check_elements(graph.atomic_numbers)
+            energy, on_atoms, _ = fast.of_graph(graph, forces)
+            return energy.double() + self.reference_energies(graph), on_atoms
+
+        return compiled
+
+    @property
+    def dtype(self):
+        """torch.float32 or torch.float64, of the network's weights."""
+        return self.painn.embedding.weight.dtype
+
+    @property
+    def device(self):
+        """Where the weights are."""
+        return self.painn.embedding.weight.device
+
+    def save(self, path):
+        """Write weights and everything needed to use them to one ``.safetensors`` file, whole or not at all."""
+        from safetensors.torch import save
+
+        import tpainn_lite
+
+        painn = self.painn
+        configuration = {k: getattr(painn, k) for k in ("n_features", "n_interactions", "n_rbf", "cutoff")}
+        header = {"format": FORMAT, "version": tpainn_lite.__version__, "painn": configuration}
+        header["metadata"] = self.metadata
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        write_bytes(path, save(tensors, {"tpainn_lite": json.dumps(header)}))
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote; nothing in the file is ever executed.
+
+        Raises
+        ------
+        WeightsError
+            Missing, truncated or foreign file, or one from a newer version of the library.
+        """
+        header, tensors = _read_weights(Path(path))
+        try:
+            _check_size(header["painn"], tensors)
+            potential = cls(PaiNN(**header["painn"]), {}, metadata=header["metadata"])
+            potential.to(tensors["painn.embedding.weight"].dtype)
+            potential.load_state_dict(tensors)
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise WeightsError(f"{path}: the weights do not fit the network the file describes ({error})") from error
+        potential._check_numbers(path)
+        return potential.eval()
+
+    def _check_numbers(self, path):
+        """Raise WeightsError where a file holds what no training can have made."""
+        odd = [name for name, weight in self.painn.state_dict().items() if not torch.isfinite(weight).all()]
+        if odd or self.atomref.isinf().any() or not 0 < self.scale.item() < np.inf:
+            where = odd[0] if odd else "scale, or a reference energy"
+            raise WeightsError(f"{path}: {where} is not a finite number; get the file again, or train anew")
+
+    def check_elements(self, atomic_numbers):
+        """Raise ValueError where one of the atomic numbers (N,) is none the potential was made for."""
+        known = atomic_numbers.clamp(0, MAX_ATOMIC_NUMBER)
+        bad = self.atomref[known].isnan() | (known != atomic_numbers)
+        if bad.any():
+            unknown = sorted({chemical_symbols[z] for z in atomic_numbers[bad].tolist()})
+            raise ValueError(
+                f"the potential was not made for {', '.join(unknown)}; it knows {', '.join(self.elements)}. "
+                "Train one on data that contains every element you need"
+            )
+
+
+def check_potential(potential):
+    """Raise TypeError for what is no `Potential`."""
+    if not isinstance(potential, Potential):
+        raise TypeError(f"potential is a {type(potential).__name__}; a Potential is expected")
+
+
+def _chunks(graphs, batch_size):
+    """The graphs in lists of up to ``batch_size``, and of up to `BATCH_PAIRS` pairs where one alone has no more."""
+    chunk, pairs = [], 0
+    for graph in graphs:
+        if chunk and (len(chunk) == batch_size or pairs + graph.num_edges > BATCH_PAIRS):
+            yield chunk
+            chunk, pairs = [], 0
+        chunk, pairs = [*chunk, graph], pairs + graph.num_edges
+    if chunk:
+        yield chunk
+
+
+def stress_of(virial, volume):
+    """Stress (B, 3, 3) in eV/Å³ from Σ_ij r_ij ⊗ ∂E/∂r_ij (B, 3, 3) in eV; zero where there is no volume (B,)."""
+    periodic = (volume > 0).view(-1, 1, 1)
+    return torch.where(periodic, virial / volume.clamp(min=1e-6).view(-1, 1, 1), torch.zeros_like(virial))
+
+
+def fit_atomref(frames, predicted=0.0):
+    """Reference energies in closed form: least squares of (energy − predicted) on the composition, robustly.
+
+    A pretrained potential may be right on all frames but one, and hundreds of eV off there; least squares would spoil
+    every reference energy for that frame's sake.  So residuals beyond 1.345 standard deviations count linearly, not
+    squared (Huber 1964, doi:10.1214/aoms/1177703732), by a few rounds of weighted least squares.
+
+    Parameters
+    ----------
+    frames : list of labelled ase.Atoms
+        The training set, and nothing else.
+    predicted : float or numpy.ndarray (n,)
+        What another model already says of these frames, in eV.
+
+    Returns
+    -------
+    dict {atomic number: eV}
+        Where the composition cannot tell the elements apart (pure water: two H for each O, always), the smallest
+        energies that fit: their sum over a molecule is right, their parts mean nothing.
+
+    >>> from tpainn_lite import load_molecules
+    >>> sorted(fit_atomref(load_molecules("train")))
+    [1, 6, 7, 8, 9]
+    """
+    elements, solution, _ = _fitted(frames, predicted)
+    return dict(zip(elements, solution.tolist(), strict=True))
+
+
+def composition_residual(frames, predicted=0.0):
+    """What `fit_atomref` leaves of the energies of these frames, (n,) in eV."""
+    return _fitted(frames, predicted)[2]
+
+
+def _fitted(frames, predicted):
+    """Elements, their energies, and what these leave (n,): Huber's regression by reweighted least squares."""
+    check_labels(frames, need=("energy",))
+    if not np.issubdtype(np.asarray(predicted).dtype, np.number) or np.shape(predicted) not in ((), (len(frames),)):
+        raise ValueError(f"predicted is {predicted!r:.60}; a number in eV for each of {len(frames)} frames is expected")
+    target = np.array([label_of(atoms, "energy") for atoms in frames]) - predicted  # (n,)
+    elements, counts = composition(frames)
+    weights, before = np.ones(len(target)), np.inf
+    for _ in range(HUBER_ROUNDS):
+        root = np.sqrt(weights)
+        solution = np.linalg.lstsq(counts * root[:, None], target * root, rcond=1e-8)[0]
+        residual = target - counts @ solution
+        limit = HUBER * np.median(np.abs(residual)) / 0.6745  # eV; of a normal distribution the median is 0.6745 σ
+        if limit < 1e-9 or np.abs(solution - before).max() < 1e-6:
+            break
+        weights, before = np.minimum(1.0, limit / np.maximum(np.abs(residual), 1e-12)), solution
+    return elements, solution, residual
+
+
+def composition_rank(frames):
+    """How many reference energies these frames can tell apart: 1 for pure water, whatever the number of elements."""
+    check_frames(frames)
+    if not any(map(len, frames)):
+        raise ValueError("the frames have no atoms; at least one is expected")
+    return int(np.linalg.matrix_rank(composition(frames)[1]))
+
+
+def element_numbers(symbols):
+    """['H', 'O'] to [1, 8], with a clear error for what is no element."""
+    unknown = [symbol for symbol in symbols if symbol not in number_of]
+    if unknown:
+        raise ValueError(f"{unknown} are not chemical symbols; something like ['H', 'C', 'O'] is expected")
+    return [number_of[symbol] for symbol in symbols]
+
+
+def _check_size(configuration, tensors):
+    """Raise ValueError where a network of this configuration would be of another size than its weights."""
+    n_features, rounds = tensors["painn.embedding.weight"].shape[1], sum("VU.weight" in name for name in tensors)
+    if (configuration["n_features"], configuration["n_interactions"]) != (n_features, rounds):
+        raise ValueError(f"{configuration} is described, and {n_features} features and {rounds} interactions are there")
+    if not all(tensor.is_floating_point() for tensor in tensors.values()):
+        raise ValueError("numbers that are not floating-point are there")
+    if tensors["painn.radial_basis.frequencies"].numel() != configuration["n_rbf"]:
+        raise ValueError(f"n_rbf is {configuration['n_rbf']}, and as many frequencies are not there")
+
+
+def _read_weights(path):
+    from safetensors import SafetensorError, safe_open
+
+    if not path.exists():
+        raise WeightsError(f"no weights file {path}; make one with potential.save(path)")
+    if not path.is_file():
+        raise WeightsError(f"{path} is no file; weights that Potential.save wrote are expected")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("tpainn_lite", "null"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} is damaged, truncated or no safetensors file ({error}); get it again") from error
+    if header is None:
+        raise WeightsError(f"{path} holds weights of another program; a file written by Potential.save is expected")
+    if not _is_header(header) or header["format"] < 1:
+        raise WeightsError(f"{path}: what it says of its weights is damaged; get it again")
+    if header["format"] > FORMAT:
+        raise WeightsError(
+            f"{path} was written by tpainn_lite {header['version']} in format {header['format']}; this version reads "
+            f"up to {FORMAT}: upgrade tpainn_lite"
+        )
+    return header, tensors
+
+
+def _is_header(header):
+    kinds = {"format": int, "version": str, "painn": dict, "metadata": dict}
+    return isinstance(header, dict) and all(isinstance(header.get(name), kind) for name, kind in kinds.items())

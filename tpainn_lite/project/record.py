@@ -1,0 +1,81 @@
+"""What each step of a project was made from, kept in its folder, so that no step is taken for that of another project.
+
+`tpainn_lite.project` says which steps there are.
+"""
+
+import json
+from pathlib import Path
+
+from tpainn_lite.structures.files import IdentityError, check_same, identity, write_text
+
+NAME = "project.json"
+STEPS = {  # in their order: the files of each
+    "structures": ("structures.extxyz",),
+    "general": ("general-*.safetensors",),
+    "to_label": ("to_label.extxyz",),
+    "labels": ("labels.jsonl",),
+    "own": ("own-*.safetensors",),
+    "md": ("md.traj", "md.state.npz"),
+    "report": ("report.json",),
+}
+
+OUTLIVING = ("labels", "report")  # labels are recognised frame by frame, and the report is always written anew
+
+
+class ProjectRecord:
+    """The record of a project's folder, from ``project.json``; empty where there is none yet.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    IdentityError
+        The folder holds files of these names, but no record of what made them.
+    ValueError
+        ``project.json`` is not a record.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.path = self.folder / NAME
+        self.steps = _read(self.path) if self.path.exists() else {}
+        foreign = [path.name for step in STEPS for path in self.files(step)] if not self.path.exists() else []
+        if foreign:
+            raise IdentityError(
+                f"{self.folder} holds {', '.join(foreign[:3])}{' …' if len(foreign) > 3 else ''} and no record "
+                f"({NAME}) of what made them: name another folder, or remove them"
+            )
+
+    def files(self, step):
+        """The files of a step that are there."""
+        return sorted(path for pattern in STEPS[step] for path in self.folder.glob(pattern))
+
+    def check(self, step, **asked):
+        """Raise `IdentityError` if the files of a step are there and were made otherwise, as far as is asked."""
+        files, asked = self.files(step), identity(**asked)
+        if not files:
+            return
+        kept = {name: value for name, value in self.steps.get(step, {}).items() if name in asked}
+        later = [name for name in list(STEPS)[list(STEPS).index(step) :] if name == step or name not in OUTLIVING]
+        gone = [pattern for name in later if self.files(name) for pattern in STEPS[name]]
+        advice = f"name another folder or, to make them anew, remove {', '.join(gone)}"
+        check_same(kept, asked, f"{', '.join(STEPS[step])} in {self.folder}", advice)
+
+    def begin(self, step, **made_from):
+        """`check`, and put down what the step is made from."""
+        self.check(step, **made_from)
+        self.steps[step] = identity(**made_from)
+        write_text(self.path, json.dumps({"record": "tpainn_lite project", "steps": self.steps}, indent=1) + "\n")
+
+
+def _read(path):
+    try:
+        content = json.loads(path.read_bytes().decode()) if path.stat().st_size < 1_000_000 else None
+        steps = content["steps"] if content["record"] == "tpainn_lite project" else None
+        if all(isinstance(text, str) for made_from in steps.values() for text in made_from.values()):
+            return steps
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass
+    raise ValueError(f"{path} is no record of a project, or damaged: name another folder")

@@ -1,0 +1,300 @@
+"""A potential of one's own: from structures to a committee that has been tested, step by step, in one folder.
+
+| file                    | what                                                                                   |
+|-------------------------|----------------------------------------------------------------------------------------|
+| `structures.extxyz`     | the structures to choose from                                                          |
+| `general-0.safetensors` | …, a committee from shipped weights and shipped DFT labels: what there is before yours |
+| `to_label.extxyz`       | what to label: to train on, where that committee disagrees; to test on, at random      |
+| `labels.jsonl`          | DFT labels, one by one, as they come                                                   |
+| `own-0.safetensors`     | …, the committee after your labels                                                     |
+| `md.traj`               | molecular dynamics with it, stopped where it leaves what it knows                      |
+| `report.json`           | errors on what was not trained on, before and after your labels                        |
+| `project.json`          | what each of them was made from                                                        |
+
+What is there is not done again, if it was made from the same; otherwise the call ends with an error that says what
+differs.  A step is repeated, with other settings too, by removing its files and those after it, but for the labels:
+
+| file        | made from                                                                                    |
+|-------------|----------------------------------------------------------------------------------------------|
+| structures  | the structures that are given                                                                |
+| general     | shipped weights (``start``), ``n_general``, ``seed``                                         |
+| to_label    | structures, general, ``n_labels``, ``n_test``, ``seed``                                      |
+| labels      | the calculator with its constants; who labels elsewhere is not known until the labels come   |
+| own         | general, the labels that are trained on, ``n_general``, ``seed``                             |
+| md          | own, ``n_steps``, ``temperature``, ``seed``; with it belongs ``md.state.npz``                |
+
+So labels, which cost most, outlive all else: of another choice of frames those that have one are not labelled again.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from tpainn_lite.structures.checks import check_counts, check_structure
+from tpainn_lite.model.committee import Committee
+from tpainn_lite.structures.shipped import draw, load_molecules, read_frames, write_frames
+from tpainn_lite.model.domain import Domain
+from tpainn_lite.structures.files import IdentityError, check_folder, fingerprint, locked, write_text
+from tpainn_lite.teachers.parallel import check_jobs
+from tpainn_lite.teachers.label import label
+from tpainn_lite.project.matching import displacement, matched
+from tpainn_lite.simulate.md import check_settings, run_md
+from tpainn_lite.simulate.observables import errors
+from tpainn_lite.model.potential import Potential
+from tpainn_lite.project.record import ProjectRecord
+from tpainn_lite.train.recipes import load_pretrained
+from tpainn_lite.train.transfer import autotune, rereference
+
+MEMBERS = 3
+TIMESTEP, EVERY = 0.5, 10  # fs; steps between frames of MD that are kept
+AS_GIVEN = 1e-4  # Å; structures that were kept are those that are given again, to the digits of the file
+
+
+class LabelsWanted(Exception):
+    """The frames to label are chosen, and nobody is here who can label them; the message says what to do."""
+
+
+def run_project(
+    structures, folder, calculator=None, labels=None, *, n_labels=20, n_test=10, n_general=200, start="gas_xtb",
+    n_steps=1000, temperature=300.0, seed=0, n_jobs=1, progress=True,
+):  # fmt: skip
+    """Autotune a committee for these structures, test it, and run MD with it.
+
+    Parameters
+    ----------
+    structures : iterable of ase.Atoms
+        Many more than are to be labelled; MD begins from the calmest with the first one's composition.
+    folder : str or Path
+        Keeps every step; interrupted, the same call goes on.
+    calculator : ase Calculator, optional
+        Who labels: DFT.
+    labels : str or Path, optional
+        Frames of ``to_label.extxyz`` that were labelled elsewhere, recognised by their positions or their ``id``; then
+        the calculator is not asked.
+    n_labels, n_test : int
+        Frames to train on, picked by disagreement, and to test on, picked at random.
+    n_general : int
+        Shipped DFT labels of other molecules that the committee begins with.
+    start : str
+        Shipped weights.
+    n_steps, temperature : int, float
+        Of MD: steps of 0.5 fs, and K.
+
+    Returns
+    -------
+    dict
+        What is in ``report.json``.
+
+    Raises
+    ------
+    LabelsWanted
+        With neither ``calculator`` nor ``labels``; ``to_label.extxyz`` is there by then.
+    IdentityError
+        The folder holds a project of other structures, labels or settings.
+    ValueError, OSError
+        Settings that are none, too few structures, a folder that cannot be written: all of it before any training.
+    """
+    folder, seen = Path(folder), None if labels is None else read_frames(labels)
+    asked = {"start": start, "n_general": n_general, "n_labels": n_labels, "n_test": n_test, "seed": seed}
+    asked |= {"n_steps": n_steps, "temperature": temperature}
+    check_options(n_jobs=n_jobs, **asked)
+    check_folder(folder)
+    structures = sound(structures, start, n_labels + n_test)
+    with locked(folder / "project.json"):
+        record = ProjectRecord(folder)
+        _check_record(record, None if labels is not None else calculator, **asked)
+        structures = _kept_structures(record, structures)
+        general = _general_members(record, start, n_general, seed)
+        chosen = _chosen(record, structures, general, n_labels, n_test, seed)
+        labelled = _labelled(chosen, record, calculator, seen, labels, n_jobs, progress)
+        train, test = (_part(labelled, part) for part in ("train", "test"))
+        own = _own_members(record, general, train, n_general, seed)
+        report, domain = _judged(general, own, train, test, structures)
+        record.begin("md", n_steps=n_steps, temperature=temperature, seed=seed)
+        settings = {"temperature": temperature, "n_steps": n_steps, "timestep": TIMESTEP, "every": EVERY, "seed": seed}
+        settings |= {"max_disagreement": domain.limit, "path": folder / "md.traj", "progress": progress}
+        run = run_md(calmest(domain.committee, structures), domain.committee.calculator(), **settings)
+        report["md"] = {"fs": float(run.time[-1]), "stopped": run.stopped}
+        write_text(folder / "report.json", json.dumps(report, indent=1))
+    return report
+
+
+def check_options(*, start, n_general, n_labels, n_test, n_steps, temperature, seed, n_jobs=1):
+    """Raise an error, before anything is made, where a setting of `run_project` makes no sense."""
+    check_counts(n_labels=n_labels, n_test=n_test, n_general=n_general)
+    check_counts(least=0, seed=seed)
+    check_jobs(n_jobs)
+    check_settings("nvt", n_steps, EVERY, temperature=temperature, timestep=TIMESTEP)
+    load_pretrained(start)
+
+
+def _check_record(record, calculator, start, n_general, n_labels, n_test, seed, n_steps, temperature):
+    """Raise `IdentityError` early, for any step whose settings differ, before another is made."""
+    record.check("general", start=_named(start), n_general=n_general, seed=seed)
+    record.check("to_label", n_labels=n_labels, n_test=n_test, seed=seed)
+    if calculator is not None:
+        record.check("labels", labeller=calculator)
+    record.check("own", n_general=n_general, seed=seed)
+    record.check("md", n_steps=n_steps, temperature=temperature, seed=seed)
+
+
+def _named(start):
+    return f"{start} ({fingerprint(load_pretrained(start))})"
+
+
+def sound(structures, start, n_wanted):
+    """The structures as a list; an error, before anything is kept, if they are too few, broken or not known."""
+    structures = list(structures)
+    for number, atoms in enumerate(structures):
+        check_structure(atoms, f"structure {number}")
+        if atoms.pbc.any() != structures[0].pbc.any():
+            raise ValueError(f"structure {number} and structure 0: all periodic or none is expected")
+    check_elements(structures, start)
+    if n_wanted > len(structures):
+        raise ValueError(
+            f"n_labels and n_test are {n_wanted} frames together, of {len(structures)} structures; make more, or ask "
+            "for fewer"
+        )
+    return structures
+
+
+def choose(committee, structures, n_labels, n_test, seed=0):
+    """Frames to label: ``info["part"]`` says what for, "train" (picked by disagreement) or "test" (at random)."""
+    order = np.random.default_rng(seed).permutation(len(structures))
+    test = [structures[k].copy() for k in sorted(order[:n_test])]
+    train = [atoms.copy() for atoms in committee.pick([structures[k] for k in sorted(order[n_test:])], n_labels, seed)]
+    for part, frames in (("train", train), ("test", test)):
+        for number, atoms in enumerate(frames):
+            atoms.info |= {"part": part, "id": f"{part}/{number}"}
+    return train + test
+
+
+def calmest(committee, structures):
+    """The structure of lowest energy among those with the composition of the first."""
+    alike = [atoms for atoms in structures if atoms.symbols.formula == structures[0].symbols.formula]
+    return alike[int(np.argmin(committee.predict(alike)[0]))]
+
+
+def check_elements(structures, start):
+    """Raise ValueError where the shipped weights do not know an element."""
+    known = load_pretrained(start).elements
+    strange = sorted({symbol for atoms in structures for symbol in atoms.get_chemical_symbols()} - set(known))
+    if strange:
+        raise ValueError(
+            f"the weights {start!r} know {', '.join(known)}, not {', '.join(strange)}; pretrain on classical labels of "
+            "such structures first (tpainn pretrain), and autotune those weights (tpainn autotune)"
+        )
+
+
+def _kept_structures(record, given):
+    """The structures in the folder, if they are those that are given; written if there are none."""
+    path = record.folder / "structures.extxyz"
+    record.begin("structures")
+    if not path.exists():
+        write_frames(path, given)
+    kept = read_frames(path, need=())
+    differing = [k for k, (one, other) in enumerate(zip(kept, given, strict=False)) if not _is_given(one, other)]
+    if differing or len(kept) != len(given):
+        first = differing[0] if differing else min(len(kept), len(given))
+        sizes = [f"{len(frames)} structures{_formula(frames, first)}" for frames in (kept, given)]
+        raise IdentityError(
+            f"{path} holds {sizes[0]}; given are {sizes[1]}: name another folder or, to begin anew, empty this one"
+        )
+    return kept
+
+
+def _formula(frames, number):
+    return f" (number {number}: {frames[number].get_chemical_formula()})" if number < len(frames) else ""
+
+
+def _is_given(kept, given):
+    """Whether a structure of the file is the one that is given, with its charges and spins."""
+    one, other = ([a.get_initial_charges(), a.get_initial_magnetic_moments()] for a in (kept, given))
+    described = all(str(kept.info.get(key)) == str(given.info.get(key)) for key in ("charge", "multiplicity"))
+    return described and displacement(kept, given) < AS_GIVEN and np.allclose(one, other, rtol=0, atol=AS_GIVEN)
+
+
+def _chosen(record, structures, general, n_labels, n_test, seed):
+    """What to label; chosen and written if it is not there."""
+    path, made_from = record.folder / "to_label.extxyz", {"n_labels": n_labels, "n_test": n_test, "seed": seed}
+    record.begin("to_label", structures=structures, weights=fingerprint(general), **made_from)
+    if not path.exists():
+        write_frames(path, choose(Committee(general), structures, n_labels, n_test, seed))
+    return read_frames(path, need=())
+
+
+def _general_members(record, start, n_general, seed):
+    record.begin("general", start=_named(start), n_general=n_general, seed=seed)
+    return _members(record.folder, "general", lambda k: _general(start, n_general, seed + k))
+
+
+def _own_members(record, general, train, n_general, seed):
+    record.begin("own", labels=train, weights=fingerprint(general), n_general=n_general, seed=seed)
+    return _members(record.folder, "own", lambda k: _own(general[k], train, n_general, seed + k))
+
+
+def _members(folder, name, make):
+    """Potentials kept in files of this name."""
+    paths = [folder / f"{name}-{k}.safetensors" for k in range(MEMBERS)]
+    for k, path in enumerate(paths):
+        if not path.exists():
+            make(k).save(path)
+    return [Potential.load(path) for path in paths]
+
+
+@cache
+def _shipped():
+    """The shipped DFT set, read once for all members."""
+    return load_molecules("train")
+
+
+def _general(start, n_frames, seed):
+    """The shipped weights, autotuned on a draw from the shipped DFT set."""
+    return autotune(load_pretrained(start), draw(_shipped(), n_frames, seed), seed=seed, progress=False)
+
+
+def _own(general, train, n_frames, seed):
+    """A general potential, autotuned on one's own labels."""
+    frames = train + _of_the_same_level(train, n_frames, seed)
+    return autotune(general, frames, seed=seed, progress=False)
+
+
+def _of_the_same_level(train, n_frames, seed):
+    """The shipped labels that the committee began with, to be trained on again with one's own of the same level, so
+    that they are not forgotten; none with those of another level, whose energies and forces contradict them."""
+    shipped = draw(_shipped(), n_frames, seed)
+    return shipped if {a.info.get("level") for a in train} == {shipped[0].info["level"]} else []
+
+
+def _labelled(chosen, record, calculator, seen, labels, n_jobs, progress):
+    """The chosen frames with labels: those of a file, or made here."""
+    if seen is not None:
+        return matched(chosen, seen, labels)
+    if calculator is None:
+        raise LabelsWanted(
+            f"{len(chosen)} frames to label are in {record.folder / 'to_label.extxyz'}. Compute energies (eV) and "
+            "forces (eV/Å) with DFT, write them to an extxyz file, and call again with labels= (--labels); or install "
+            "PySCF"
+        )
+    record.begin("labels", labeller=calculator)
+    return label(chosen, calculator, path=record.folder / "labels.jsonl", n_jobs=n_jobs, progress=progress)
+
+
+def _part(labelled, part):
+    frames = [atoms for atoms in labelled if atoms.info["part"] == part]
+    if not frames:
+        raise ValueError(f"none of the frames to {part} on has a label; at least one is expected")
+    return frames
+
+
+def _judged(general, own, train, test, structures):
+    """The report on errors before and after, and what the committee knows by now."""
+    domain = Domain(Committee(own), train + test)
+    for potential in general:
+        rereference(potential, train)  # another DFT has other energies of atoms: not what is to be compared
+    report = {"labels": len(train), "tested on": len(test), "before": errors(Committee(general), test)}
+    report |= {"after": errors(domain.committee, test), "usual disagreement / eV/Å": round(domain.limit, 3)}
+    report["structures in doubt"] = sum(map(bool, domain.doubts(structures)))
+    return report, domain

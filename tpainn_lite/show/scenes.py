@@ -1,0 +1,145 @@
+"""Scenes: what `tpainn_lite.show.viewer` and `tpainn_lite.show.painting` draw, turned, bonded and framed.
+
+Molecules are turned so that their two longest axes lie in the page.  A bond is drawn where two atoms are nearer than
+1.25 times the sum of their covalent radii *in that frame*, so a bond that breaks is seen to break.  An atom that flies
+off leaves the picture; the view does not shrink to follow it.
+"""
+
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from ase import Atoms
+from ase.data import covalent_radii, vdw_radii
+
+from tpainn_lite.structures.checks import search_pairs
+
+STRETCH = 1.25  # a bond, in units of the sum of the covalent radii
+BALL = 0.24  # radius of an atom's ball, in van der Waals radii
+CORNER = -1  # the "atomic number" of a corner of the cell
+MAX_FRAMES = 200  # of a trajectory; longer ones are thinned
+LIVE_ATOMS = 20_000  # atoms times frames: what is quickly sent to a browser
+
+
+class Drawing(NamedTuple):
+    """One frame, turned to face the viewer (x right, y up, z to the eye); the cell's 8 corners come last."""
+
+    numbers: np.ndarray  # (N,)
+    positions: np.ndarray  # (N, 3) Å
+    bonds: np.ndarray  # (B, 2) indices; between two corners: an edge of the cell
+
+
+class Scene(NamedTuple):
+    """One trajectory, ready to be shown."""
+
+    title: str
+    drawings: list  # fewer than there are steps if it ends before the others
+    notes: list  # what is written below it at each step
+
+
+def make_scenes(trajectories, titles):
+    """A `Scene` for each trajectory, and half the width in Å that all of them are shown in."""
+    lengths, n_atoms = [len(frames) for frames in trajectories], sum(len(frames[0]) for frames in trajectories)
+    steps = evenly(lengths, min(MAX_FRAMES, max(12, LIVE_ATOMS // n_atoms)))
+    same = all(np.array_equal(frames[0].numbers, trajectories[0][0].numbers) for frames in trajectories)
+    scenes, first, largest = [], 1.0, 1.0
+    for frames, title in zip(trajectories, titles, strict=True):
+        turn = _facing(trajectories[0][0] if same else frames[0])  # the same molecule, seen from the same side
+        drawings = _followed([_drawing(frames[k], turn) for k in steps if k < len(frames)])
+        radii = ball_radii(drawings[0].numbers)[:, None]  # (N, 1)
+        reach = [1.05 * (np.abs(drawing.positions[:, :2]) + radii).max() for drawing in drawings]
+        first, largest = max(first, reach[0]), max(largest, *reach)
+        scenes.append(Scene(title, drawings, [_note(k, len(frames)) for k in steps]))
+    return scenes, min(largest, 1.6 * first)
+
+
+def evenly(lengths, most):
+    """About ``most`` evenly spaced steps (S,) of the longest trajectory, with the last frame of each."""
+    even = np.linspace(0, max(lengths) - 1, min(max(lengths), most)).round().astype(int)
+    return np.unique(np.append(even, np.array(lengths) - 1))
+
+
+def _note(step, length):
+    if length == 1:
+        return ""
+    return f"frame {step + 1} of {length}" if step < length else f"ended at frame {length}"
+
+
+def is_boxed(atoms):
+    """Whether there is a periodic box to draw."""
+    return atoms.pbc.any() and atoms.cell.rank == 3
+
+
+def _facing(atoms):
+    """Rotation (3, 3) that lays the two longest axes of a molecule in the page; a box is only tilted."""
+    boxed, axes = is_boxed(atoms), np.eye(3)
+    if not boxed and len(atoms) > 1:
+        axes = np.linalg.svd(atoms.positions - atoms.positions.mean(0))[2]  # rows, longest first
+        axes *= np.sign(axes[np.arange(3), np.abs(axes).argmax(1)])[:, None]
+        axes[2] = np.cross(axes[0], axes[1])  # a rotation, not a mirror
+    tilt = Atoms("H3", np.eye(3))
+    tilt.rotate(22 if boxed else 12, "y")  # a little, so that no atom hides another
+    tilt.rotate(15 if boxed else 12, "x")
+    return tilt.positions.T @ axes
+
+
+def _drawing(atoms, turn):
+    """One frame, turned; not centred yet."""
+    positions, bonds = _whole_molecules(atoms)
+    numbers, n = atoms.numbers, len(atoms)
+    if is_boxed(atoms):
+        corners = np.array(list(itertools.product((0, 1), repeat=3)))  # (8, 3)
+        edges = [(n + a, n + (a | bit)) for a in range(8) for bit in (1, 2, 4) if not a & bit]
+        numbers = np.append(numbers, [CORNER] * 8)
+        positions = np.concatenate([positions, corners @ atoms.cell])
+        bonds = np.concatenate([bonds, edges])
+    return Drawing(numbers, positions @ turn.T, bonds)
+
+
+def _near(atoms, cutoff):
+    """Pairs of near atoms, as of `search_pairs`; none where a structure has exploded, which is shown all the same."""
+    try:
+        return search_pairs("ijdS", atoms, cutoff)
+    except ValueError:
+        return np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros((0, 3), int)
+
+
+def _whole_molecules(atoms):
+    """Positions (N, 3) in which no molecule is cut by the walls of the cell, and the bonds (B, 2)."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    atoms = atoms if is_boxed(atoms) else Atoms(atoms.numbers, atoms.positions)
+    radii, n = STRETCH * covalent_radii[atoms.numbers], len(atoms)
+    i, j, d, shift = _near(atoms, 2 * radii.max())
+    i, j, shift = (x[d < radii[i] + radii[j]] for x in (i, j, shift))
+    cells = np.zeros((n, 3))  # how many cells each atom is moved
+    if is_boxed(atoms):
+        count, member = connected_components(coo_array((np.ones(len(i)), (i, j)), shape=(n, n)))
+        fractional = atoms.cell.scaled_positions(atoms.positions)  # (N, 3)
+        leader = np.unique(member, return_index=True)[1][member]  # the first atom of each atom's molecule
+        cells = np.round(fractional[leader] - fractional)  # beside the leader; right for molecules under half a cell
+        middle = np.stack([np.bincount(member, x, count) for x in (fractional + cells).T], axis=1)
+        cells = (cells - np.floor(middle / np.bincount(member)[:, None])[member]) * atoms.pbc
+    inside = (i < j) & (cells[j] == cells[i] + shift).all(1)  # a bond that crosses the whole box is not drawn
+    return atoms.positions + cells @ atoms.cell, np.stack([i[inside], j[inside]], axis=1).astype(int)
+
+
+def _followed(scene):
+    """Put the first frame in the middle, then follow a drifting molecule; a box stays where it is."""
+    shown = slice(-8, None) if scene[0].numbers[-1] == CORNER else slice(None)
+    points = scene[0].positions[shown]
+    middle, start = (points.max(0) + points.min(0)) / 2, points.mean(0)
+    mean, reach = start, 2 * np.linalg.norm(points - start, axis=1).max() + 2
+    moved = []
+    for drawing in scene:
+        near = np.linalg.norm(drawing.positions - mean, axis=1)[shown] < reach  # what flew off does not pull the view
+        mean = drawing.positions[shown][near].mean(0) if near.any() else mean
+        positions = (drawing.positions - middle + start - mean).clip(-20 * reach, 20 * reach)  # far out of sight
+        moved.append(drawing._replace(positions=positions))
+    return moved
+
+
+def ball_radii(numbers):
+    """Radii (N,) in Å of the balls; corners of the cell have none."""
+    return np.where(numbers == CORNER, 0.0, BALL * np.nan_to_num(vdw_radii[numbers], nan=2.0))

@@ -1,0 +1,232 @@
+"""MD of many structures in one step: any `Potential` as a model of torch-sim.
+
+torch-sim (Cohen et al. 2025, arXiv:2508.06628) brings the integrators, the optimisers and the filling of a GPU's
+memory; here is what it has to know of our potentials.  An optional extra: ``pip install 'tpainn_lite[batched]'``.
+"""
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from tpainn_lite.model.calculator import SKIN, compiled
+from tpainn_lite.structures.checks import check_counts, check_numbers, check_search, check_structure
+from tpainn_lite.simulate.md import bonds_of, check_settings, flown_apart, has_exploded, moving, trouble
+from tpainn_lite.simulate.record import MDRun
+from tpainn_lite.model.potential import Potential, stress_of
+
+try:
+    import torch_sim
+    from torch_sim.models.interface import ModelInterface
+    from torch_sim.units import MetalUnits
+except ImportError as error:
+    raise ImportError("MD of many structures at once needs torch-sim: pip install 'tpainn_lite[batched]'") from error
+
+FEMTOSECOND = 1e-3 * MetalUnits.time  # in torch-sim's unit of time
+
+
+class TorchSimPotential(ModelInterface):
+    """A potential for torch-sim: ``torch_sim.integrate(structures, model=TorchSimPotential(potential), ...)``.
+
+    Parameters
+    ----------
+    potential : Potential
+        Stays where it is, CPU or GPU.  On the CPU, in float32 and with Numba, it is compiled (`tpainn_lite.model.compiled`).
+    skin : float
+        Å.  Extra cutoff of the neighbour lists, so that they serve for several steps.
+    strict : bool
+        Raise ValueError when a structure has exploded; otherwise its atoms are left without forces.
+
+    Positions and momenta are kept in float64, whatever the potential's precision.  ``pbc`` of a state may be one value
+    for all directions, or one for each (a slab, whose stress is 0); torch-sim's own integrators know the first only.
+    """
+
+    def __init__(self, potential, skin=SKIN, strict=True):
+        super().__init__()
+        if not isinstance(potential, Potential):
+            raise TypeError(f"potential is a {type(potential).__name__}; a Potential is expected")
+        check_numbers(least=0, skin=skin)
+        self.potential, self.skin, self.strict = potential, skin, strict
+        self._device, self._dtype = potential.device, torch.float64
+        self._compute_forces = self._compute_stress = True
+        self._lists = {}  # number of the structure: vesin's neighbour list, and the positions it was last asked for
+        self._compiled = None
+
+    def forward(self, state, **_):
+        """``energy`` (B,) in eV, ``forces`` (N, 3) in eV/Å and ``stress`` (B, 3, 3) in eV/Å³ of a ``SimState``."""
+        graph = self._graph(state if isinstance(state, torch_sim.SimState) else torch_sim.SimState(**state))
+        if not self.potential.can_be_compiled():
+            output = self.potential(graph)
+            return {key: output[key].detach().to(self.dtype) for key in ("energy", "forces", "stress")}
+        self.potential.check_elements(graph.atomic_numbers)
+        self._compiled = compiled(self.potential, self._compiled)
+        energy, forces, virial = (values.to(self.dtype) for values in self._compiled[1].of_graph(graph))
+        energy = energy + self.potential.reference_energies(graph)
+        return {"energy": energy, "forces": forces, "stress": stress_of(virial, graph.volume)}
+
+    def unwrapped(self, number):
+        """Positions (N, 3) in Å of a structure at the last call; torch-sim's own jump from side to side of the box."""
+        return self._lists[number][1]
+
+    def _graph(self, state):
+        """What `graph.collate` gives, without a detour over single graphs."""
+        sizes = torch.bincount(state.system_idx).cpu().numpy()
+        starts, periodic = np.cumsum(sizes) - sizes, _periodic(state)
+        positions = np.split(state.positions.detach().cpu().numpy().astype(float), starts[1:])
+        cells = state.row_vector_cell.detach().cpu().numpy().astype(float)  # (B, 3, 3) Å
+        found = [self._neighbours(k, *parts, periodic) for k, parts in enumerate(zip(positions, cells, strict=True))]
+        idx_i, idx_j = (np.concatenate([f[c] + start for f, start in zip(found, starts, strict=True)]) for c in (0, 1))
+        place = {"device": self.potential.device}
+        volumes = np.abs(np.linalg.det(cells)) * periodic.all()
+        return SimpleNamespace(
+            atomic_numbers=state.atomic_numbers.long(),
+            edge_index=torch.as_tensor(np.stack([idx_j, idx_i]).astype(np.int64), **place),
+            r_ij=torch.as_tensor(np.concatenate([f[2] for f in found]), dtype=self.potential.dtype, **place),
+            volume=torch.as_tensor(volumes, dtype=self.potential.dtype, **place),
+            batch=state.system_idx,
+            num_graphs=len(sizes),
+        )
+
+    def _neighbours(self, number, positions, cell, periodic):
+        """idx_i, idx_j and r_ij of one structure."""
+        exploded = flown_apart(positions, cell, periodic)
+        if exploded and self.strict:
+            raise ValueError(f"structure {number} has exploded; use a shorter timestep, or a better potential for it")
+        if exploded:
+            self._lists[number] = (None, positions)
+            return np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3))
+        neighbours, last = self._lists.get(number, (None, positions))
+        if neighbours is None:
+            from vesin import NeighborList
+
+            check_search(Atoms(positions=positions, cell=cell, pbc=periodic), self.potential.cutoff + self.skin)
+            neighbours = NeighborList(cutoff=self.potential.cutoff, full_list=True, sorted=True, skin=self.skin)
+        if periodic.any() and last.shape == positions.shape:  # torch-sim wraps atoms into the box
+            positions = positions - np.round((positions - last) @ np.linalg.inv(cell)) * periodic @ cell
+        self._lists[number] = (neighbours, positions)
+        return neighbours.compute(positions, cell, periodic, "ijD")
+
+
+def _periodic(state):
+    """Along which of the three sides of the cell a state is periodic, (3,) of bool."""
+    pbc = torch.as_tensor(state.pbc).flatten().cpu().numpy().astype(bool)
+    if pbc.size not in (1, 3):
+        raise ValueError(f"pbc is {state.pbc}; one value, or one for each of the three directions, is expected")
+    return np.broadcast_to(pbc, 3).copy()
+
+
+def run_many(
+    structures, potential, *, n_steps=1000, temperature=300.0, timestep=0.5, friction=10.0, every=10, seed=0,
+    stop_when_broken=True, watch=None,
+):  # fmt: skip
+    """Langevin MD of many structures at once, at constant volume.
+
+    Parameters
+    ----------
+    structures : list of ase.Atoms
+        All of them molecules, or all of them periodic boxes.
+    potential : Potential
+    n_steps, every : int
+        Steps in all, and steps between two frames that are kept, which must fill them.
+    temperature : float
+        K; also of the velocities at the start.
+    timestep : float
+        fs.
+    friction : float
+        1/ps, as in `tpainn_lite.simulate.md.run_md`, whose guards watch over each structure: one that breaks is no longer
+        kept, and the others go on.  What has exploded is not among its frames.
+    stop_when_broken : bool
+        Also stop a structure in which a bond breaks.
+    watch : callable, optional
+        Called with the runs so far, a list of MDRun, whenever frames are kept.
+
+    Returns
+    -------
+    list of tpainn_lite.simulate.md.MDRun
+        One for each structure.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Molecules and boxes together, a bad structure (with its number), or a setting that makes no sense.
+    """
+    check_settings("nvt", n_steps, every, temperature=temperature, timestep=timestep, friction=friction)
+    check_counts(least=0, seed=seed)
+    if watch is not None and not callable(watch):
+        raise TypeError(f"watch is {watch!r}; a function of the runs so far, or None, is expected")
+    structures = _checked(structures)
+    model = TorchSimPotential(potential, strict=False)
+    start, step = torch_sim.nvt_langevin(model, **_in_its_units(model, timestep, temperature, friction))
+    runs, bonds = [MDRun() for _ in structures], [bonds_of(a) if stop_when_broken else None for a in structures]
+    with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        state = start(_moving_state(structures, model, temperature, seed))
+        _keep(runs, state, model, structures, bonds, 0.0, temperature)
+        for k in range(1, n_steps + 1):
+            state = step(state)
+            if k % every == 0:
+                _keep(runs, state, model, structures, bonds, k * timestep, temperature)
+                if watch is not None:
+                    watch(runs)
+    return runs
+
+
+def _checked(structures):
+    """The structures as a list, if they can be run together."""
+    if isinstance(structures, Atoms) or not isinstance(structures, Iterable):
+        raise TypeError(f"structures is a {type(structures).__name__}; a list of ase.Atoms is expected")
+    structures = list(structures)
+    for number, atoms in enumerate(structures):
+        check_structure(atoms, f"structure {number}")
+    kinds = {tuple(bool(p) for p in atoms.pbc) for atoms in structures}
+    if kinds not in ({(True, True, True)}, {(False, False, False)}):
+        given = ", ".join(map(str, sorted(kinds))) or "no structures"
+        raise ValueError(f"pbc: {given}; expected are molecules only, or boxes periodic in all directions only")
+    return structures
+
+
+def _in_its_units(model, timestep, temperature, friction):
+    """Time step, temperature and friction for torch-sim."""
+    time, place = FEMTOSECOND * timestep, {"dtype": model.dtype, "device": model.device}
+    values = {"dt": time, "kT": temperature * MetalUnits.temperature, "gamma": friction / (1000 * FEMTOSECOND)}
+    return {name: torch.tensor(value, **place) for name, value in values.items()}
+
+
+def _moving_state(structures, model, temperature, seed):
+    """The structures for torch-sim, with velocities: its own are too fast where masses differ (CH4: 562 K for 500)."""
+    state = torch_sim.initialize_state([_boxed(atoms) for atoms in structures], model.device, model.dtype)
+    moved = [moving(atoms, None, "nvt", temperature, (seed, k))[0] for k, atoms in enumerate(structures)]
+    momenta = np.concatenate([atoms.get_momenta() for atoms in moved])
+    state.momenta = torch.as_tensor(momenta, dtype=model.dtype, device=model.device)
+    return state
+
+
+def _boxed(atoms):
+    """torch-sim wants a cell of molecules, too; nothing is periodic in it."""
+    if atoms.cell.rank == 3:
+        return atoms
+    boxed = atoms.copy()
+    boxed.cell = np.eye(3) * (np.ptp(atoms.positions, axis=0).max() + 10)
+    return boxed
+
+
+def _keep(runs, state, model, structures, bonds, time, temperature):
+    """One more frame of every structure that still goes on."""
+    sizes, energies = [len(atoms) for atoms in structures], state.energy.cpu().numpy()
+    momenta, forces = (x.detach().cpu().split(sizes) for x in (state.momenta, state.forces))
+    for k, (run, atoms) in enumerate(zip(runs, structures, strict=True)):
+        if run.stopped:
+            continue
+        frame = atoms.copy()
+        frame.positions = model.unwrapped(k)
+        frame.set_momenta(momenta[k].numpy())
+        frame.calc = SinglePointCalculator(frame, energy=float(energies[k]), forces=forces[k].numpy())
+        lost = has_exploded(frame, temperature)
+        if not lost:
+            run.remember(frame, time)
+            run.frames[-1].calc = frame.calc
+        reason = lost or trouble(frame, temperature, bonds[k])
+        run.stopped = f"at {time:.0f} fs: {reason}" if reason else None

@@ -1,0 +1,83 @@
+"""Results of long runs, ``data/results/*.json``: one layout, so that a number is traced to the command that made it.
+
+A file holds ``command``, ``created``, ``versions``, ``machine``, ``seconds`` and ``rows``: flat, so that
+``pandas.DataFrame(load_results("tour")["rows"])`` is a table.
+"""
+
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from tpainn_lite import __version__
+from tpainn_lite.structures.checks import DatasetError
+from tpainn_lite.structures.shipped import data_folder
+from tpainn_lite.structures.files import write_text
+
+
+def load_results(name):
+    """Read what a benchmark wrote.
+
+    Parameters
+    ----------
+    name : str
+        "tour" for ``data/results/tour.json``.
+
+    Returns
+    -------
+    dict
+        ``rows`` is a list of flat dicts.
+
+    >>> load_results("tour")["command"].split()[1]
+    'benchmarks/tour.py'
+    """
+    path = _path(name)
+    if not path.exists():
+        there = sorted(file.stem for file in path.parent.glob("*.json"))
+        raise DatasetError(f"no results {name!r} in {path.parent}; there are {there}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def earlier(name):
+    """(rows, seconds) of an earlier run that is to be gone on with; ([], 0.0) if there is none."""
+    if not _path(name).exists():
+        return [], 0.0
+    found = load_results(name)
+    return found["rows"], found["seconds"]
+
+
+def merged(rows, new, key):
+    """The rows, with the new ones in place of those that have the same values of the names in ``key``."""
+    return list({tuple(row.get(name) for name in key): row for row in [*rows, *new]}.values())
+
+
+def save_results(name, rows, command, seconds, packages=(), threads=None, **more):
+    """Write rows with where they come from, whole or not at all.
+
+    Parameters
+    ----------
+    name : str
+    rows : list of dict
+    command : str
+        What to run to get them again.
+    seconds : float
+        That it took, all interrupted runs together.
+    packages : list of str
+        Whose versions matter.
+    threads : int, optional
+    """
+    content = {
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "versions": {"tpainn_lite": __version__, **{package: version(package) for package in packages}},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores" + (f", {threads} threads used" if threads else ""),
+        "seconds": round(seconds, 1),
+        **more,
+        "rows": rows,
+    }
+    write_text(_path(name), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def _path(name):
+    return data_folder() / "results" / f"{name}.json"

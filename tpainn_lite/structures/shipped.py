@@ -1,0 +1,348 @@
+"""Data in and out: the shipped sets, extended XYZ files, splits that do not leak.
+
+Every shipped set is an extended XYZ file under ``data/`` (xz-compressed when large), listed with its origin in
+``data/README.md`` and with its checksum in ``data/SHA256SUMS``.  Reading checks both the sum and the labels.
+"""
+
+import io
+import os
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from tpainn_lite.structures.checks import DatasetError, check_choice, check_counts, check_frames, check_numbers, generator
+from tpainn_lite.structures.files import check_readable, sha256, write_bytes
+from tpainn_lite.structures.reading import frames_of, read_frames, write_frames  # noqa: F401  where they have always been
+from tpainn_lite.structures.smiles import skeleton
+
+PARTS = ("train", "valid", "test", "test_large")
+SCANS = ("bond", "angle", "torsion", "dimer")
+WATER_KINDS = ("liquid", "dimer", "monomer")
+NEED = ("energy", "forces")  # labels of every shipped frame
+LONGEST_BLOCK = 1000  # lines of one molecule in an SDF file
+QM9_ROOT = Path("~/.cache/tpainn_lite/qm9")
+_told = set()  # sets whose card was printed
+
+
+def data_folder():
+    """The folder of the shipped data: ``$TPAINN_DATA``; or ``data/``, beside the package as in a clone, or inside it
+    where pip has installed it.
+
+    Raises
+    ------
+    DatasetError
+        If there is no such folder.
+    """
+    package = Path(__file__).resolve().parent
+    beside, inside = package.parent / "data", package / "data"
+    folder = Path(os.environ.get("TPAINN_DATA") or (inside if (inside / "SHA256SUMS").exists() else beside))
+    if not folder.is_dir():
+        raise DatasetError(
+            f"no data folder at {folder}: run from a clone of the repository, or set TPAINN_DATA to its data/ folder"
+        )
+    return folder
+
+
+def load_molecules(split):
+    """Our own DFT set: small molecules of H, C, N, O, F at B3LYP/6-31G(2df,p), split by molecule.
+
+    Parameters
+    ----------
+    split : "train", "valid", "test" (up to 6 heavy atoms) or "test_large" (7 to 9)
+        No molecule is in two parts.
+
+    Returns
+    -------
+    list of ase.Atoms
+        With energy (eV) and forces (eV/Å); ``info`` has ``smiles``, ``id``, ``config_type``, ``level``.
+
+    >>> len({atoms.info["smiles"] for atoms in load_molecules("train")}) > 30
+    True
+    """
+    return _load_part("molecules_b3lyp", split)
+
+
+def load_water(split, kind=None):
+    """Our own DFT set of liquid water: boxes of 32 H2O, molecules and pairs in a box, at revPBE-D3.
+
+    Parameters
+    ----------
+    split : "train", "valid", "test" or "test_large" (64 H2O)
+        Frames of one trajectory in different parts are at least 1 ps apart.
+    kind : "liquid", "dimer" or "monomer", optional
+        Only these; all of them unless given.
+
+    Returns
+    -------
+    list of ase.Atoms
+        With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``config_type``, ``density`` (g/cm³),
+        ``temperature`` (K), ``time`` (fs, as in MD; the files have ps), ``trajectory``, ``id``, ``level``.
+    """
+    check_choice((None, *WATER_KINDS), kind=kind)
+    frames = [atoms for atoms in _load_part("water_dft", split) if kind in (None, atoms.info["config_type"])]
+    for atoms in frames:
+        if "time" in atoms.info:
+            atoms.info["time"] = round(1000 * atoms.info["time"], 6)
+    return frames
+
+
+def load_scan(name):
+    """DFT along one simple motion, B3LYP/6-31G(2df,p): what the terms of a force field can be compared with.
+
+    Parameters
+    ----------
+    name : "bond" (O-H of water), "angle" (of water), "torsion" (of butane) or "dimer" (two waters pulled apart)
+
+    Returns
+    -------
+    list of ase.Atoms
+        With energy and forces, in order; ``info["coordinate"]`` is the length in Å or the angle in degrees.
+
+    >>> [atoms.info["coordinate"] for atoms in load_scan("bond")][:2]
+    [0.75, 0.8]
+    """
+    check_choice(SCANS, scan=name)
+    tell_once("scans_b3lyp")
+    return read_frames(shipped_file(f"scans_b3lyp/{name}.extxyz.xz"))
+
+
+def load_qm9(n=None, root=QM9_ROOT, seed=0):
+    """The real QM9 (Ramakrishnan et al. 2014, doi:10.1038/sdata.2014.22): relaxed molecules, energies, no forces.
+
+    Its three raw files are taken from ``root``, and fetched there first if they are missing.  (PyTorch Geometric's
+    ``QM9`` reads the same files but keeps energies in float32, in steps of 1 meV.)
+
+    Parameters
+    ----------
+    n : int, optional
+        A uniform random sample of so many molecules; otherwise all 130,831 that QM9 calls consistent.
+    root : path
+        With ``gdb9.sdf``, ``gdb9.sdf.csv`` and ``uncharacterized.txt``, there or in its folder ``raw``.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Energy in eV: the electronic energy, QM9's U0 minus its zero-point energy, which is what a potential predicts.
+        ``info`` has ``id`` (QM9's number), ``U0`` and ``zpve`` in eV.
+
+    Raises
+    ------
+    DatasetError
+        No network and no files; the message says where they belong.
+    """
+    if n is not None:
+        check_counts(n=n)
+    rng = generator(seed)
+    if not isinstance(root, (str, os.PathLike)):
+        raise TypeError(f"root is {root!r}; the name of a folder is expected")
+    folder = _qm9_files(Path(root).expanduser())
+    try:
+        energies = _qm9_energies(folder)
+    except (OSError, ValueError, IndexError) as error:
+        message = f"the tables in {folder} are not QM9's ({error}); remove them, to have them fetched again"
+        raise DatasetError(message) from error
+    if n is not None and n > len(energies):
+        raise ValueError(f"{n} molecules asked for; 1 to {len(energies)} are possible")
+    numbers = energies if n is None else sorted(rng.choice(list(energies), n, replace=False).tolist())
+    wanted = {k: energies[k] for k in numbers}  # Hartree
+    return [_qm9_molecule(k, block, *wanted[k]) for k, block in _sdf_blocks(folder / "gdb9.sdf") if k in wanted]
+
+
+def molecule_list(max_heavy=5, exclude=PARTS[1:]):
+    """SMILES to pretrain on: our own enumeration of small molecules, without the DFT set's held-out ones.
+
+    Parameters
+    ----------
+    max_heavy : int
+        Largest number of atoms other than H.
+    exclude : tuple of str
+        Parts of `load_molecules` whose molecules are left out.
+
+    Returns
+    -------
+    list of str
+    """
+    check_counts(max_heavy=max_heavy)
+    if isinstance(exclude, str) or not hasattr(exclude, "__iter__"):
+        raise TypeError(f"exclude is {exclude!r}; a tuple of parts among {PARTS} is expected")
+    held_out = {skeleton(atoms.info["smiles"]) for part in exclude for atoms in load_molecules(part)}
+    rows = shipped_file("molecules.csv").read_text().split()[1:]
+    pairs = [row.rsplit(",", 1) for row in rows]
+    return [smiles for smiles, size in pairs if int(size) <= max_heavy and skeleton(smiles) not in held_out]
+
+
+def split_by_molecule(frames, fractions=(0.8, 0.1, 0.1), seed=0):
+    """Split so that all frames of a molecule stay together, however its ``info["smiles"]`` is written.
+
+    Stereoisomers stay together too.  Where a frame has no SMILES, all frames of the same formula stay together.
+
+    Parameters
+    ----------
+    fractions : sequence of float
+        Sizes of the parts, counted in molecules; their sum does not matter.
+
+    Returns
+    -------
+    tuple of list of ase.Atoms
+        One list per fraction; every list gets at least one molecule.
+    """
+    check_frames(frames)
+    _check_fractions(fractions)
+    spelt = [atoms.info.get("smiles") or atoms.get_chemical_formula() for atoms in frames]
+    if all(atoms.info.get("smiles") for atoms in frames):
+        key = [skeleton(smiles) for smiles in spelt]
+    else:
+        key = spelt = [atoms.get_chemical_formula() for atoms in frames]
+    first = {}  # molecule: the first of its spellings, by which molecules are ordered
+    for molecule, words in zip(key, spelt, strict=True):
+        first[molecule] = min(str(words), first.get(molecule, str(words)))
+    molecules = sorted(first, key=first.get)
+    if len(molecules) < len(fractions):
+        raise DatasetError(f"{len(molecules)} molecules cannot be split into {len(fractions)} parts; add molecules")
+    generator(seed).shuffle(molecules)
+    ends, wanted = [0], np.round(np.cumsum(fractions) / np.sum(fractions) * len(molecules))
+    for k in range(len(fractions)):  # at least one for each part, those still to come included
+        ends.append(int(np.clip(wanted[k], ends[-1] + 1, len(molecules) - len(fractions) + 1 + k)))
+    part_of = {molecule: int(np.searchsorted(ends, i, side="right")) - 1 for i, molecule in enumerate(molecules)}
+    return tuple([f for f, k in zip(frames, key, strict=True) if part_of[k] == p] for p in range(len(fractions)))
+
+
+def _check_fractions(fractions):
+    if not isinstance(fractions, (list, tuple, np.ndarray)) or len(fractions) == 0:
+        raise TypeError(f"fractions is {fractions!r}; a sequence of positive numbers is expected")
+    check_numbers(above=0, **{f"fraction {k}": fraction for k, fraction in enumerate(fractions)})
+
+
+def draw(frames, n, seed=0):
+    """Draw ``n`` frames of as many different molecules as possible: what one would label first with a small budget.
+
+    Frames are grouped by ``info["smiles"]``, however it is written; without it by ``info["trajectory"]``, the
+    simulation they come from, and without both by their formula.
+
+    Returns
+    -------
+    list of ase.Atoms
+        One random frame of each molecule, molecules in random order; then a second one of each, and so on.
+    """
+    check_frames(frames)
+    check_counts(n=n)
+    if n > len(frames):
+        raise ValueError(f"{n} frames asked for; 1 to {len(frames)}, the size of the list, are possible")
+    turns = {}
+    for i in generator(seed).permutation(len(frames)):
+        turns.setdefault(_group(frames[i]), []).append(i)
+    rounds = max(len(turn) for turn in turns.values())
+    picked = [turn[k] for k in range(rounds) for turn in turns.values() if k < len(turn)]
+    return [frames[i] for i in picked[:n]]
+
+
+def _group(atoms):
+    """What frames of one molecule, or of one simulation, have in common."""
+    smiles = atoms.info.get("smiles")
+    return skeleton(smiles) if smiles else str(atoms.info.get("trajectory") or atoms.get_chemical_formula())
+
+
+def _load_part(name, split):
+    check_choice(PARTS, split=split)
+    tell_once(name)
+    from ase.io.extxyz import key_val_str_to_dict_regex  # for headers as simple as ours, faster by a third
+
+    return frames_of(shipped_file(f"{name}/{split}.extxyz.xz"), NEED, properties_parser=key_val_str_to_dict_regex)
+
+
+def tell_once(name):
+    """Print what a shipped set is, the first time it is loaded: the first paragraph of its card."""
+    card = data_folder() / name / "README.md"
+    if name not in _told and card.exists():
+        print(card.read_text(encoding="utf-8").split("\n\n")[1].replace("\n", " "))
+    _told.add(name)
+
+
+def _qm9_files(root):
+    """The folder with QM9's raw files, fetched if need be."""
+    needed = {"gdb9.sdf", "gdb9.sdf.csv", "uncharacterized.txt"}
+    for folder in (root, root / "raw"):
+        if all((folder / name).exists() for name in needed):
+            return folder
+    from torch_geometric.datasets import QM9  # knows where they are
+
+    print(f"QM9 is not in {root}; fetching it (about 90 MB, once) ...")
+    try:
+        with zipfile.ZipFile(io.BytesIO(_fetched(QM9.raw_url))) as archive:
+            for name in ("gdb9.sdf", "gdb9.sdf.csv"):
+                write_bytes(root / name, archive.read(name))
+        write_bytes(root / "uncharacterized.txt", _fetched(QM9.raw_url2))
+    except (OSError, urllib.error.URLError, zipfile.BadZipFile, KeyError) as error:
+        raise DatasetError(
+            f"QM9 could not be fetched ({error}), and {root} does not hold {', '.join(sorted(needed))}: bring them "
+            "there from another machine, name their folder with root=..., or take the set that is shipped: "
+            "load_molecules('train')"
+        ) from error
+    return root
+
+
+def _fetched(address):
+    with urllib.request.urlopen(address, timeout=60) as answer:
+        return answer.read(10**9)
+
+
+def _qm9_energies(folder):
+    """{number: [U0, zero-point energy] in Hartree} of the molecules that QM9 calls consistent."""
+    lines = check_readable(folder / "gdb9.sdf.csv").read_text().splitlines()
+    names = lines[0].split(",")
+    columns = [names.index(name) for name in ("u0", "zpve")]
+    listed = (line.split() for line in check_readable(folder / "uncharacterized.txt").read_text().splitlines())
+    doubtful = {int(words[0]) for words in listed if len(words) > 2 and words[0].isdigit()}
+    return {k: [float(lines[k].split(",")[c]) for c in columns] for k in range(1, len(lines)) if k not in doubtful}
+
+
+def _sdf_blocks(path):
+    """(number from 1, lines) of each molecule of an SDF file."""
+    number, block = 1, []
+    with open(check_readable(path), errors="replace") as file:
+        for line in file:
+            if line.startswith("$$$$"):
+                yield number, block
+                number, block = number + 1, []
+            elif len(block) < LONGEST_BLOCK:
+                block.append(line)
+    if any(line.strip() for line in block):
+        raise DatasetError(f"{path} ends in the middle of molecule {number}; remove it, to have it fetched again")
+
+
+def _qm9_molecule(number, block, u0, zpve):
+    from ase import Atoms
+    from ase.calculators.singlepoint import SinglePointCalculator
+    from ase.units import Hartree
+
+    try:
+        rows = [line.split() for line in block[4 : 4 + int(block[3][:3])]]
+        atoms = Atoms([row[3] for row in rows], np.array([row[:3] for row in rows], dtype=float))
+    except (ValueError, IndexError, KeyError) as error:
+        message = f"molecule {number} of gdb9.sdf cannot be read ({error}); remove the file, to have it fetched again"
+        raise DatasetError(message) from error
+    atoms.calc = SinglePointCalculator(atoms, energy=(u0 - zpve) * Hartree)
+    atoms.info.update(id=number, U0=u0 * Hartree, zpve=zpve * Hartree, config_type="relaxed", source="QM9")
+    atoms.info["level"] = "B3LYP/6-31G(2df,p)"
+    return atoms
+
+
+def shipped_file(name):
+    """Path of a shipped file, after comparing its checksum with ``data/SHA256SUMS``."""
+    folder = data_folder()
+    for needed in ("SHA256SUMS", name):
+        if not (folder / needed).exists():
+            if (folder / name).with_name("unfinished.extxyz.xz").exists():
+                raise DatasetError(f"data/{name} is still being computed; data/README.md says what is there")
+            raise DatasetError(f"data/{needed} is missing; restore it with: git checkout -- data/{needed}")
+    sums = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    path = folder / name
+    if sums.get(name) != sha256(path):
+        raise DatasetError(
+            f"data/{name} is not the file that was shipped (its checksum differs); restore it with: "
+            f"git checkout -- data/{name}"
+        )
+    return path

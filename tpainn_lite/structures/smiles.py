@@ -1,0 +1,73 @@
+"""SMILES: what can be built from one, and when two mean the same molecule, which must stay together in splits."""
+
+from functools import lru_cache
+
+from tpainn_lite.structures.checks import ForceFieldError
+
+LONGEST = 1000  # characters; longer ones are refused, and compared as they are written
+MOST_HEAVY = 150  # atoms other than H in a molecule that is built: seconds; a thousand would take hours
+
+
+@lru_cache(maxsize=200_000)
+def skeleton(smiles):
+    """RDKit's canonical SMILES, without stereochemistry, isotopes and atom maps: equal for equal molecules.
+
+    Mirror images and other stereoisomers are one molecule here: their energies would give each other away.  What RDKit
+    cannot read is compared as it is written.
+
+    Parameters
+    ----------
+    smiles : str
+
+    Returns
+    -------
+    str
+
+    >>> skeleton("OCC") == skeleton("CCO") == skeleton("[CH3:1][CH2:2][OH]")
+    True
+    """
+    if not isinstance(smiles, str) or len(smiles) > LONGEST:
+        return str(smiles)
+    try:
+        from rdkit import Chem, rdBase
+    except ImportError:
+        return smiles
+    with rdBase.BlockLogs():
+        molecule = Chem.MolFromSmiles(smiles)
+        if molecule is None or not molecule.GetNumAtoms():
+            return smiles
+        for atom in molecule.GetAtoms():
+            atom.SetAtomMapNum(0)
+            atom.SetIsotope(0)
+        if any(atom.GetAtomicNum() == 1 for atom in molecule.GetAtoms()):
+            molecule = Chem.RemoveHs(molecule)
+        return Chem.MolToSmiles(molecule, isomericSmiles=False)
+
+
+def check_smiles(smiles):
+    """Raise `ForceFieldError` for what cannot be the SMILES of a molecule of a size that can be built."""
+    example = "an example is 'CCO' (ethanol)"
+    if not isinstance(smiles, str):
+        raise ForceFieldError(f"a SMILES is text; {repr(smiles)[:60]} was given; {example}")
+    if len(smiles) > LONGEST:
+        given = f"{smiles[:20]!r}... has {len(smiles)} characters"
+        raise ForceFieldError(f"{given}; a SMILES of at most {LONGEST} is expected; {example}")
+    if smiles.split() != [smiles]:
+        raise ForceFieldError(f"{smiles!r} is not a SMILES that RDKit can read; {example}")
+
+
+def rdkit_molecule(smiles):
+    """RDKit's molecule, hydrogens included, without places for its atoms."""
+    from rdkit import Chem, rdBase
+
+    check_smiles(smiles)
+    with rdBase.BlockLogs():
+        rdmol = Chem.MolFromSmiles(smiles)
+    if rdmol is None or any(atom.GetAtomicNum() == 0 for atom in rdmol.GetAtoms()):
+        raise ForceFieldError(f"{smiles!r} is not a SMILES that RDKit can read; an example is 'CCO' (ethanol)")
+    if rdmol.GetNumHeavyAtoms() > MOST_HEAVY:
+        heavy = rdmol.GetNumHeavyAtoms()
+        raise ForceFieldError(f"{smiles[:20]!r}... has {heavy} atoms other than H; at most {MOST_HEAVY} are possible")
+    if any(atom.GetNumRadicalElectrons() for atom in rdmol.GetAtoms()):
+        raise ForceFieldError(f"{smiles!r} is a radical; the force fields describe closed-shell molecules only")
+    return Chem.AddHs(rdmol)

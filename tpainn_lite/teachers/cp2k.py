@@ -1,0 +1,217 @@
+"""DFT of liquid water as an ASE calculator, with the program CP2K: the dear labels of liquids.
+
+`CP2KCalculator("water")` is revPBE-D3/TZV2P.  CP2K comes with Debian and Ubuntu (``apt-get install cp2k``) and with
+conda (``conda install -c conda-forge cp2k``); ASE talks to it.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
+from ase.calculators.cp2k import CP2K
+
+from tpainn_lite.structures.checks import check_choice, check_numbers, check_structure
+
+# Functional: revised PBE (Zhang, Yang 1998) with D3, zero damping (Grimme 2010). Pseudopotentials with non-linear core
+# correction (Willand et al. 2013, doi:10.1063/1.4793260): with the usual ones forces depend on where the atoms lie on
+# the grid, by 0.1 eV/Å at 400 Ry.
+CP2K_LEVELS = {"water": {"name": "revPBE-D3/TZV2P-GTH-NLCC", "cutoff": 480.0}}
+LOWEST_CUTOFF, HIGHEST_CUTOFF = 50.0, 5000.0  # Ry
+CP2K_INPUT = """
+&FORCE_EVAL
+  &DFT
+    BASIS_SET_FILE_NAME GTH_BASIS_SETS
+    POTENTIAL_FILE_NAME NLCC_POTENTIALS
+    &MGRID
+      CUTOFF {cutoff}
+      REL_CUTOFF 40
+      NGRIDS 5
+    &END MGRID
+    &QS
+      EPS_DEFAULT 1.0E-10
+      EXTRAPOLATION USE_PREV_WF
+    &END QS
+    &SCF
+      SCF_GUESS ATOMIC
+      EPS_SCF {eps_scf}
+      MAX_SCF {max_scf}
+      &OT
+        MINIMIZER {minimizer}
+        PRECONDITIONER FULL_ALL
+        ENERGY_GAP {gap}
+      &END OT
+      &OUTER_SCF
+        EPS_SCF {eps_scf}
+        MAX_SCF 12
+      &END OUTER_SCF
+      &PRINT
+        &RESTART OFF
+        &END RESTART
+      &END PRINT
+    &END SCF
+    &XC
+      &XC_FUNCTIONAL
+        &PBE
+          PARAMETRIZATION REVPBE
+        &END PBE
+      &END XC_FUNCTIONAL
+      &VDW_POTENTIAL
+        POTENTIAL_TYPE PAIR_POTENTIAL
+        &PAIR_POTENTIAL
+          TYPE DFTD3
+          REFERENCE_FUNCTIONAL revPBE
+          PARAMETER_FILE_NAME dftd3.dat
+          R_CUTOFF 15.0
+        &END PAIR_POTENTIAL
+      &END VDW_POTENTIAL
+    &END XC
+  &END DFT
+  &SUBSYS
+    &KIND O
+      BASIS_SET TZV2P-GTH
+      POTENTIAL GTH-NLCC-PBE-q6
+    &END KIND
+    &KIND H
+      BASIS_SET TZV2P-GTH
+      POTENTIAL GTH-NLCC-PBE-q1
+    &END KIND
+  &END SUBSYS
+&END FORCE_EVAL
+"""
+QUICK_SCF = {"minimizer": "DIIS", "gap": 0.01, "max_scf": 8, "eps_scf": "1.0E-5"}
+SAFE_SCF = {"minimizer": "CG", "gap": 0.001, "max_scf": 30, "eps_scf": "1.0E-5"}
+
+
+class CP2KCalculator(Calculator):
+    """Periodic boxes of H and O with CP2K, as an ASE calculator.
+
+    CP2K runs on as a child process (ASE's `ase.calculators.cp2k`), so that each frame starts from the wave function of
+    the one before: give frames in the order of their trajectory.  An SCF that does not converge, or that ends CP2K, is
+    tried once more from scratch with a safer minimiser.  Each CP2K is given one thread, unless ``OMP_NUM_THREADS`` says
+    otherwise: several frames at once (`label`'s ``n_jobs``) use a machine better than several threads do.
+
+    Parameters
+    ----------
+    level : "water"
+        See `CP2K_LEVELS`: revPBE-D3, triple-zeta basis, 480 Ry.
+    cutoff : float, optional
+        Ry, instead of the level's.
+    command : str, optional
+        Starts CP2K's shell; found by itself as ``cp2k.psmp`` or ``cp2k``.
+
+    Gives ``energy`` in eV, ``forces`` (N, 3) in eV/Å and ``stress`` (6,) in eV/Å³ with ASE's sign, the opposite of what
+    CP2K prints.
+    """
+
+    implemented_properties = ("energy", "forces", "stress")
+    _running = None  # until there is one; an instance whose settings were refused is closed too
+
+    def __init__(self, level="water", cutoff=None, command=None):
+        super().__init__()
+        check_choice(CP2K_LEVELS, level=level)
+        if cutoff is not None:
+            check_numbers(least=LOWEST_CUTOFF, cutoff=cutoff)
+            if cutoff > HIGHEST_CUTOFF:
+                raise ValueError(f"cutoff is {cutoff:g} Ry; at most {HIGHEST_CUTOFF:g} is possible")
+        if command is not None and (not isinstance(command, str) or not command.strip()):
+            raise ValueError(f"command is {command!r}; what starts CP2K's shell is expected, like 'cp2k.psmp --shell'")
+        self.cutoff, self.command = cutoff or CP2K_LEVELS[level]["cutoff"], command
+        self.level = CP2K_LEVELS[level]["name"] + (f", {cutoff:g} Ry" if cutoff else "")
+        self.record = {}  # of the last structure: SCF steps and seconds; `label` keeps it with the frame
+        self._running = None  # (SCF settings, ASE's calculator, folder)
+
+    def __getstate__(self):
+        return {**self.__dict__, "_running": None}
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        _check_water_box(atoms)
+        started = time.perf_counter()
+        try:
+            results, steps = self._single_point(atoms, QUICK_SCF)
+        except CalculationFailed:
+            results, steps = self._single_point(atoms, SAFE_SCF)
+        self.results.update({key: results[key] for key in self.implemented_properties})
+        self.record = {"scf_steps": steps, "seconds": round(time.perf_counter() - started, 1)}
+
+    def _single_point(self, atoms, scf):
+        """ASE's results, and the number of SCF steps."""
+        if self._running is not None and self._running[0] is not scf:
+            self.close()
+        command = self.command or _cp2k_command()
+        folder = self._running[2] if self._running else tempfile.TemporaryDirectory(prefix="tpainn-cp2k-")
+        output = Path(folder.name, "box.out")
+        before = output.stat().st_size if output.exists() else 0
+        try:
+            cp2k = self._running[1] if self._running else self._started(scf, command, f"{folder.name}/box")
+            self._running = (scf, cp2k, folder)
+            cp2k.calculate(atoms.copy(), ["energy"], cp2k.check_state(atoms))
+        except (AssertionError, BrokenPipeError, ValueError) as error:  # what ASE says when CP2K has died
+            last_words = _tail(output)
+            self.close()
+            folder.cleanup()
+            raise CalculationFailed(f"CP2K stopped; the end of its output:\n{last_words}") from error
+        with open(output, encoding="utf-8", errors="replace") as file:
+            file.seek(before)
+            steps = _scf_steps(file.read())
+        if steps is None:
+            self.close()
+            raise CalculationFailed(
+                f"the SCF of {atoms.get_chemical_formula()} did not converge; is the geometry strongly distorted?"
+            )
+        return dict(cp2k.results), steps
+
+    def _started(self, scf, command, label):
+        text = CP2K_INPUT.format(cutoff=self.cutoff, **scf)
+        ours = dict.fromkeys(("basis_set", "basis_set_file", "pseudo_potential", "potential_file", "cutoff", "xc"))
+        return CP2K(command=command, inp=text, label=label, max_scf=None, print_level="LOW", **ours)
+
+    def close(self):
+        """End the child process."""
+        if self._running is not None:
+            _, cp2k, folder = self._running
+            self._running = None
+            with suppress(AssertionError, OSError):
+                cp2k.close()
+            folder.cleanup()
+
+    def __del__(self):
+        self.close()
+
+
+def _scf_steps(output):
+    """SCF steps in a piece of CP2K's output; None if the last inner loop did not converge.
+
+    CP2K holds back what it says about the outer loop until the next structure; the inner loops tell as much.
+    """
+    loops = re.findall(r"(SCF run converged in|inner SCF loop after reaching) +(\d+) steps", output)
+    return sum(int(n) for _, n in loops) if loops and loops[-1][0].startswith("SCF run") else None
+
+
+def _tail(output):
+    return "\n".join(output.read_text(errors="replace").splitlines()[-12:]) if output.exists() else "(none)"
+
+
+def _cp2k_command():
+    for name in ("cp2k.psmp", "cp2k.ssmp", "cp2k"):
+        if shutil.which(name):
+            threads = "" if "OMP_NUM_THREADS" in os.environ else "env OMP_NUM_THREADS=1 "
+            return f"{threads}{name} --shell"
+    raise FileNotFoundError(
+        "no CP2K on this machine. Debian and Ubuntu: apt-get install cp2k; conda: conda install -c conda-forge cp2k"
+    )
+
+
+def _check_water_box(atoms):
+    check_structure(atoms)
+    strangers = sorted(set(atoms.get_chemical_symbols()) - {"H", "O"})
+    if strangers or not atoms.pbc.all():
+        raise ValueError(
+            f"{atoms.get_chemical_formula()} with pbc {atoms.pbc.tolist()} was given; a periodic box of H and O is "
+            "expected"
+        )

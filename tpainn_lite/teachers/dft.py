@@ -1,0 +1,225 @@
+"""DFT as an ASE calculator: the dear labels.
+
+`PySCFCalculator("qm9")` computes molecules at the level of the QM9 data set (Ramakrishnan et al. 2014,
+doi:10.1038/sdata.2014.22), B3LYP/6-31G(2df,p) as Gaussian defines it.  Two things must be right for that, and
+neither is PySCF's default: the polarisation exponents, and a basis that mixes six Cartesian d functions with seven
+pure f functions.  PySCF (the optional extra ``dft``) loads on first use.
+
+`tpainn_lite.teachers.cp2k` computes liquids.
+"""
+
+import os
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
+from ase.units import Bohr, Hartree
+
+from tpainn_lite.structures.checks import check_choice, check_counts, check_structure
+
+# Polarisation functions of 6-31G(2df,p): Frisch, Pople, Binkley 1984, doi:10.1063/1.447079.
+D_EXPONENTS = {6: (1.6, 0.4), 7: (1.6, 0.4), 8: (1.6, 0.4), 9: (1.6, 0.4)}
+F_EXPONENT = {6: 0.8, 7: 1.0, 8: 1.4, 9: 1.85}
+P_EXPONENT_H = 1.1
+
+LEVELS = {
+    # the labels we ship: density fitting and a coarse grid, 2 meV/Å and < 0.7 meV away from "qm9_exact"
+    "qm9": {"xc": "b3lyp", "density_fit": True, "grid_level": 1, "name": "B3LYP/6-31G(2df,p)"},
+    # no density fitting, a fine grid: for checking against QM9's own numbers
+    "qm9_exact": {"xc": "b3lyp", "density_fit": False, "grid_level": 4, "name": "B3LYP/6-31G(2df,p)"},
+}
+
+
+class PySCFCalculator(Calculator):
+    """Restricted Kohn–Sham DFT for closed-shell molecules of H, C, N, O, F, as an ASE calculator.
+
+    Parameters
+    ----------
+    level : "qm9" or "qm9_exact"
+        See `LEVELS`.
+    n_threads : int
+        Threads for PySCF; to label many molecules, one thread and several processes is faster.
+
+    Gives ``energy`` in eV (the electronic energy; QM9's U0 minus its zero-point energy) and ``forces`` (N, 3)
+    in eV/Å, with the integration grid's small net force (a few meV/Å) taken out.  An SCF that does
+    not converge is tried once more with a second-order solver; then `ase.calculators.calculator.CalculationFailed`.
+
+    >>> from ase.build import molecule
+    >>> water = molecule("H2O")
+    >>> water.calc = PySCFCalculator("qm9")
+    >>> round(water.get_potential_energy(), 1)
+    -2079.1
+    """
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, level="qm9", n_threads=1):
+        super().__init__()
+        check_choice(LEVELS, level=level)
+        check_counts(n_threads=n_threads)
+        self.settings, self.n_threads = LEVELS[level], n_threads
+        self.record = {}  # of the last structure: SCF cycles and seconds; `label` keeps it with the frame
+        self._last = None  # (atomic numbers, density matrix): the next frame of a molecule starts here
+
+    def __getstate__(self):
+        return {**self.__dict__, "_last": None}
+
+    @property
+    def level(self):
+        """Name of the level of theory, as stored with each label."""
+        return self.settings["name"]
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        _check_molecule(atoms)
+        started, lib = time.perf_counter(), _pyscf().lib
+        with lib.with_omp_threads(self.n_threads):
+            field = self._converged(atoms)
+            gradient = field.nuc_grad_method()
+            gradient.verbose = 0
+            forces = -gradient.kernel() * Hartree / Bohr  # (N, 3) eV/Å
+        self._last = (atoms.numbers.copy(), field.make_rdm1())
+        self.results["energy"] = float(field.e_tot * Hartree)
+        self.results["forces"] = forces - forces.mean(axis=0)
+        self.record = {"scf_cycles": int(field.cycles), "seconds": round(time.perf_counter() - started, 2)}
+
+    def _converged(self, atoms):
+        field = mean_field(atoms, **{k: v for k, v in self.settings.items() if k != "name"})
+        guess = None
+        if self._last is not None and np.array_equal(self._last[0], atoms.numbers):
+            guess = self._last[1]
+        field.kernel(dm0=guess)
+        if not field.converged:
+            field = field.newton()
+            field.kernel(field.mo_coeff, field.mo_occ)
+        field._numint.__dict__.pop("block_loop", None)  # up to a gigabyte, not needed any more
+        if not field.converged:
+            raise CalculationFailed(
+                f"the SCF of {atoms.get_chemical_formula()} did not converge, with DIIS or second order; "
+                "is the geometry strongly distorted, or the molecule a radical?"
+            )
+        return field
+
+
+def mean_field(atoms, xc="b3lyp", density_fit=True, grid_level=1):
+    """The PySCF mean-field object of a molecule in 6-31G(2df,p) with 6 Cartesian d and 7 pure f functions.
+
+    PySCF's molecules are either Cartesian or pure throughout.  So the molecule is Cartesian, and the orbitals are
+    restricted to the span of T = blockdiag(identity for s, p, d; Cartesian-to-pure for f).  T does not depend
+    on the geometry, so PySCF's analytic gradient stays exact.
+
+    Raises
+    ------
+    ValueError
+        For an element without a basis here, or an odd number of electrons.
+    """
+    check_counts(least=0, most=9, grid_level=grid_level)
+    if not isinstance(xc, str) or not xc.strip():
+        raise ValueError(f"xc is {xc!r}; the name of a functional is expected, like 'b3lyp'")
+    pyscf = _pyscf()
+    molecule = _pyscf_molecule(pyscf, atoms)
+    field = pyscf.dft.RKS(molecule, xc=xc)
+    if density_fit:
+        field = field.density_fit(auxbasis="def2-universal-jkfit")
+    field.grids.level = grid_level
+    field.conv_tol, field.max_cycle, field.verbose = 1e-8, 60, 0
+    field.conv_tol_grad = 1e-5  # PySCF's own 1e-4 leaves up to 1.6 meV/Å in the forces; costs one cycle in ten
+    pure_f = _six_d_seven_f(pyscf, molecule)  # (n_cartesian, n_functions)
+
+    def orthogonal_basis(overlap, *_):
+        return pure_f @ pyscf.scf.hf.check_linear_dependency(pure_f.T @ overlap @ pure_f)
+
+    field.check_linear_dependency = orthogonal_basis
+    _keep_orbitals_on_grid(field._numint)
+    return field
+
+
+def _keep_orbitals_on_grid(numint):
+    """Let every SCF cycle use the basis functions' values on the grid that the first one computed (a fifth faster)."""
+    evaluate, kept = numint.block_loop, {"coords": None, "blocks": []}
+
+    def block_loop(mol, grids, nao=None, deriv=0, *args, **kwargs):
+        if deriv != 1:  # the gradient's second derivatives are used once
+            yield from evaluate(mol, grids, nao, deriv, *args, **kwargs)
+            return
+        if kept["coords"] is not grids.coords:
+            blocks = evaluate(mol, grids, nao, deriv, *args, **kwargs)
+            kept["blocks"] = [(orbitals.copy("K"), *others) for orbitals, *others in blocks]  # 4 × grid × functions
+            kept["coords"] = grids.coords
+        yield from kept["blocks"]
+
+    numint.block_loop = block_loop
+
+
+def _check_molecule(atoms):
+    check_structure(atoms)
+    if atoms.pbc.any():
+        raise ValueError(
+            f"{atoms.get_chemical_formula()} has pbc {atoms.pbc.tolist()}; PySCF computes single molecules here: set "
+            "atoms.pbc = False if this is one, or take CP2KCalculator"
+        )
+
+
+def _pyscf():
+    try:
+        with _processor_named():
+            import pyscf
+            import pyscf.dft
+            import pyscf.scf
+    except ImportError as error:
+        raise ImportError("DFT labels need PySCF: pip install 'tpainn_lite[dft]' (Linux and macOS)") from error
+    return pyscf
+
+
+@contextmanager
+def _processor_named():
+    """PySCF's wheels carry an OpenBLAS of 2018 that takes newer processors for one of 2004: matrix products take twice
+    the time.  It reads this variable when it is loaded, unless the user has set it."""
+    name, features = "OPENBLAS_CORETYPE", Path("/proc/cpuinfo")
+    if name in os.environ or not features.exists() or not {"avx2", "fma"} <= set(features.read_text().split()):
+        yield
+        return
+    os.environ[name] = "Haswell"
+    try:
+        yield
+    finally:
+        del os.environ[name]
+
+
+def _pyscf_molecule(pyscf, atoms):
+    unknown = sorted(set(atoms.get_chemical_symbols()) - {"H", "C", "N", "O", "F"})
+    if unknown:
+        raise ValueError(f"no 6-31G(2df,p) basis here for {', '.join(unknown)}; H, C, N, O and F are supported")
+    if atoms.numbers.sum() % 2:
+        raise ValueError(
+            f"{atoms.get_chemical_formula()} has an odd number of electrons ({atoms.numbers.sum()}); "
+            "a closed-shell, neutral molecule is expected"
+        )
+    geometry = [(int(z), tuple(xyz)) for z, xyz in zip(atoms.numbers, atoms.positions, strict=True)]
+    symbols = set(atoms.get_chemical_symbols())
+    basis = {symbol: _basis(pyscf, symbol) for symbol in symbols}
+    return pyscf.gto.M(atom=geometry, basis=basis, cart=True, unit="Angstrom", verbose=0)
+
+
+def _basis(pyscf, symbol):
+    """6-31G with the polarisation functions of (2df,p), in PySCF's format."""
+    shells = list(pyscf.gto.basis.load("6-31g", symbol))
+    number = pyscf.gto.charge(symbol)
+    if symbol == "H":
+        return shells + [[1, [P_EXPONENT_H, 1.0]]]
+    d_shells = [[2, [exponent, 1.0]] for exponent in D_EXPONENTS[number]]
+    return shells + d_shells + [[3, [F_EXPONENT[number], 1.0]]]
+
+
+def _six_d_seven_f(pyscf, molecule):
+    from scipy.linalg import block_diag
+
+    blocks = []
+    for shell in range(molecule.nbas):
+        angular, n = molecule.bas_angular(shell), molecule.bas_nctr(shell)
+        size = (angular + 1) * (angular + 2) // 2
+        block = pyscf.gto.mole.cart2sph(angular) if angular == 3 else np.eye(size)
+        blocks += [block] * n
+    return block_diag(*blocks)

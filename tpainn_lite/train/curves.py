@@ -1,0 +1,152 @@
+"""Learning curves: error against number of labels, for several methods, sizes and seeds; resumable, in parallel.
+
+A file of rows knows the pool, the tests and the settings behind each method's name; rows of others do not get into it.
+"""
+
+import itertools
+import json
+import time
+
+import numpy as np
+
+from tpainn_lite.structures.checks import DatasetError, check_counts, check_frames
+from tpainn_lite.structures.shipped import draw
+from tpainn_lite.structures.files import check_folder, check_same, describe, identity, locked, path_of, write_text
+from tpainn_lite.teachers.parallel import in_parallel, quiet_workers
+from tpainn_lite.simulate.observables import errors
+
+
+def learning_curve(methods, pool, test, sizes, seeds=(0, 1, 2), path=None, n_jobs=1, progress=True, measure=errors):
+    """Train every method on every number of frames with every seed, and measure it on frames it has not seen.
+
+    All methods get the same frames: `tpainn_lite.draw` of the pool, with the seed.
+
+    Parameters
+    ----------
+    methods : dict {name: callable(frames, seed) -> Potential}
+        For example ``lambda frames, seed: autotune(pretrained, frames, seed=seed, progress=False)``; anything with
+        ``predict`` will do, and any ASE calculator.
+    pool : list of ase.Atoms
+        Labelled.
+    test : list of ase.Atoms, or dict {subset: list of ase.Atoms}
+        Labelled.  No molecule of the pool should be in it.
+    sizes, seeds : sequence of int
+    path : str or Path, optional
+        A JSON file in which each row is kept as soon as it is there; called again, only what is missing is run.
+        Several processes may share it.
+    n_jobs : int
+        Processes.
+    measure : callable(model, frames) -> dict
+        `tpainn_lite.simulate.observables.errors` unless given.
+
+    Returns
+    -------
+    list of dict
+        ``method``, ``n_train``, ``seed``, ``subset`` (if there are several), ``energy_mae`` (meV/atom), ``force_mae``
+        (meV/Å), ``seconds`` (of training): what `tpainn_lite.show.plots.learning_curve` draws.
+
+    Raises
+    ------
+    IdentityError
+        The rows in ``path`` were made with another pool or test, or another method of that name.
+    """
+    if isinstance(sizes, str) or isinstance(seeds, str) or not (np.iterable(sizes) and np.iterable(seeds)):
+        raise TypeError(f"sizes is {sizes!r}, seeds {seeds!r}; lists of whole numbers are expected")
+    sizes, seeds = list(sizes), list(seeds)
+    _check(methods, pool, sizes, seeds, n_jobs)
+    file = _RowFile(path, methods, pool, test, measure) if path else None
+    rows = file.read() if file else []
+    done = {(row["method"], row["n_train"], row["seed"]) for row in rows}
+    todo = [(m, n, s) for s in seeds for n in sizes for m in methods if (m, n, s) not in done]
+    tests = test if isinstance(test, dict) else {None: test}
+    tasks = ((methods[m], m, draw(pool, n, s), s, tests, measure) for m, n, s in todo)
+    runs = itertools.starmap(_rows, tasks) if n_jobs == 1 else in_parallel(_rows, tasks, n_jobs)
+    with quiet_workers():
+        for new in _bar(runs, len(todo), progress):
+            rows = file.add(new) if file else rows + new
+    wanted = {(m, n, s) for m in methods for n in sizes for s in seeds}
+    found = [row for row in rows if (row["method"], row["n_train"], row["seed"]) in wanted]
+    return sorted(found, key=lambda row: (list(methods).index(row["method"]), row["n_train"], row["seed"]))
+
+
+def _rows(train, method, frames, seed, tests, measure):
+    started = time.perf_counter()
+    model = train(frames, seed)
+    run = {"method": method, "n_train": len(frames), "seed": seed}
+    seconds, rows = round(time.perf_counter() - started, 2), []
+    for subset, test in tests.items():
+        measured = {name: round(value, 4) for name, value in measure(model, test).items()}
+        rows.append(run | ({} if subset is None else {"subset": subset}) | measured | {"seconds": seconds})
+    return rows
+
+
+def _check(methods, pool, sizes, seeds, n_jobs):
+    check_frames(pool)
+    if not sizes or not seeds:
+        raise ValueError("no sizes or no seeds were given; at least one of each is expected")
+    for n, least, name in (*((n, 1, "a size") for n in sizes), *((n, 0, "a seed") for n in seeds)):
+        check_counts(least, **{name: n})
+    if max(sizes) > len(pool):
+        raise ValueError(f"sizes go up to {max(sizes)}, the pool has {len(pool)} frames; label more, or ask for fewer")
+    if not isinstance(methods, dict) or not methods or not all(callable(train) for train in methods.values()):
+        raise ValueError("methods must be a dict of names and functions of (frames, seed), with one entry at least")
+    if not isinstance(n_jobs, int) or n_jobs == 0:
+        raise ValueError(f"n_jobs is {n_jobs!r}; a whole number other than 0 is expected")
+
+
+class _RowFile:
+    """Rows on disk, with what made them; shared by as many processes as like."""
+
+    def __init__(self, path, methods, pool, test, measure):
+        self.path, self.methods = path_of(path), {name: describe(train) for name, train in methods.items()}
+        self.made_from = identity(pool=pool, test=test, measure=measure)
+
+    def read(self):
+        """The rows that are there; IdentityError where they are of another kind."""
+        return self._content()["rows"]
+
+    def add(self, new):
+        """All rows, with the new ones among them unless another process was faster."""
+        with locked(self.path, wait=600):
+            content = self._content()
+            there = {_place(row) for row in content["rows"]}
+            content["rows"] += [row for row in new if _place(row) not in there]
+            write_text(self.path, json.dumps(content, indent=1) + "\n")
+        return content["rows"]
+
+    def _content(self):
+        if not self.path.exists():
+            check_folder(self.path.parent)
+            return {"identity": self.made_from, "methods": self.methods, "rows": []}
+        content, advice = _read(self.path), "name another file, or remove it"
+        check_same(content["identity"], self.made_from, f"{self.path}", advice)
+        for name in self.methods.keys() & content["methods"].keys():
+            kept, asked = ({name: each[name]} for each in (content["methods"], self.methods))
+            check_same(kept, asked, f"{self.path}: a method", advice)
+        return content | {"methods": content["methods"] | self.methods}
+
+
+def _place(row):
+    return row["method"], row["n_train"], row["seed"], row.get("subset")
+
+
+def _read(path):
+    """The content of a file of rows; DatasetError unless it is one."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        rows = content["rows"] if isinstance(content, dict) else None
+        sound = [isinstance(content[name], dict) for name in ("identity", "methods")] if rows is not None else [False]
+        whole = all(sound) and all({"method", "n_train", "seed"} <= row.keys() for row in rows)
+        numbers = [row[name] for row in rows for name in row.keys() - {"method", "subset"}]
+        whole = whole and all(isinstance(value, (int, float)) for value in numbers)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        whole = False
+    if not whole:
+        raise DatasetError(f"{path} is damaged, or no file of `learning_curve`: name another file, or remove it")
+    return content
+
+
+def _bar(rows, total, progress):
+    from tqdm.auto import tqdm
+
+    return tqdm(rows, total=total, desc="learning curve", unit=" runs", disable=not progress)

@@ -1,0 +1,121 @@
+"""How a potential is trained: every setting of a run in one object that refuses what makes no sense."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+
+from tpainn_lite.structures.checks import check_counts, check_numbers
+
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda")
+LONGEST_AVERAGE = 0.999  # of weights; at a high learning rate the mean of far-apart weights is no good network
+STRESS_WEIGHT = 0.1  # where every frame has a stress and nothing else is said
+OPTIONAL = ("batch_atoms", "stress_weight", "ema_decay", "patience", "replay_size", "fast")
+PLACES = ("accelerator", "devices", "nodes")  # settings of where it runs; the others decide what comes out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of `tpainn_lite.train.training.fit`.
+
+    Parameters
+    ----------
+    steps : int
+        Optimiser steps, of ``batch_size`` structures each, on all devices together.
+    batch_size : int
+    batch_atoms : int, optional
+        Fill each batch up to so many atoms instead, where sizes differ much: equal work and memory at each step.
+    learning_rate : float
+        The highest one, after the warm-up.
+    energy_weight, force_weight : float
+        With a force weight of 0 the frames need no forces (QM9 has none).
+    stress_weight : float, optional
+        0.1 where all frames are boxes with a stress, and 0 otherwise, unless given; with a number all must have one.
+    weight_decay : float
+        Of AdamW.
+    ema_decay : float, optional
+        Of the average over the weights that is checked and kept; it looks back over about the last twentieth of the run
+        and at most a thousand steps unless given.  0 keeps the weights as they are.
+    check_every : int
+        Steps between two looks at ``valid`` and two rows of the history.
+    patience : int, optional
+        Stop early after so many looks at ``valid`` without a better force error.
+    rates : dict {str: float}
+        Factors of the learning rate for parts of the network, by the beginning of their names: ``{"embedding": 0}``
+        leaves the embedding as it is.  See `tpainn_lite.train.training.parts_of`.
+    replay_size : int, optional
+        Replayed frames in every batch, on top of its own; ``batch_size`` unless given.
+    seed : int
+        Of the order of the frames.
+    accelerator : "auto", "cpu" or "gpu"
+        "auto" takes a GPU when there is one, "cpu" never does.
+    devices, nodes : int
+        GPUs (or processes on CPUs) per machine, and machines, for scripts only (the command ``tpainn pretrain`` is
+        one).  Each takes its share of every batch; the losses are those of one device.
+    fast : bool, optional
+        Take the compiled training step of `tpainn_lite.model.compiled_training` (float32, on the processor): twice as fast, the
+        same slopes to five digits.  By default where it is worth the seconds of compiling, if Numba is there.
+
+    Raises
+    ------
+    ValueError
+        A number that cannot be meant.
+    """
+
+    steps: int
+    batch_size: int = 32
+    batch_atoms: int | None = None
+    learning_rate: float = 1e-3
+    energy_weight: float = 0.3
+    force_weight: float = 1.0
+    stress_weight: float | None = None
+    weight_decay: float = 1e-4
+    ema_decay: float | None = None
+    check_every: int = 100
+    patience: int | None = None
+    rates: Mapping[str, float] = field(default_factory=dict)
+    replay_size: int | None = None
+    seed: int = 0
+    accelerator: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    fast: bool | None = None
+
+    @classmethod
+    def of(cls, **settings):
+        """From keywords; TypeError lists what there is where one is unknown or missing."""
+        names = [each.name for each in fields(cls)]
+        unknown = [name for name in settings if name not in names]
+        if unknown or "steps" not in settings:
+            what = f"has no setting {unknown[0]!r}" if unknown else "needs the number of steps"
+            raise TypeError(f"training {what}; its settings are {', '.join(names)}")
+        return cls(**settings)
+
+    def __post_init__(self):
+        given = {n: value for n, value in asdict(self).items() if value is not None or n not in OPTIONAL}
+        sizes = ("steps", "batch_size", "batch_atoms", "check_every", "patience", "devices", "nodes")
+        check_counts(**{name: given[name] for name in sizes if name in given})
+        check_counts(0, **{name: given[name] for name in ("replay_size", "seed") if name in given})
+        weights = ("energy_weight", "force_weight", "stress_weight", "weight_decay", "ema_decay")
+        check_numbers(0, **{name: given[name] for name in weights if name in given})
+        check_numbers(above=0, learning_rate=self.learning_rate)
+        if self.ema_decay is not None and self.ema_decay >= 1:
+            raise ValueError(f"ema_decay is {self.ema_decay}; a number of at least 0 and below 1 is expected")
+        if not self.energy_weight + self.force_weight + (self.stress_weight or 0):
+            raise ValueError("energy_weight, force_weight and stress_weight are all 0: nothing is left to learn")
+        if self.accelerator not in ACCELERATORS:
+            raise ValueError(f"accelerator {self.accelerator!r} is not one of {ACCELERATORS}")
+        if not isinstance(self.rates, Mapping):
+            raise ValueError(f"rates is {self.rates!r}; a dict of parts of the network and numbers is expected")
+        if self.fast not in (None, True, False):
+            raise ValueError(f"fast is {self.fast!r}; True, False or None is expected")
+        check_numbers(0, **{f"the rate of {part}": rate for part, rate in self.rates.items()})
+
+    @property
+    def average_decay(self):
+        """How much of the averaged weights is kept at each step."""
+        if self.ema_decay is not None:
+            return self.ema_decay
+        return min(max(0.0, 1 - 20 / self.steps), LONGEST_AVERAGE)
+
+    def that_decide(self):
+        """The settings that change what comes out, other than the number of steps."""
+        return {name: value for name, value in asdict(self).items() if name not in ("steps", *PLACES)}

@@ -1,0 +1,278 @@
+"""Fitting a `Potential` to labelled frames.
+
+loss = energy_weight · ⟨|ΔE| / √n⟩ + force_weight · ⟨‖ΔF_i‖⟩ + stress_weight · ⟨V ‖Δσ‖ / √n⟩
+
+⟨‖ΔF_i‖⟩ is the mean length of the force error over all atoms of the batch; |ΔE|/√n the energy error of a structure
+of n atoms over √n (errors of independent atoms add like a random walk), and so for the stress times the volume.
+Lengths, not squares: a few hot frames then do not drown the rest.  AdamW with a short warm-up and a cosine decay to
+zero; the weights that are kept are an exponential moving average (EMA).  Lightning's Fabric knows the hardware.
+"""
+
+import math
+import os
+import time
+from contextlib import contextmanager
+from copy import deepcopy
+
+import torch
+from ase.units import GPa
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from tpainn_lite.model.graph import collate
+from tpainn_lite.model.potential import check_potential
+from tpainn_lite.train.data import TrainingData
+from tpainn_lite.train.parts import check_parts, frozen, groups_of, layer_rates, parts_of, rate_of, rates_table
+from tpainn_lite.train.settings import Settings
+from tpainn_lite.train.state import Checkpoint, CheckpointError, Forgetful
+
+__all__ = [
+    "CheckpointError", "Settings", "TrainingDiverged", "check_parts", "fit", "is_first_process", "layer_rates",
+    "parts_of", "rate_of", "rates_table",
+]  # fmt: skip
+WARMUP = 0.05  # of all steps
+LARGEST_SLOPE = 10.0  # norm of the slopes of a step by all weights; longer ones are shortened to it
+CLUSTERS = ("MASTER_ADDR", "SLURM_NTASKS", "LSB_JOBID", "OMPI_COMM_WORLD_SIZE", "KUBERNETES_SERVICE_HOST")
+WORTH_COMPILING = 400_000  # pairs to pass through the network; for fewer the seconds of compiling are not won back
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss became NaN or infinite; the potential keeps its best weights so far."""
+
+
+def fit(potential, train, valid=None, *, replay=(), watch=None, progress=True, checkpoint=None, **settings):
+    """Train a potential in place.
+
+    Parameters
+    ----------
+    potential : Potential
+        However the run ends, it is left with the best weights so far.
+    train, valid : list of ase.Atoms
+        Labelled with energy and forces.  With ``valid``, the best checked weights are kept, otherwise the last.
+    replay : list of ase.Atoms
+        Labelled frames of another sort that are not to be forgotten: some are drawn into every batch, together with
+        those of ``train``.  Their energies must fit the potential's references (`tpainn_lite.autotune` sees to that).
+    watch : callable, optional
+        Called with the history (list of dict) whenever it grows, for a live plot.
+    checkpoint : path, optional
+        Folder.  The state of the run is kept there after every check, and its history as ``history.csv`` (and for
+        TensorBoard, if that is installed); the same call goes on after an interruption, and ends with the same
+        weights.  With more ``steps`` it goes on, too, on the schedule of the longer run.
+    **settings
+        `Settings`: ``steps``, ``batch_size``, ``learning_rate``, ...
+
+    Returns
+    -------
+    list of dict
+        ``step``, ``seconds``, ``train_loss``, and on ``valid`` ``energy_mae`` (meV/atom), ``force_mae`` (meV/Å) and,
+        if it is trained on, ``stress_mae`` (GPa).
+
+    Raises
+    ------
+    DatasetError, ValueError, TypeError
+        Frames without labels, elements the potential does not know, settings that make no sense.
+    IdentityError
+        The checkpoint belongs to another run; the message says what differs.
+    CheckpointError
+        The checkpoint is damaged.
+    TrainingDiverged
+        The loss is no longer finite; the message names the frames of the batch.
+    """
+    check_potential(potential)
+    settings, replay = Settings.of(**settings), list(replay)
+    check_parts(potential, settings.rates)
+    data = TrainingData(potential, train, valid, replay, settings)
+    made_from = (potential, train, valid, replay, settings)
+    kept = Forgetful() if checkpoint is None else Checkpoint(checkpoint, *made_from)
+    run = _Run(potential, data, settings, _launched(settings), watch, kept)
+    with (
+        frozen(potential, settings.rates),
+        kept.locked(run),
+        _bar(settings.steps, progress) as run.bar,
+        run.kept_best(),
+    ):
+        run.train()
+    return run.history
+
+
+def is_first_process():
+    """Whether this is the process that writes files: of several that train together, the first."""
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
+    return getattr(rank_zero_only, "rank", None) in (None, 0)
+
+
+class _Run:
+    """One potential, its data, its loss and how far it has come."""
+
+    def __init__(self, potential, data, settings, fabric, watch, checkpoint):
+        self.potential, self.data, self.settings, self.fabric = potential, data, settings, fabric
+        self.watch, self.checkpoint, self.bar = watch, checkpoint, None
+        self.step, self.history, self.best = 0, [], None  # best: (error, weights, row of the history)
+        self.started = time.perf_counter()
+        self.fast = settings.fast
+        if self.fast is None:
+            pairs = settings.steps * settings.batch_size * data.mean_pairs()
+            self.fast = pairs >= WORTH_COMPILING and potential.can_be_compiled()
+
+    def train(self):
+        """Every step, with a check now and then."""
+        self.painn, place = self.potential.to(self.fabric.device).painn, self.fabric
+        groups = groups_of(self.potential, self.settings.rates)
+        self.optimiser = torch.optim.AdamW(
+            [{"params": weights, "lr": 0.0, "factor": factor} for factor, weights in groups],
+            weight_decay=self.settings.weight_decay, fused=True,
+        )  # fmt: skip
+        self.average = AveragedModel(self.painn, multi_avg_fn=get_ema_multi_avg_fn(self.settings.average_decay))
+        self.checkpoint.restore(self)
+        self.bar.update(self.step - self.bar.n)
+        while self.step < self.settings.steps and not self._has_lost_patience():
+            n_steps = min(self.settings.check_every, self.settings.steps - self.step)
+            batches = self.data.batches(len(self.history), n_steps, place.global_rank, place.world_size)
+            self._check([self._take_step(graph.to(place.device)) for graph in batches])
+
+    @contextmanager
+    def kept_best(self):
+        """However it ends: the best weights so far, where the potential was, and ready to be asked."""
+        device, start = self.potential.device, deepcopy(self.potential.state_dict())
+        try:
+            yield
+        finally:
+            self.potential.load_state_dict(self.best[1] if self.best else start)
+            self.potential.to(device).eval()
+
+    def _take_step(self, graph):
+        """One step of the optimiser; gives the loss."""
+        for group in self.optimiser.param_groups:
+            slower = group["factor"] * self.settings.learning_rate
+            group["lr"] = slower * learning_rate_factor(self.step, self.settings.steps)
+        wants_forces = self.data.loss_weights[1] + self.data.loss_weights[2] > 0
+        loss = self.loss(graph, self._output(graph, wants_forces, differentiable=True))
+        self._check_finite(loss, graph)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self._share_slopes()
+        torch.nn.utils.clip_grad_norm_(list(self.painn.parameters()), LARGEST_SLOPE)
+        self.optimiser.step()
+        self.average.update_parameters(self.painn)
+        self.step += 1
+        self.bar.update()
+        return loss.detach()
+
+    def _check_finite(self, loss, graph):
+        if not torch.isfinite(loss):
+            frames = sorted(number for number in graph.number.tolist() if number >= 0)
+            raise TrainingDiverged(
+                f"the loss is {loss.item()} at step {self.step}, in a batch of the frames {frames}; "
+                "lower learning_rate, or look for huge forces among them"
+            )
+
+    def _share_slopes(self):
+        """The mean over devices, in one message."""
+        if self.fabric.world_size == 1:
+            return
+        slopes = [weight.grad for weight in self.painn.parameters() if weight.grad is not None]
+        mean = self.fabric.all_reduce(torch.cat([slope.flatten() for slope in slopes]), reduce_op="mean")
+        for slope, part in zip(slopes, mean.split([slope.numel() for slope in slopes]), strict=True):
+            slope.copy_(part.view_as(slope))
+
+    def _output(self, graph, forces, differentiable):
+        if self.fast and forces and graph.r_ij.device.type == "cpu":
+            from tpainn_lite.model.compiled_training import fast_outputs
+
+            return fast_outputs(self.potential, graph)
+        return self.potential(graph, forces, differentiable)
+
+    def loss(self, graph, output):
+        """The loss of the whole batch, of which other devices may hold parts; they average what each of them says."""
+        on_energy, on_forces, on_stress = self.data.loss_weights
+        n_atoms = torch.bincount(graph.batch, minlength=graph.num_graphs)
+        energy_error = (output["interaction_energy"] - graph.target).abs() / n_atoms.sqrt()  # (B,)
+        loss = on_energy * energy_error.sum() / graph.all_graphs
+        if on_forces:
+            error = torch.linalg.vector_norm(output["forces"] - graph.forces, dim=-1)  # (N,)
+            loss = loss + on_forces * error.sum() / graph.all_atoms
+        if on_stress:
+            error = torch.linalg.matrix_norm(output["stress"] - graph.stress)  # (B,) eV/Å³
+            loss = loss + on_stress * (error * graph.volume / n_atoms.sqrt()).sum() / graph.all_graphs
+        return self.fabric.world_size * loss
+
+    def _check(self, losses):
+        """One row of the history; remembers the averaged weights if they are the best so far; keeps the state."""
+        row = {"step": self.step, "seconds": time.perf_counter() - self.started}
+        row["train_loss"] = self.fabric.all_reduce(torch.stack(losses).mean(), reduce_op="mean").item()
+        with self._averaged():
+            if self.data.valid:
+                row |= self._errors()
+            error = row.get("force_mae", row.get("energy_mae"))
+            if not self.data.valid or self.best is None or error < self.best[0]:
+                self.best = (error, deepcopy(self.potential.state_dict()), len(self.history))
+        self.history.append(row)
+        self.bar.set_postfix({k: f"{v:.3g}" for k, v in row.items() if k not in ("step", "seconds")})
+        if self.fabric.is_global_zero:
+            self.checkpoint.save(self)
+            if self.watch:
+                self.watch(self.history)
+
+    @contextmanager
+    def _averaged(self):
+        """With the averaged weights in the place of the latest ones."""
+        self.potential.painn = self.average.module
+        try:
+            yield
+        finally:
+            self.potential.painn = self.painn
+
+    def _errors(self):
+        energy, force, stress = [], [], []
+        for k in range(0, len(self.data.valid), self.settings.batch_size):
+            graph = collate(self.data.valid[k : k + self.settings.batch_size]).to(self.fabric.device)
+            output = self._output(graph, "forces" in graph, differentiable=False)
+            n_atoms = torch.bincount(graph.batch, minlength=graph.num_graphs)
+            energy.append((output["interaction_energy"].detach() - graph.target).abs() / n_atoms)
+            if "forces" in graph:
+                force.append((output["forces"].detach() - graph.forces).abs().flatten())
+            if "stress" in graph:
+                stress.append((output["stress"].detach() - graph.stress).abs().flatten() / GPa)
+        measured = (("energy_mae", 1e3, energy), ("force_mae", 1e3, force), ("stress_mae", 1.0, stress))
+        return {name: unit * torch.cat(parts).mean().item() for name, unit, parts in measured if parts}
+
+    def _has_lost_patience(self):
+        waits = self.settings.patience and self.data.valid and self.history
+        return bool(waits) and len(self.history) - 1 - self.best[2] >= self.settings.patience
+
+
+def learning_rate_factor(step, steps):
+    """A rise over the first twentieth of the run, then half a cosine down to zero."""
+    done = (step + 1) / (steps + 1)
+    return done / WARMUP if done < WARMUP else 0.5 * (1 + math.cos(math.pi * (done - WARMUP) / (1 - WARMUP)))
+
+
+def _bar(steps, progress):
+    """One bar for the whole run."""
+    from tqdm.auto import tqdm
+
+    shown = progress and is_first_process()
+    return tqdm(total=steps, desc="train", unit=" steps", mininterval=0.2, disable=not shown)
+
+
+def _launched(settings):
+    """Lightning's Fabric on the hardware that is asked for; with several devices, one process for each."""
+    from lightning.fabric import Fabric
+
+    accelerator = settings.accelerator
+    if accelerator == "auto" and not torch.cuda.is_available():
+        accelerator = "cpu"  # Apple's GPU knows no float64, which the energies need
+    several = settings.devices * settings.nodes > 1
+    if settings.nodes > 1 and not any(name in os.environ for name in CLUSTERS):
+        raise ValueError(
+            f"nodes is {settings.nodes}, and nothing says where the others are: start it with srun or torchrun, or set "
+            "MASTER_ADDR and NODE_RANK on each of them"
+        )
+    places = {"accelerator": accelerator, "devices": settings.devices, "num_nodes": settings.nodes}
+    try:
+        fabric = Fabric(**places, strategy="ddp" if several else "auto")
+    except (RuntimeError, ValueError) as error:  # Lightning's two names for hardware that is not there
+        asked = f"accelerator is {settings.accelerator!r}, for {settings.devices} devices"
+        raise ValueError(f"{asked}: {error} Ask for 'auto' or 'cpu', or for fewer") from None
+    fabric.launch()
+    return fabric
