@@ -28,13 +28,13 @@ import numpy as np
 import torch
 from closed_form import RidgePotential
 from learning_curve_qm9 import curve, make_starts, measure, scratch_way, settings_of, start_of, tuned_way
+from results import earlier, merged, save_results
 from study_data import held_out, source_of
 from study_starts import BUILD, SPARSE, frames_of, start
 
 import tpainn_lite as tp
+from tpainn_lite.model.references import rereference
 from tpainn_lite.structures.shipped import SCANS
-from tpainn_lite.structures.results import earlier, merged, save_results
-from tpainn_lite.train.transfer import rereference
 
 START, TEACHER = "ladder", "xtb"  # what settings are compared with, and who taught it last
 CHOICES = {

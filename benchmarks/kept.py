@@ -2,7 +2,8 @@
 
 import json
 
-from tpainn_lite.structures.files import check_same, identity, write_text
+from tpainn_lite.structures.files import write_text
+from tpainn_lite.structures.identity import check_same, identity
 
 
 def kept(path, read, make, **made_from):

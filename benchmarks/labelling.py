@@ -25,10 +25,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from results import save_results
 
 from tpainn_lite import label, label_file, mmff94, molecule, molecule_list, rattled_frames
-from tpainn_lite.structures.checks import ForceFieldError
-from tpainn_lite.structures.results import save_results
+from tpainn_lite.structures.arguments import ForceFieldError
 from tpainn_lite.teachers.water_md import water_runs
 
 REPEATS = 3

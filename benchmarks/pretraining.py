@@ -14,10 +14,10 @@ import time
 
 import numpy as np
 import torch
+from results import earlier, save_results
 
 import tpainn_lite as tp
 from tpainn_lite.train.recipes import calm
-from tpainn_lite.structures.results import earlier, save_results
 
 NETWORK = {"n_features": 48, "n_interactions": 2, "cutoff": 3.5}
 STEPS = 3000

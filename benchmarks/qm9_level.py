@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from ase.units import Hartree
 from joblib import Parallel, delayed
+from results import earlier, save_results
 
 from tpainn_lite.teachers.dft import LEVELS, mean_field
-from tpainn_lite.structures.results import earlier, save_results
 
 N_MOLECULES, N_FLUORINE, SEED = 210, 30, 0
 

@@ -362,8 +362,7 @@ def print_table(rows):
 
 def main():
     from ase.io import write
-
-    from tpainn_lite.structures.results import save_results
+    from results import save_results
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])

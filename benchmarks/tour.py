@@ -21,11 +21,10 @@ import time
 import numpy as np
 import torch
 from ase.calculators.singlepoint import SinglePointCalculator
+from results import earlier, save_results
 
 import tpainn_lite as tp
-from tpainn_lite.model.potential import fit_atomref
-from tpainn_lite.structures.results import earlier, save_results
-from tpainn_lite.train.transfer import rereference
+from tpainn_lite.model.references import fit_atomref, rereference
 
 NETWORK = {"n_features": 48, "n_interactions": 2, "cutoff": 3.5}
 SIZES = (10, 50)

@@ -13,10 +13,10 @@ import itertools
 import time
 
 import torch
+from results import earlier, save_results
 
 import tpainn_lite as tp
-from tpainn_lite.simulate.observables import force_mae
-from tpainn_lite.structures.results import earlier, save_results
+from tpainn_lite.model.errors import force_mae
 
 CHARGES = {"ewald": {}, "damped 6 Å": {"cutoff": 6.0}, "damped 5 Å": {"cutoff": 5.0}}
 STATES = [(0.9, 300), (1.0, 330), (1.1, 360)]

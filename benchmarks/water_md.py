@@ -30,14 +30,16 @@ import numpy as np
 import torch
 from ase.io import read
 from kept import kept
+from results import earlier, merged, save_results
 from water import BUILD, GENTLE, data, scratch, tuned
 
 import tpainn_lite as tp
-from tpainn_lite.structures.files import check_same, identity, write_text
-from tpainn_lite.teachers.parallel import in_parallel
 from tpainn_lite.simulate.md import MDRun, run_md
 from tpainn_lite.simulate.observables import block_average, diffusion, energy_drift, rdf, yeh_hummer
-from tpainn_lite.structures.results import earlier, load_results, merged, save_results
+from tpainn_lite.structures.files import write_text
+from tpainn_lite.structures.identity import check_same, identity
+from tpainn_lite.structures.shipped import load_results
+from tpainn_lite.teachers.parallel import in_parallel
 from tpainn_lite.teachers.water_md import water_run
 
 N, DENSITY, KELVIN = 64, 0.997, 300.0  # molecules, g/cm³, K

@@ -18,10 +18,11 @@ import itertools
 import time
 
 import numpy as np
+from results import earlier, save_results
 
-from tpainn_lite.teachers.water import WATER
 from tpainn_lite.simulate.observables import block_average, diffusion, rdf, yeh_hummer
-from tpainn_lite.structures.results import earlier, load_results, save_results
+from tpainn_lite.structures.shipped import load_results
+from tpainn_lite.teachers.water import WATER
 from tpainn_lite.teachers.water_md import water_run
 
 N, KELVIN, BAR = 216, 300.0, 1.0

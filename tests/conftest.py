@@ -11,13 +11,15 @@ import torch
 from ase import Atoms
 from ase.build import molecule as ase_molecule
 
-from tpainn_lite.teachers.rdkit import mmff94, molecule
-from tpainn_lite.teachers.label import label
 from tpainn_lite.model.painn import PaiNN
 from tpainn_lite.model.potential import Potential
+from tpainn_lite.structures.build import molecule
+from tpainn_lite.teachers.label import label
+from tpainn_lite.teachers.rdkit import mmff94
 from tpainn_lite.teachers.sample import normal_mode_frames
 
 sys.path.insert(0, str(Path(__file__).parent / "reference"))  # for mapping.py
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 SMALL = {"n_features": 16, "n_interactions": 2, "n_rbf": 8}  # a network that trains in seconds
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from ase import units
 
-from tpainn_lite.structures.assembly import dimer_frames, water_box, water_clusters
+from tpainn_lite.structures.build import dimer_frames, molecule, water_box, water_clusters
+from tpainn_lite.teachers.rdkit import mmff94
 from tpainn_lite.teachers.water import is_water, water
-from tpainn_lite.teachers.rdkit import mmff94, molecule
 
 
 def test_a_box_of_water_has_the_density_asked_for_and_whole_molecules():

@@ -10,7 +10,9 @@ from ase.build import molecule as ase_molecule
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from tpainn_lite.structures.checks import DatasetError, check_labels, check_search, check_structure, search_pairs
+from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.checks import check_labels, check_structure
+from tpainn_lite.structures.geometry import check_search, search_pairs
 
 
 def test_sound_structures_pass(ethanol, water_box):
@@ -31,7 +33,8 @@ ODD = """
 import numpy as np
 from ase import Atoms
 from ase.build import molecule
-from tpainn_lite.structures.checks import check_structure, search_pairs
+from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.structures.geometry import search_pairs
 
 def ethanol(far=0, cell=None, pbc=False):
     atoms = molecule("CH3CH2OH", cell=cell, pbc=pbc)

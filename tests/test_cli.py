@@ -21,17 +21,17 @@ from safetensors import SafetensorError
 from typer.testing import CliRunner
 
 from tpainn_lite.cli import app as cli
-from tpainn_lite.show import report as reports
-from tpainn_lite.train import transfer
 from tpainn_lite.cli.app import app
 from tpainn_lite.cli.errors import ISSUES
 from tpainn_lite.cli.inputs import Teacher, calculator, read_smiles
-from tpainn_lite.structures.shipped import read_frames, write_frames
-from tpainn_lite.teachers.rdkit import molecule
-from tpainn_lite.teachers.label import label
-from tpainn_lite.simulate.md import MDRun, run_md
-from tpainn_lite.simulate.observables import errors
+from tpainn_lite.model.errors import errors
 from tpainn_lite.model.potential import Potential
+from tpainn_lite.show import report as reports
+from tpainn_lite.simulate.md import MDRun, run_md
+from tpainn_lite.structures.build import molecule
+from tpainn_lite.structures.shipped import read_frames, write_frames
+from tpainn_lite.teachers.label import label
+from tpainn_lite.train import transfer
 
 
 def run(*arguments):

@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import molecule as ase_molecule
 from ase.calculators.calculator import CalculationFailed
 
-from tpainn_lite.structures.assembly import water_box
+from tpainn_lite.structures.build import water_box
 from tpainn_lite.teachers.cp2k import QUICK_SCF, SAFE_SCF, CP2KCalculator, _scf_steps
 from tpainn_lite.teachers.label import label
 

@@ -7,10 +7,10 @@ import pytest
 from ase.calculators.lj import LennardJones
 from conftest import shaken
 
-from tpainn_lite.structures.assembly import water_box
-from tpainn_lite.teachers.water import water
 from tpainn_lite.show.dashboard import REDRAWN, md_dashboard
-from tpainn_lite.teachers.rdkit import mmff94, molecule
+from tpainn_lite.structures.build import molecule, water_box
+from tpainn_lite.teachers.rdkit import mmff94
+from tpainn_lite.teachers.water import water
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpainn_lite.teachers.cp2k import CP2KCalculator
 from tpainn_lite.structures.shipped import (
     PARTS,
     SCANS,
@@ -19,6 +18,7 @@ from tpainn_lite.structures.shipped import (
     molecule_list,
     read_frames,
 )
+from tpainn_lite.teachers.cp2k import CP2KCalculator
 from tpainn_lite.teachers.dft import PySCFCalculator
 
 DATA = data_folder()

@@ -9,20 +9,19 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Hartree
 
-from tpainn_lite.structures.checks import DatasetError
+from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.files import write_text
+from tpainn_lite.structures.select import draw, split_by_molecule
 from tpainn_lite.structures.shipped import (
     PARTS,
     data_folder,
-    draw,
     load_molecules,
     load_qm9,
     molecule_list,
     read_frames,
     sha256,
-    split_by_molecule,
     write_frames,
 )
-from tpainn_lite.structures.files import write_text
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import pytest
 from conftest import lively_potential, shaken
 
 from tpainn_lite.model.committee import Committee
-from tpainn_lite.model.domain import MARGIN, Domain, contacts
-from tpainn_lite.teachers.rdkit import molecule
+from tpainn_lite.model.domain import MARGIN, Domain
+from tpainn_lite.structures.build import molecule
+from tpainn_lite.structures.geometry import contacts
 
 
 @pytest.fixture(scope="module")

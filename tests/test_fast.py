@@ -12,10 +12,10 @@ from conftest import lively_potential, shaken, small_water_box
 
 from tpainn_lite.model import calculator as calculator_module
 from tpainn_lite.model import potential as potential_module
-from tpainn_lite.structures.assembly import water_box
 from tpainn_lite.model.calculator import PotentialCalculator
 from tpainn_lite.model.painn import PaiNN
 from tpainn_lite.model.potential import Potential
+from tpainn_lite.structures.build import water_box
 
 STRUCTURES = {
     "ethanol": shaken(ase_molecule("CH3CH2OH")),

@@ -15,9 +15,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
 from tpainn_lite.structures import files
-from tpainn_lite.teachers.water import WATER, water
+from tpainn_lite.structures.files import check_target, locked
+from tpainn_lite.structures.identity import IdentityError, check_same, fingerprint, identity
 from tpainn_lite.teachers.dft import PySCFCalculator
-from tpainn_lite.structures.files import IdentityError, check_same, check_target, fingerprint, identity, locked
+from tpainn_lite.teachers.water import WATER, water
 
 
 def labelled(energy=-1.0, **info):

@@ -8,19 +8,10 @@ from ase import Atoms
 from ase.units import kcal, mol
 from conftest import shaken
 
-from tpainn_lite.teachers.rdkit import (
-    ForceFieldError,
-    RDKitForceField,
-    conformers,
-    forcefield_for,
-    gfn2_xtb,
-    mmff94,
-    molecule,
-    torsion_frames,
-    type_molecule,
-    uff,
-)
+from tpainn_lite.structures.build import conformers, molecule, torsion_frames
 from tpainn_lite.teachers.label import label
+from tpainn_lite.teachers.rdkit import ForceFieldError, RDKitForceField, forcefield_for, mmff94, type_molecule, uff
+from tpainn_lite.teachers.xtb import gfn2_xtb
 
 TEACHERS = {"MMFF94": mmff94, "UFF": uff}
 

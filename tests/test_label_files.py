@@ -18,13 +18,16 @@ from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 from conftest import lively_potential, shaken
 
-from tpainn_lite.teachers import journal, label_files, label as labels
 from tpainn_lite.model.calculator import PotentialCalculator
-from tpainn_lite.structures.checks import DatasetError, label_of
+from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.checks import label_of
+from tpainn_lite.structures.files import locked
+from tpainn_lite.structures.identity import IdentityError
 from tpainn_lite.structures.shipped import read_frames
-from tpainn_lite.structures.files import IdentityError, locked
-from tpainn_lite.teachers.rdkit import mmff94, uff
+from tpainn_lite.teachers import journal, label_files
+from tpainn_lite.teachers import label as labels
 from tpainn_lite.teachers.label_files import label_file
+from tpainn_lite.teachers.rdkit import mmff94, uff
 from tpainn_lite.teachers.sample import shaken_molecules
 
 SMILES = ("CO", "CCO", "C=O", "CF")

@@ -25,16 +25,20 @@ from ase.calculators.lj import LennardJones
 from ase.constraints import FixAtoms
 from conftest import lively_potential, shaken
 
-from tpainn_lite.teachers import journal, parallel as label_work, label as labels
 from tpainn_lite.model.calculator import PotentialCalculator
+from tpainn_lite.model.potential import Potential
+from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.checks import label_of
-from tpainn_lite.teachers.water import WATER, water
+from tpainn_lite.structures.files import locked, orderly_end
+from tpainn_lite.structures.identity import IdentityError
+from tpainn_lite.teachers import journal
+from tpainn_lite.teachers import label as labels
+from tpainn_lite.teachers import parallel as label_work
 from tpainn_lite.teachers.dft import PySCFCalculator
-from tpainn_lite.structures.files import IdentityError, locked, orderly_end
-from tpainn_lite.teachers.rdkit import mmff94, molecule, uff
 from tpainn_lite.teachers.journal import LabelJournal
 from tpainn_lite.teachers.label import label, label_stream
-from tpainn_lite.model.potential import Potential
+from tpainn_lite.teachers.rdkit import mmff94, uff
+from tpainn_lite.teachers.water import WATER, water
 
 
 class Counting(Calculator):

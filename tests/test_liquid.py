@@ -7,7 +7,6 @@ from ase.build import molecule as ase_molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
-from tpainn_lite.structures.assembly import water_box
 from tpainn_lite.simulate.liquid import (
     molecules_of,
     split_force_errors,
@@ -15,6 +14,7 @@ from tpainn_lite.simulate.liquid import (
     velocity_autocorrelation,
     vibrational_spectrum,
 )
+from tpainn_lite.structures.build import water_box
 
 
 @pytest.fixture

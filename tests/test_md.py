@@ -9,8 +9,8 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.io import read
 
-from tpainn_lite.simulate import md
 from tpainn_lite.model.calculator import PotentialCalculator
+from tpainn_lite.simulate import md
 from tpainn_lite.simulate.md import Simulation, run_md, trouble
 from tpainn_lite.simulate.observables import energy_drift
 

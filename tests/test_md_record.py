@@ -20,8 +20,9 @@ from test_md import EinsteinCrystal, Springs, gas
 
 from tpainn_lite.model.calculator import PotentialCalculator
 from tpainn_lite.model.committee import Committee
-from tpainn_lite.structures.files import IdentityError, locked
 from tpainn_lite.simulate.md import run_md
+from tpainn_lite.structures.files import locked
+from tpainn_lite.structures.identity import IdentityError
 
 QUIET = {"progress": False, "n_steps": 12, "every": 3, "seed": 4}
 

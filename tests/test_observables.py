@@ -8,19 +8,17 @@ from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
+from tpainn_lite.model.errors import energy_mae, errors, force_mae
 from tpainn_lite.simulate import observables
-from tpainn_lite.structures.checks import DatasetError
-from tpainn_lite.teachers.rdkit import mmff94
 from tpainn_lite.simulate.observables import (
     block_average,
     diffusion,
     energy_drift,
-    energy_mae,
-    errors,
-    force_mae,
     mean_square_displacement,
     yeh_hummer,
 )
+from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.teachers.rdkit import mmff94
 
 
 def test_energy_mae_is_in_mev_and_per_atom_on_request():

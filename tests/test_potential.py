@@ -12,10 +12,11 @@ from conftest import lively_potential, shaken, small_water_box
 
 from tpainn_lite.model import potential as potential_module
 from tpainn_lite.model.calculator import PotentialCalculator
-from tpainn_lite.structures.checks import DatasetError
 from tpainn_lite.model.graph import collate, to_graph, to_graphs
 from tpainn_lite.model.painn import PaiNN
-from tpainn_lite.model.potential import Potential, WeightsError, element_numbers, fit_atomref
+from tpainn_lite.model.potential import Potential, WeightsError, element_numbers
+from tpainn_lite.model.references import fit_atomref
+from tpainn_lite.structures.arguments import DatasetError
 
 
 def slab():

@@ -9,14 +9,17 @@ from ase.calculators.lj import LennardJones
 from conftest import lively_potential
 from typer.testing import CliRunner
 
-from tpainn_lite.project import run as project
-from tpainn_lite.structures.checks import DatasetError, label_of
 from tpainn_lite.cli.app import app
-from tpainn_lite.structures.shipped import read_frames, write_frames
-from tpainn_lite.structures.files import IdentityError, locked
-from tpainn_lite.teachers.rdkit import mmff94, molecule
-from tpainn_lite.teachers.label import label
+from tpainn_lite.project import run as project
 from tpainn_lite.project.run import LabelsWanted, choose, matched, run_project
+from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.build import molecule
+from tpainn_lite.structures.checks import label_of
+from tpainn_lite.structures.files import locked
+from tpainn_lite.structures.identity import IdentityError
+from tpainn_lite.structures.shipped import read_frames, write_frames
+from tpainn_lite.teachers.label import label
+from tpainn_lite.teachers.rdkit import mmff94
 from tpainn_lite.teachers.sample import shaken_molecules
 
 SMALL = {"n_labels": 6, "n_test": 4, "n_general": 10, "n_steps": 10, "progress": False}

@@ -6,8 +6,8 @@ import os
 import pytest
 from typer.testing import CliRunner
 
-from tpainn_lite.course import teach
 from tpainn_lite.cli.app import app
+from tpainn_lite.course import teach
 from tpainn_lite.course.receipts import LARGEST, hand_in, read_receipt, receipt_table, seal
 
 

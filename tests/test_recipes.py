@@ -7,16 +7,16 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from rdkit.Chem import CanonSmiles
 
-from tpainn_lite.teachers.water import water
-from tpainn_lite.structures.shipped import PARTS, data_folder, load_molecules
+from tpainn_lite.model.errors import errors
 from tpainn_lite.structures.files import sha256
-from tpainn_lite.teachers.rdkit import gfn2_xtb, mmff94
+from tpainn_lite.structures.shipped import PARTS, data_folder, load_molecules, load_results
 from tpainn_lite.teachers.label import label
-from tpainn_lite.simulate.observables import errors
-from tpainn_lite.train.recipes import LOCAL, RECIPES, calm, follow, gas_frames, load_pretrained, rounds, water_frames
-from tpainn_lite.structures.results import load_results
+from tpainn_lite.teachers.rdkit import mmff94
 from tpainn_lite.teachers.sample import shaken_molecules
+from tpainn_lite.teachers.water import water
 from tpainn_lite.teachers.water_md import water_run
+from tpainn_lite.teachers.xtb import gfn2_xtb
+from tpainn_lite.train.recipes import LOCAL, RECIPES, calm, follow, gas_frames, load_pretrained, rounds, water_frames
 
 TINY = {"steps": 4, "check_every": 2, "batch_size": 2, "progress": False, "n_features": 16, "n_interactions": 2}
 

@@ -1,9 +1,10 @@
 """Results of long runs: what was written is read, with where it comes from."""
 
 import pytest
+from results import earlier, save_results
 
-from tpainn_lite.structures.checks import DatasetError
-from tpainn_lite.structures.results import earlier, load_results, save_results
+from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.shipped import load_results
 
 
 @pytest.fixture

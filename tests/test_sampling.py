@@ -9,9 +9,16 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 
+from tpainn_lite.structures.build import molecule
 from tpainn_lite.teachers import sample as sampling
-from tpainn_lite.teachers.rdkit import mmff94, molecule
-from tpainn_lite.teachers.sample import normal_mode_frames, normal_modes, rattled_frames, shaken_molecules, thermal_frames
+from tpainn_lite.teachers.rdkit import mmff94
+from tpainn_lite.teachers.sample import (
+    normal_mode_frames,
+    normal_modes,
+    rattled_frames,
+    shaken_molecules,
+    thermal_frames,
+)
 
 
 class Bond(Calculator):

@@ -8,11 +8,11 @@ import pytest
 from ase.calculators.singlepoint import SinglePointCalculator
 from rdkit.Chem import CanonSmiles
 
-from tpainn_lite.structures.shipped import draw, load_molecules, load_scan, molecule_list
-from tpainn_lite.teachers.rdkit import molecule
-from tpainn_lite.simulate.observables import composition
+from tpainn_lite.structures.build import molecule
+from tpainn_lite.structures.geometry import composition
+from tpainn_lite.structures.select import draw
+from tpainn_lite.structures.shipped import load_molecules, load_results, load_scan, molecule_list
 from tpainn_lite.train.recipes import load_pretrained
-from tpainn_lite.structures.results import load_results
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))

@@ -14,17 +14,17 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import SMALL, lively_potential, small_water_box
 
-from tpainn_lite.train import training
 from tpainn_lite.model.calculator import PotentialCalculator
-from tpainn_lite.structures.checks import DatasetError
-from tpainn_lite.structures.shipped import write_frames
-from tpainn_lite.structures.files import IdentityError
-from tpainn_lite.teachers.label import label
-from tpainn_lite.simulate.observables import errors
+from tpainn_lite.model.errors import errors
 from tpainn_lite.model.potential import Potential
-from tpainn_lite.train.training import CheckpointError, TrainingDiverged, fit, learning_rate_factor
+from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.identity import IdentityError
+from tpainn_lite.structures.shipped import write_frames
+from tpainn_lite.teachers.label import label
+from tpainn_lite.train import training
 from tpainn_lite.train.data import TrainingData, batches
 from tpainn_lite.train.settings import Settings
+from tpainn_lite.train.training import CheckpointError, TrainingDiverged, fit, learning_rate_factor
 from tpainn_lite.train.transfer import new_potential
 
 QUICK = {"steps": 30, "check_every": 10, "batch_size": 4, "progress": False, "accelerator": "cpu"}

@@ -9,19 +9,11 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import SMALL
 
-from tpainn_lite.structures.checks import DatasetError
+from tpainn_lite.model.errors import errors
+from tpainn_lite.model.references import moved, rereference
+from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.teachers.rdkit import mmff94
-from tpainn_lite.simulate.observables import errors
-from tpainn_lite.train.transfer import (
-    autotune,
-    delta_learn,
-    layer_rates,
-    moved,
-    new_potential,
-    pretrain,
-    rereference,
-    train_from_scratch,
-)
+from tpainn_lite.train.transfer import autotune, delta_learn, layer_rates, new_potential, pretrain, train_from_scratch
 
 QUICK = {"steps": 10, "check_every": 10, "batch_size": 5, "progress": False}
 

@@ -54,7 +54,7 @@ def environment():
 
 
 def imported_packages():
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "tpainn_lite").glob("*.py")]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "tpainn_lite").rglob("*.py")]
     for node in (node for tree in trees for node in ast.walk(tree)):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)

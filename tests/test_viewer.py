@@ -118,7 +118,7 @@ def test_a_molecule_cut_by_the_wall_of_its_box_is_drawn_whole(water):
     whole = water.get_all_distances(mic=True)
     water.wrap()
     assert np.abs(water.get_all_distances() - whole).max() > 3  # it is cut
-    positions, bonds = module._whole_molecules(water)
+    positions, bonds = module.whole_molecules(water)
     assert Atoms("OH2", positions).get_all_distances() == pytest.approx(whole)
     assert sorted(map(tuple, bonds)) == [(0, 1), (0, 2)]
 

@@ -6,10 +6,10 @@ import numpy as np
 import openmm
 import pytest
 
+from tpainn_lite.structures.arguments import ForceFieldError
+from tpainn_lite.structures.geometry import density_of
 from tpainn_lite.teachers import water_md
-from tpainn_lite.structures.checks import ForceFieldError
 from tpainn_lite.teachers.water import MODELS, is_water, water
-from tpainn_lite.simulate.observables import density_of
 from tpainn_lite.teachers.water_md import _step, water_run, water_runs
 
 SHORT = {"n_molecules": 16, "n_frames": 4, "spacing": 20, "warm_up": 100}

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tpainn_lite.structures.shipped import SCANS, read_frames, write_frames
 from tpainn_lite.structures.files import sha256, write_text
-from tpainn_lite.structures.results import load_results
+from tpainn_lite.structures.shipped import SCANS, load_results, read_frames, write_frames
 
 DATA = Path(__file__).resolve().parents[1]
 PARTS = ("train", "valid", "test", "test_large")

@@ -21,9 +21,10 @@ from pathlib import Path
 import cards
 import numpy as np
 
+from tpainn_lite.structures.build import molecule
 from tpainn_lite.teachers.dft import PySCFCalculator
-from tpainn_lite.teachers.rdkit import ForceFieldError, mmff94, molecule
 from tpainn_lite.teachers.label import label
+from tpainn_lite.teachers.rdkit import ForceFieldError, mmff94
 from tpainn_lite.teachers.sample import normal_mode_frames, thermal_frames
 
 DATA = Path(__file__).resolve().parents[1]

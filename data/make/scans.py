@@ -15,9 +15,9 @@ import cards
 import numpy as np
 from ase import Atoms
 
+from tpainn_lite.structures.build import torsion_frames
 from tpainn_lite.structures.shipped import write_frames
 from tpainn_lite.teachers.dft import PySCFCalculator
-from tpainn_lite.teachers.rdkit import torsion_frames
 from tpainn_lite.teachers.label import label
 
 DATA = Path(__file__).resolve().parents[1]

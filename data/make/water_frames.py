@@ -17,12 +17,12 @@ from ase.io import read, write
 from ase.optimize import FIRE
 from joblib import Parallel, delayed
 
-from tpainn_lite.structures.assembly import water_box
 from tpainn_lite.model.calculator import PotentialCalculator
-from tpainn_lite.teachers.water import water
-from tpainn_lite.teachers.label import label
 from tpainn_lite.model.potential import Potential
+from tpainn_lite.structures.build import water_box
+from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.sample import thermal_frames
+from tpainn_lite.teachers.water import water
 from tpainn_lite.train.transfer import autotune, pretrain
 
 SET, BUILD = "water_dft", Path(__file__).resolve().parents[2] / "build" / "water_dft"

@@ -67,8 +67,8 @@ def tpainn(*arguments):
 def _labels_and_weights():
     import tqdm
 
+    from tpainn_lite.structures.build import molecule
     from tpainn_lite.structures.shipped import read_frames, write_frames
-    from tpainn_lite.teachers.rdkit import molecule
 
     tqdm.tqdm.monitor_interval = 0  # no thread of its own: children are forked
     Path("my.smi").write_text(SMILES)
@@ -147,8 +147,8 @@ def _die_soon():
 
 def project(folder, n_labels=4, n_steps=20):
     """What the cases of a project run, and its base."""
-    from tpainn_lite.teachers.rdkit import mmff94
     from tpainn_lite.project.run import run_project
+    from tpainn_lite.teachers.rdkit import mmff94
     from tpainn_lite.teachers.sample import shaken_molecules
 
     structures = shaken_molecules(["CCO", "C"], 8)
@@ -192,8 +192,8 @@ def curve(path, frames):
 
 
 def _json():
-    from tpainn_lite.structures.shipped import read_frames
     from tpainn_lite.course.receipts import hand_in
+    from tpainn_lite.structures.shipped import read_frames
 
     journal("journal.jsonl")
     with warnings.catch_warnings():

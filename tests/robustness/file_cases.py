@@ -44,8 +44,8 @@ def sound_weights(path, base):
     """A check that the weights give finite energies and forces for the sound frames."""
 
     def check():
-        from tpainn_lite.structures.shipped import read_frames
         from tpainn_lite.model.potential import Potential
+        from tpainn_lite.structures.shipped import read_frames
 
         try:
             energies, forces = Potential.load(path).predict(read_frames(base / "labelled.extxyz"))

@@ -30,8 +30,7 @@ from tpainn_lite.cli.inputs import (
     start_of,
     weights_of,
 )
-from tpainn_lite.structures.files import check_folder, check_target
-from tpainn_lite.structures.saving import is_weights, save_somewhere
+from tpainn_lite.structures.files import check_folder, check_target, is_weights, save_somewhere
 
 SHIPPED = "gas, gas_xtb, water, water_xtb or water_iamoeba"  # recipes, whose module is slow to import
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -6,10 +6,9 @@ import stat
 from collections import deque
 from enum import StrEnum
 
-from tpainn_lite.structures.checks import check_counts, check_numbers
+from tpainn_lite.structures.arguments import check_counts, check_numbers
+from tpainn_lite.structures.files import check_folder, check_target, is_weights
 from tpainn_lite.structures.shipped import read_frames
-from tpainn_lite.structures.files import check_folder, check_target
-from tpainn_lite.structures.saving import is_weights
 
 SMILES_FILES = (".smi", ".csv", ".txt")
 COOLEST = 300.0  # K; molecules are shaken at this temperature, and up to another
@@ -129,7 +128,7 @@ def weights_of(name):
 
 def labelled(path, need=("energy", "forces")):
     """Labelled frames of a file; None for none."""
-    from tpainn_lite.structures.checks import DatasetError
+    from tpainn_lite.structures.arguments import DatasetError
     from tpainn_lite.structures.shipped import read_frames
 
     if path is None:
@@ -221,7 +220,7 @@ def _check_counts(source):
 
 def start_of(source):
     """The last structure of a file, or the molecule of its first SMILES."""
-    from tpainn_lite.teachers.rdkit import molecule
+    from tpainn_lite.structures.build import molecule
 
     check_source(source)
     if source.suffix in SMILES_FILES:
@@ -279,19 +278,19 @@ def calculator(teacher, first=None):
     ImportError
         It needs a package that is not installed.
     """
-    from tpainn_lite.teachers import water as classical_water, cp2k, dft, rdkit as forcefields
+    from tpainn_lite.teachers import cp2k, dft, rdkit, water, xtb
 
     if teacher == Teacher.auto and first is not None:
-        return forcefields.forcefield_for(first)
+        return rdkit.forcefield_for(first)
     if teacher == Teacher.gfn2_xtb:
-        return forcefields.gfn2_xtb()
+        return xtb.gfn2_xtb()
     return {
-        Teacher.auto: forcefields.mmff94,
-        Teacher.mmff94: forcefields.mmff94,
-        Teacher.uff: forcefields.uff,
-        Teacher.q_tip4p_f: classical_water.water,
-        Teacher.spc_fw: lambda: classical_water.water("SPC/Fw"),
-        Teacher.iamoeba: lambda: classical_water.water("iAMOEBA"),
+        Teacher.auto: rdkit.mmff94,
+        Teacher.mmff94: rdkit.mmff94,
+        Teacher.uff: rdkit.uff,
+        Teacher.q_tip4p_f: water.water,
+        Teacher.spc_fw: lambda: water.water("SPC/Fw"),
+        Teacher.iamoeba: lambda: water.water("iAMOEBA"),
         Teacher.b3lyp: dft.PySCFCalculator,
         Teacher.revpbe_d3: cp2k.CP2KCalculator,
     }[teacher]()

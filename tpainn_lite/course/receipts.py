@@ -11,7 +11,7 @@ import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tpainn_lite.structures.checks import check_list
+from tpainn_lite.structures.arguments import check_list
 from tpainn_lite.structures.files import path_of, write_text
 
 SALT = "tpainn_lite receipt, first edition"

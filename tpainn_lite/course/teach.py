@@ -9,9 +9,9 @@ from importlib.metadata import version
 
 import numpy as np
 
-from tpainn_lite.structures.checks import check_list, check_numbers
-from tpainn_lite.structures.files import path_of
 from tpainn_lite.course.receipts import hand_in
+from tpainn_lite.structures.arguments import check_list, check_numbers
+from tpainn_lite.structures.files import path_of
 
 solved = set()  # exercises answered rightly since the kernel started
 ROUNDING = 1e-9  # relative; numbers that differ by less are the same

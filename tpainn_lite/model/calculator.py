@@ -7,9 +7,11 @@ import torch
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from tpainn_lite.structures.checks import check_extent, check_numbers, check_search, check_structure
 from tpainn_lite.model.graph import Data
 from tpainn_lite.model.potential import check_potential
+from tpainn_lite.structures.arguments import check_numbers
+from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.structures.geometry import check_extent, check_search, in_one_order
 
 SKIN = 0.5  # Å; pairs are searched anew only after an atom has moved half of this
 WORTH_COMPILING = 60  # atoms; for less the fast way saves little, and it takes seconds to compile once
@@ -124,12 +126,3 @@ class PotentialCalculator(Calculator):
             self._pairs = NeighborList(cutoff=self.potential.cutoff, full_list=True, sorted=True, skin=self.skin)
         pairs = self._pairs.compute(atoms.positions, atoms.cell.array, atoms.pbc, "ijD")
         return in_one_order(*pairs, len(atoms)) if atoms.pbc.any() else pairs
-
-
-def in_one_order(idx_i, idx_j, r_ij, n_atoms):
-    """The same pairs, in an order that does not depend on when the list was made: MD then resumes to the last bit."""
-    place = idx_i.astype(np.int64) * n_atoms + idx_j
-    order = np.argsort(place, kind="stable")
-    if (np.diff(place[order]) == 0).any():  # several images of one atom
-        order = np.lexsort((r_ij[:, 2], r_ij[:, 1], r_ij[:, 0], place))
-    return idx_i[order], idx_j[order], r_ij[order]

@@ -9,8 +9,9 @@ import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
 from tpainn_lite.model.calculator import PotentialCalculator
-from tpainn_lite.structures.checks import check_counts, check_frames, generator
 from tpainn_lite.model.potential import Potential
+from tpainn_lite.structures.arguments import check_counts, generator
+from tpainn_lite.structures.checks import check_frames
 from tpainn_lite.structures.select import diverse
 
 

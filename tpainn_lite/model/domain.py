@@ -4,13 +4,11 @@ A network answers every question.  Three signs that it guesses: an element that 
 other than any it has seen, and the members of a committee that disagree more than they do on what is known.
 """
 
-import itertools
-
 import numpy as np
 
-from tpainn_lite.structures.checks import check_extent, check_frames, check_values
+from tpainn_lite.structures.checks import check_frames
+from tpainn_lite.structures.geometry import contacts
 
-LARGEST = 5000  # atoms; all distances between more would take a gigabyte
 SLACK = 0.9  # of the closest contact that is known: so much nearer still counts as known
 MARGIN = 1.5  # of the largest disagreement that is known
 
@@ -81,20 +79,3 @@ def _check_any(frames, called=""):
     """`check_frames`, where there may be none."""
     if not isinstance(frames, (list, tuple)) or frames:
         check_frames(frames, called)
-
-
-def contacts(atoms):
-    """{(element, element): the smallest distance in Å}, the lighter first; in boxes, nearest images."""
-    name = atoms.get_chemical_formula()
-    if not 0 < len(atoms) <= LARGEST:
-        raise ValueError(f"{name or 'a structure'} has {len(atoms)} atoms; 1 to {LARGEST} are possible")
-    check_values(atoms, name)
-    check_extent(atoms.positions, atoms.cell.array, atoms.pbc, name)
-    distances = atoms.get_all_distances(mic=bool(np.any(atoms.pbc)))  # (N, N)
-    found = {}
-    for a, b in itertools.combinations_with_replacement(sorted(set(atoms.numbers.tolist())), 2):
-        block = distances[np.ix_(atoms.numbers == a, atoms.numbers == b)]
-        apart = block[block > 0]
-        if apart.size:
-            found[a, b] = float(apart.min())
-    return found

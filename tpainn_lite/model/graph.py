@@ -14,7 +14,9 @@ import numpy as np
 import torch
 from torch_geometric.data import Batch, Data
 
-from tpainn_lite.structures.checks import check_numbers, check_structure, search_pairs
+from tpainn_lite.structures.arguments import check_numbers
+from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.structures.geometry import search_pairs
 
 LABELS = ("energy", "forces", "stress")
 

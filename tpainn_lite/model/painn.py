@@ -19,7 +19,7 @@ import math
 import torch
 from torch import nn
 
-from tpainn_lite.structures.checks import check_counts, check_numbers
+from tpainn_lite.structures.arguments import check_counts, check_numbers
 
 MAX_ATOMIC_NUMBER = 100
 MOST_FEATURES, MOST_INTERACTIONS, FARTHEST_CUTOFF = 2048, 100, 100.0  # that somebody can have meant; Å

@@ -16,15 +16,14 @@ from ase.data import atomic_numbers as number_of
 from ase.data import chemical_symbols
 from torch import nn
 
-from tpainn_lite.structures.checks import check_counts, check_frames, check_labels, check_numbers, label_of
-from tpainn_lite.structures.files import write_bytes
 from tpainn_lite.model.graph import collate, to_graphs, unpack
-from tpainn_lite.simulate.observables import composition
 from tpainn_lite.model.painn import MAX_ATOMIC_NUMBER, PaiNN
+from tpainn_lite.structures.arguments import check_counts, check_numbers
+from tpainn_lite.structures.checks import check_frames
+from tpainn_lite.structures.files import write_bytes
 
 WORTH_COMPILING = 20_000  # pairs to predict; for fewer the seconds of compiling are not won back
 BATCH_PAIRS = 20_000  # in one batch of predictions: some 250 MB
-HUBER, HUBER_ROUNDS = 1.345, 50  # outliers begin at so many standard deviations
 FORMAT = 1  # of the weights file; raised when old readers would misread a new file
 
 
@@ -270,66 +269,6 @@ def stress_of(virial, volume):
     """Stress (B, 3, 3) in eV/Å³ from Σ_ij r_ij ⊗ ∂E/∂r_ij (B, 3, 3) in eV; zero where there is no volume (B,)."""
     periodic = (volume > 0).view(-1, 1, 1)
     return torch.where(periodic, virial / volume.clamp(min=1e-6).view(-1, 1, 1), torch.zeros_like(virial))
-
-
-def fit_atomref(frames, predicted=0.0):
-    """Reference energies in closed form: least squares of (energy − predicted) on the composition, robustly.
-
-    A pretrained potential may be right on all frames but one, and hundreds of eV off there; least squares would spoil
-    every reference energy for that frame's sake.  So residuals beyond 1.345 standard deviations count linearly, not
-    squared (Huber 1964, doi:10.1214/aoms/1177703732), by a few rounds of weighted least squares.
-
-    Parameters
-    ----------
-    frames : list of labelled ase.Atoms
-        The training set, and nothing else.
-    predicted : float or numpy.ndarray (n,)
-        What another model already says of these frames, in eV.
-
-    Returns
-    -------
-    dict {atomic number: eV}
-        Where the composition cannot tell the elements apart (pure water: two H for each O, always), the smallest
-        energies that fit: their sum over a molecule is right, their parts mean nothing.
-
-    >>> from tpainn_lite import load_molecules
-    >>> sorted(fit_atomref(load_molecules("train")))
-    [1, 6, 7, 8, 9]
-    """
-    elements, solution, _ = _fitted(frames, predicted)
-    return dict(zip(elements, solution.tolist(), strict=True))
-
-
-def composition_residual(frames, predicted=0.0):
-    """What `fit_atomref` leaves of the energies of these frames, (n,) in eV."""
-    return _fitted(frames, predicted)[2]
-
-
-def _fitted(frames, predicted):
-    """Elements, their energies, and what these leave (n,): Huber's regression by reweighted least squares."""
-    check_labels(frames, need=("energy",))
-    if not np.issubdtype(np.asarray(predicted).dtype, np.number) or np.shape(predicted) not in ((), (len(frames),)):
-        raise ValueError(f"predicted is {predicted!r:.60}; a number in eV for each of {len(frames)} frames is expected")
-    target = np.array([label_of(atoms, "energy") for atoms in frames]) - predicted  # (n,)
-    elements, counts = composition(frames)
-    weights, before = np.ones(len(target)), np.inf
-    for _ in range(HUBER_ROUNDS):
-        root = np.sqrt(weights)
-        solution = np.linalg.lstsq(counts * root[:, None], target * root, rcond=1e-8)[0]
-        residual = target - counts @ solution
-        limit = HUBER * np.median(np.abs(residual)) / 0.6745  # eV; of a normal distribution the median is 0.6745 σ
-        if limit < 1e-9 or np.abs(solution - before).max() < 1e-6:
-            break
-        weights, before = np.minimum(1.0, limit / np.maximum(np.abs(residual), 1e-12)), solution
-    return elements, solution, residual
-
-
-def composition_rank(frames):
-    """How many reference energies these frames can tell apart: 1 for pure water, whatever the number of elements."""
-    check_frames(frames)
-    if not any(map(len, frames)):
-        raise ValueError("the frames have no atoms; at least one is expected")
-    return int(np.linalg.matrix_rank(composition(frames)[1]))
 
 
 def element_numbers(symbols):

@@ -8,7 +8,8 @@ import numpy as np
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.geometry import find_mic
 
-from tpainn_lite.structures.checks import DatasetError, label_of
+from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.checks import label_of
 
 SAME = 1e-3  # Å; no atom of the same frame lies farther off: three decimals, and more, are enough
 NAMED = 0.05  # Å; nor of a frame of the same name

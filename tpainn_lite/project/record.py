@@ -6,7 +6,8 @@
 import json
 from pathlib import Path
 
-from tpainn_lite.structures.files import IdentityError, check_same, identity, write_text
+from tpainn_lite.structures.files import write_text
+from tpainn_lite.structures.identity import IdentityError, check_same, identity
 
 NAME = "project.json"
 STEPS = {  # in their order: the files of each

@@ -32,20 +32,24 @@ from pathlib import Path
 
 import numpy as np
 
-from tpainn_lite.structures.checks import check_counts, check_structure
 from tpainn_lite.model.committee import Committee
-from tpainn_lite.structures.shipped import draw, load_molecules, read_frames, write_frames
 from tpainn_lite.model.domain import Domain
-from tpainn_lite.structures.files import IdentityError, check_folder, fingerprint, locked, write_text
-from tpainn_lite.teachers.parallel import check_jobs
-from tpainn_lite.teachers.label import label
-from tpainn_lite.project.matching import displacement, matched
-from tpainn_lite.simulate.md import check_settings, run_md
-from tpainn_lite.simulate.observables import errors
+from tpainn_lite.model.errors import errors
 from tpainn_lite.model.potential import Potential
+from tpainn_lite.model.references import rereference
+from tpainn_lite.project.matching import displacement, matched
 from tpainn_lite.project.record import ProjectRecord
+from tpainn_lite.simulate.md import check_settings, run_md
+from tpainn_lite.structures.arguments import check_counts
+from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.structures.files import check_folder, locked, write_text
+from tpainn_lite.structures.identity import IdentityError, fingerprint
+from tpainn_lite.structures.select import draw
+from tpainn_lite.structures.shipped import load_molecules, read_frames, write_frames
+from tpainn_lite.teachers.label import label
+from tpainn_lite.teachers.parallel import check_jobs
 from tpainn_lite.train.recipes import load_pretrained
-from tpainn_lite.train.transfer import autotune, rereference
+from tpainn_lite.train.transfer import autotune
 
 MEMBERS = 3
 TIMESTEP, EVERY = 0.5, 10  # fs; steps between frames of MD that are kept

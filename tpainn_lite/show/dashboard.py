@@ -9,11 +9,13 @@ import time
 import numpy as np
 
 from tpainn_lite.show import painting, plots
-from tpainn_lite.structures.checks import check_counts, check_structure
-from tpainn_lite.simulate.md import Simulation, check_mover, check_settings, flown_apart
-from tpainn_lite.simulate.observables import density_of, rdf
 from tpainn_lite.show.scenes import make_scenes
-from tpainn_lite.show.viewer import Shown, _move, _moving_widget, _nglview_works
+from tpainn_lite.show.viewer import Shown, move, moving_widget, nglview_works
+from tpainn_lite.simulate.md import Simulation, check_mover, check_settings, flown_apart
+from tpainn_lite.simulate.observables import rdf
+from tpainn_lite.structures.arguments import check_counts
+from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.structures.geometry import density_of
 
 SHARE = 0.6  # of the time between two ticks that the physics may take
 KEPT = 400  # points of a trace
@@ -93,7 +95,7 @@ class Dashboard:
         )
         self.player = Play(max=10**6, interval=self.interval, show_repeat=False)
         self.again, self.note = Button(description="from the start"), Label()
-        self.viewer = _moving_widget(self.scene.drawings, self.half_width, size) if _nglview_works() else None
+        self.viewer = moving_widget(self.scene.drawings, self.half_width, size) if nglview_works() else None
         self._figures()
         for control in (self.temperature, self.pressure):
             control.observe(self._steer, "value")
@@ -126,7 +128,7 @@ class Dashboard:
         """Bring picture, note and traces up to date."""
         work, stopped = self.simulation.work, self.simulation.stopped
         if self.viewer is not None and not flown_apart(work.positions, work.cell.array, work.pbc):
-            _move(self.viewer, make_scenes([[self.atoms, work]], [""])[0][0].drawings[1])
+            move(self.viewer, make_scenes([[self.atoms, work]], [""])[0][0].drawings[1])
         now = f"{self.simulation.time / 1000:.3f} ps"
         asked = f"{self.temperature.value:g} K"
         asked += f", {self.pressure.value:g} bar" if self.settings["ensemble"] == "npt" else ""

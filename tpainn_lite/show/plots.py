@@ -9,7 +9,6 @@ import itertools
 import numpy as np
 import plotly.graph_objects as go
 
-from tpainn_lite.structures.checks import check_counts, check_list
 from tpainn_lite.show.plot_data import (
     check_lengths,
     check_named,
@@ -22,6 +21,7 @@ from tpainn_lite.show.plot_data import (
     vectors_of,
 )
 from tpainn_lite.show.sliders import in_place, interactive  # noqa: F401  part of what plots offers
+from tpainn_lite.structures.arguments import check_counts, check_list
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tpainn_lite.structures.checks import DatasetError, check_labels, label_of
-from tpainn_lite.structures.files import check_target, path_of, write_text
 from tpainn_lite.show.plots import parity
+from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.checks import check_labels, label_of
+from tpainn_lite.structures.files import check_target, path_of, write_text
 
 OTHER_ZERO = "(the potential counts energies from another zero than these labels; autotuning on a few refits it)"
 NO_FORCES = "(no frame has forces: errors of energies alone)"

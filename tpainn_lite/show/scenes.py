@@ -10,11 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.data import covalent_radii, vdw_radii
+from ase.data import vdw_radii
 
-from tpainn_lite.structures.checks import search_pairs
+from tpainn_lite.structures.geometry import is_boxed, whole_molecules
 
-STRETCH = 1.25  # a bond, in units of the sum of the covalent radii
 BALL = 0.24  # radius of an atom's ball, in van der Waals radii
 CORNER = -1  # the "atomic number" of a corner of the cell
 MAX_FRAMES = 200  # of a trajectory; longer ones are thinned
@@ -65,11 +64,6 @@ def _note(step, length):
     return f"frame {step + 1} of {length}" if step < length else f"ended at frame {length}"
 
 
-def is_boxed(atoms):
-    """Whether there is a periodic box to draw."""
-    return atoms.pbc.any() and atoms.cell.rank == 3
-
-
 def _facing(atoms):
     """Rotation (3, 3) that lays the two longest axes of a molecule in the page; a box is only tilted."""
     boxed, axes = is_boxed(atoms), np.eye(3)
@@ -85,7 +79,7 @@ def _facing(atoms):
 
 def _drawing(atoms, turn):
     """One frame, turned; not centred yet."""
-    positions, bonds = _whole_molecules(atoms)
+    positions, bonds = whole_molecules(atoms)
     numbers, n = atoms.numbers, len(atoms)
     if is_boxed(atoms):
         corners = np.array(list(itertools.product((0, 1), repeat=3)))  # (8, 3)
@@ -94,35 +88,6 @@ def _drawing(atoms, turn):
         positions = np.concatenate([positions, corners @ atoms.cell])
         bonds = np.concatenate([bonds, edges])
     return Drawing(numbers, positions @ turn.T, bonds)
-
-
-def _near(atoms, cutoff):
-    """Pairs of near atoms, as of `search_pairs`; none where a structure has exploded, which is shown all the same."""
-    try:
-        return search_pairs("ijdS", atoms, cutoff)
-    except ValueError:
-        return np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros((0, 3), int)
-
-
-def _whole_molecules(atoms):
-    """Positions (N, 3) in which no molecule is cut by the walls of the cell, and the bonds (B, 2)."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    atoms = atoms if is_boxed(atoms) else Atoms(atoms.numbers, atoms.positions)
-    radii, n = STRETCH * covalent_radii[atoms.numbers], len(atoms)
-    i, j, d, shift = _near(atoms, 2 * radii.max())
-    i, j, shift = (x[d < radii[i] + radii[j]] for x in (i, j, shift))
-    cells = np.zeros((n, 3))  # how many cells each atom is moved
-    if is_boxed(atoms):
-        count, member = connected_components(coo_array((np.ones(len(i)), (i, j)), shape=(n, n)))
-        fractional = atoms.cell.scaled_positions(atoms.positions)  # (N, 3)
-        leader = np.unique(member, return_index=True)[1][member]  # the first atom of each atom's molecule
-        cells = np.round(fractional[leader] - fractional)  # beside the leader; right for molecules under half a cell
-        middle = np.stack([np.bincount(member, x, count) for x in (fractional + cells).T], axis=1)
-        cells = (cells - np.floor(middle / np.bincount(member)[:, None])[member]) * atoms.pbc
-    inside = (i < j) & (cells[j] == cells[i] + shift).all(1)  # a bond that crosses the whole box is not drawn
-    return atoms.positions + cells @ atoms.cell, np.stack([i[inside], j[inside]], axis=1).astype(int)
 
 
 def _followed(scene):

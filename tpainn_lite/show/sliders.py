@@ -3,7 +3,7 @@
 import numpy as np
 import plotly.graph_objects as go
 
-from tpainn_lite.structures.checks import check_numbers
+from tpainn_lite.structures.arguments import check_numbers
 
 
 def in_place(figure):

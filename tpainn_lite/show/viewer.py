@@ -17,8 +17,9 @@ from ase import Atoms
 from ase.data import chemical_symbols
 
 from tpainn_lite.show import painting
-from tpainn_lite.structures.checks import check_counts, check_list
-from tpainn_lite.show.scenes import BALL, CORNER, is_boxed, make_scenes
+from tpainn_lite.show.scenes import BALL, CORNER, make_scenes
+from tpainn_lite.structures.arguments import check_counts, check_list
+from tpainn_lite.structures.geometry import is_boxed
 
 NGLVIEW = "4.0"  # 4.0.1 asks the browser for an extension that it does not bring: an empty box
 
@@ -97,7 +98,7 @@ def view_side_by_side(trajectories, titles=None, size=320, interval=100):
         )
     scenes, half_width = make_scenes(trajectories, titles)
     gif = painting.gif(scenes, half_width, size) if len(scenes[0].notes) > 1 else None
-    widget = _live(scenes, half_width, size, interval) if _nglview_works() else None
+    widget = _live(scenes, half_width, size, interval) if nglview_works() else None
     return Shown(widget, painting.png(scenes, half_width, size), gif, _in_words(trajectories, titles))
 
 
@@ -156,7 +157,7 @@ def _checked_frames(frames):
     return frames
 
 
-def _nglview_works():
+def nglview_works():
     """Whether the live viewer can run; if not, say in one line what to do."""
     try:
         found = metadata.version("nglview")
@@ -233,7 +234,7 @@ def _ngl_widget(drawings, half_width, size):
     return widget
 
 
-def _moving_widget(drawings, half_width, size):
+def moving_widget(drawings, half_width, size):
     """One for atoms that move all the time: without the eight draws by which NGL makes a picture at rest smoother."""
     widget = _ngl_widget(drawings, half_width, size)
     widget._ngl_full_stage_parameters = widget._ngl_full_stage_parameters | {"sampleLevel": -1}
@@ -252,7 +253,7 @@ def _show_model(widget, model):
     widget._remote_call("request_repr_dict", fire_once=True)  # remembered, should the page be loaded again
 
 
-def _move(widget, drawing):
+def move(widget, drawing):
     """Put the atoms of a viewer of one frame where this drawing has them; its bonds stay as they are."""
     widget.set_coordinates({0: _ngl_positions(drawing)})
 

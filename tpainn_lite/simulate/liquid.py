@@ -7,7 +7,8 @@ right what pushes and turns whole molecules, which is all that flows.
 import numpy as np
 from ase import Atoms
 
-from tpainn_lite.structures.checks import check_counts, check_labels, check_numbers, label_of
+from tpainn_lite.structures.arguments import check_counts, check_numbers
+from tpainn_lite.structures.checks import check_labels, label_of
 
 
 def molecules_of(n_atoms, size=3):

@@ -11,17 +11,11 @@ from ase.md.nose_hoover_chain import IsotropicMTKNPT, NoseHooverChainNVT
 from ase.md.velocitydistribution import Stationary, ZeroRotation, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 
-from tpainn_lite.structures.checks import (
-    check_calculator,
-    check_choice,
-    check_counts,
-    check_extent,
-    check_numbers,
-    check_structure,
-    search_pairs,
-)
-from tpainn_lite.structures.files import IdentityError, identity
 from tpainn_lite.simulate.record import MDRun, Record, check_path  # noqa: F401  MDRun: for those who look for it here
+from tpainn_lite.structures.arguments import check_calculator, check_choice, check_counts, check_numbers
+from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.structures.geometry import check_extent, search_pairs
+from tpainn_lite.structures.identity import IdentityError, identity
 
 ENSEMBLES = ("nvt", "nvt-nh", "nve", "npt")
 TOO_HOT = 10  # times the asked temperature: the run has exploded

@@ -1,82 +1,14 @@
 """Numbers that judge a potential: arrays in, numbers out."""
 
-import inspect
 from collections.abc import Iterable
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
-from ase.units import _amu
 from scipy.constants import Boltzmann
 
-from tpainn_lite.structures.checks import (
-    check_calculator,
-    check_counts,
-    check_extent,
-    check_labels,
-    check_numbers,
-    label_of,
-    search_pairs,
-)
-
-
-def energy_mae(predicted, reference, n_atoms=None):
-    """Mean absolute energy error.
-
-    Parameters
-    ----------
-    predicted, reference : array (n,)
-        eV.
-    n_atoms : array (n,), optional
-        Then the error is per atom.
-
-    Returns
-    -------
-    float
-        meV, or meV/atom.
-    """
-    error = np.abs(_pair(_numbers(predicted, "predicted"), _numbers(reference, "reference")))
-    if n_atoms is None:
-        return float(1e3 * np.mean(error))
-    sizes = _numbers(n_atoms, "n_atoms")
-    if sizes.shape not in ((), error.shape) or (sizes < 1).any():
-        raise ValueError(f"n_atoms has shape {sizes.shape}; a number of atoms, 1 or more, of each frame is expected")
-    return float(1e3 * np.mean(error / sizes))
-
-
-def force_mae(predicted, reference):
-    """Mean absolute error over all force components, in meV/Å, of two lists of (N, 3) arrays in eV/Å.
-
-    >>> force_mae([[[0.0, 0.0, 0.75]]], [[[0.0, 0.0, 0.0]]])
-    250.0
-    """
-    return float(1e3 * np.mean(np.abs(_pair(_flat(predicted, "predicted"), _flat(reference, "reference")))))
-
-
-def errors(potential, frames):
-    """Errors of a potential (or of any ASE calculator) against the labels of these frames.
-
-    Energies are compared after the best constant shift per element has been taken out for a calculator (a force
-    field's zero is not DFT's); a `Potential` is taken at its word.  Forces on fixed atoms count like all others.
-
-    Returns
-    -------
-    dict
-        ``energy_mae`` in meV/atom, ``force_mae`` in meV/Å (if all frames have forces; QM9 has none).
-    """
-    check_labels(frames, need=("energy",))
-    with_forces = all("forces" in atoms.calc.results for atoms in frames)
-    reference = np.array([label_of(atoms, "energy") for atoms in frames])
-    sizes = np.array([len(atoms) for atoms in frames])
-    if hasattr(potential, "predict"):
-        energy, predicted = _predicted(potential, frames, with_forces)
-    else:
-        energy, predicted = _calculate(potential, frames, with_forces)
-        energy = energy + _composition_fit(frames, reference - energy)
-    found = {"energy_mae": energy_mae(energy, reference, sizes)}
-    if with_forces:
-        found["force_mae"] = force_mae(predicted, [label_of(atoms, "forces") for atoms in frames])
-    return found
+from tpainn_lite.structures.arguments import check_counts, check_numbers, finite_numbers
+from tpainn_lite.structures.geometry import check_extent, search_pairs
 
 
 def energy_drift(times, energies, n_atoms):
@@ -90,22 +22,13 @@ def energy_drift(times, energies, n_atoms):
         Total energies in eV.
     """
     check_counts(n_atoms=n_atoms)
-    times, energies = _numbers(times, "times"), _numbers(energies, "energies")
+    times, energies = finite_numbers(times, "times"), finite_numbers(energies, "energies")
     if times.ndim != 1 or times.shape != energies.shape:
         raise ValueError(f"times and energies have shapes {times.shape} and {energies.shape}; (n,) twice is expected")
     if len(set(times.tolist())) < 2:
         raise ValueError(f"{len(times)} points have no slope; at least 2 are expected, at different times")
     slope = np.polyfit(times, energies, 1)[0]  # eV/fs
     return float(slope * 1e3 * 1e3 / n_atoms)
-
-
-def density_of(atoms):
-    """g/cm³ of a periodic box."""
-    if not isinstance(atoms, Atoms) or not atoms.pbc.all() or not atoms.cell.volume > 0:
-        raise ValueError(
-            "a box that is periodic in all directions, and has a volume, is expected; others have no density"
-        )
-    return float(atoms.get_masses().sum() * _amu * 1e3 / (atoms.get_volume() * 1e-24))
 
 
 def rdf(frames, pair="OO", r_max=None, n_bins=100):
@@ -257,7 +180,7 @@ def block_average(values, n_blocks=5):
     -------
     (float, float)
     """
-    values = _numbers(values, "values")
+    values = finite_numbers(values, "values")
     if values.ndim != 1:
         raise ValueError(f"values have shape {values.shape}; (n,) is expected")
     check_counts(n_blocks=n_blocks)
@@ -269,68 +192,11 @@ def block_average(values, n_blocks=5):
     return float(values.mean()), float(means.std(ddof=1) / np.sqrt(n_blocks))
 
 
-def _predicted(potential, frames, with_forces):
-    """What a potential says of the frames; energies alone, where it can tell them alone."""
-    if not with_forces and "forces" in inspect.signature(potential.predict).parameters:
-        return potential.predict(frames, forces=False)
-    return potential.predict(frames)
-
-
-def _calculate(calculator, frames, with_forces):
-    check_calculator(calculator)
-    copies = [atoms.copy() for atoms in frames]
-    energy = np.array([calculator.get_potential_energy(atoms) for atoms in copies])
-    return energy, [calculator.get_forces(atoms).copy() for atoms in copies] if with_forces else None
-
-
-def composition(frames):
-    """What the frames are made of.
-
-    Returns
-    -------
-    (list of int, numpy.ndarray (n, elements))
-        Atomic numbers, sorted, and how many of each are in each frame.
-    """
-    if not isinstance(frames, Iterable) or not all(isinstance(atoms, Atoms) for atoms in frames):
-        raise TypeError("a list of ase.Atoms is expected")
-    elements = sorted({z for atoms in frames for z in atoms.numbers.tolist()})
-    return elements, np.array([[(atoms.numbers == z).sum() for z in elements] for atoms in frames], dtype=float)
-
-
-def _composition_fit(frames, residual):
-    _, counts = composition(frames)
-    return counts @ np.linalg.lstsq(counts, residual, rcond=1e-8)[0]
-
-
-def _flat(arrays, name):
-    """All numbers of a list of arrays, (n,)."""
-    if isinstance(arrays, str) or not hasattr(arrays, "__len__"):
-        raise ValueError(f"{name} is {arrays!r}; a list of arrays (N, 3) is expected")
-    return np.concatenate([_numbers(array, name).ravel() for array in arrays]) if len(arrays) else np.zeros(0)
-
-
-def _numbers(values, name):
-    """An array of finite numbers."""
-    try:
-        array = np.asarray(values, float)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} is a {type(values).__name__} that is no array of numbers; one is expected") from None
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds numbers that are not finite; check where they came from")
-    return array
-
-
 def _tracks(positions):
     """Positions (T, M, 3) of M particles, two or more: of one alone nothing is left without its drift."""
-    positions = _numbers(positions, "positions")
+    positions = finite_numbers(positions, "positions")
     if positions.ndim != 3 or positions.shape[2] != 3 or positions.shape[0] < 1 or positions.shape[1] < 2:
         raise ValueError(
             f"positions have shape {positions.shape}; (frames, particles, 3) is expected, of two particles or more"
         )
     return positions
-
-
-def _pair(predicted, reference):
-    if predicted.shape != reference.shape or predicted.size == 0:
-        raise ValueError(f"shapes {predicted.shape} and {reference.shape}: two equal, non-empty ones are expected")
-    return predicted - reference

@@ -20,8 +20,9 @@ from zipfile import BadZipFile
 import numpy as np
 from ase.io import Trajectory
 
-from tpainn_lite.structures.files import IdentityError, check_same, check_target, locked, write_bytes
-from tpainn_lite.simulate.observables import density_of
+from tpainn_lite.structures.files import check_target, locked, write_bytes
+from tpainn_lite.structures.geometry import density_of
+from tpainn_lite.structures.identity import IdentityError, check_same
 
 UNREADABLE = (  # what ASE, numpy and zipfile make of bytes that are none of theirs
     OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, AssertionError, ArithmeticError, MemoryError,

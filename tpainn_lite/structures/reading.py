@@ -11,7 +11,8 @@ import re
 
 from ase import Atoms
 
-from tpainn_lite.structures.checks import SHAPES, DatasetError, check_labels, check_values
+from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.checks import SHAPES, check_labels, check_values
 from tpainn_lite.structures.files import check_readable, write_bytes
 
 EXPECTED = "an extended XYZ file (.extxyz or .extxyz.xz) with at least one frame"

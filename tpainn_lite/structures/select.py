@@ -6,7 +6,11 @@ import numpy as np
 from ase import Atoms
 from scipy.spatial import cKDTree
 
-from tpainn_lite.structures.checks import check_counts, check_extent, check_frames, check_numbers, check_values, generator
+from tpainn_lite.structures.arguments import DatasetError, check_counts, check_numbers, generator
+from tpainn_lite.structures.checks import check_frames, check_values
+from tpainn_lite.structures.geometry import check_extent
+from tpainn_lite.structures.reading import frames_of, read_frames, write_frames  # noqa: F401  where they have always been
+from tpainn_lite.structures.smiles import skeleton
 
 LARGEST = 5000  # atoms in a frame; all distances between more would take a gigabyte
 
@@ -112,3 +116,74 @@ def _fingerprints(frames, farthest=6.0, width=0.15):
         bumps = np.exp(-0.5 * ((grid - d[near, None]) / width) ** 2) / d[near, None]  # (pairs, grid)
         np.add.at(fingerprint, kind[near], bumps)
     return prints.reshape(len(frames), -1)
+
+
+def split_by_molecule(frames, fractions=(0.8, 0.1, 0.1), seed=0):
+    """Split so that all frames of a molecule stay together, however its ``info["smiles"]`` is written.
+
+    Stereoisomers stay together too.  Where a frame has no SMILES, all frames of the same formula stay together.
+
+    Parameters
+    ----------
+    fractions : sequence of float
+        Sizes of the parts, counted in molecules; their sum does not matter.
+
+    Returns
+    -------
+    tuple of list of ase.Atoms
+        One list per fraction; every list gets at least one molecule.
+    """
+    check_frames(frames)
+    _check_fractions(fractions)
+    spelt = [atoms.info.get("smiles") or atoms.get_chemical_formula() for atoms in frames]
+    if all(atoms.info.get("smiles") for atoms in frames):
+        key = [skeleton(smiles) for smiles in spelt]
+    else:
+        key = spelt = [atoms.get_chemical_formula() for atoms in frames]
+    first = {}  # molecule: the first of its spellings, by which molecules are ordered
+    for molecule, words in zip(key, spelt, strict=True):
+        first[molecule] = min(str(words), first.get(molecule, str(words)))
+    molecules = sorted(first, key=first.get)
+    if len(molecules) < len(fractions):
+        raise DatasetError(f"{len(molecules)} molecules cannot be split into {len(fractions)} parts; add molecules")
+    generator(seed).shuffle(molecules)
+    ends, wanted = [0], np.round(np.cumsum(fractions) / np.sum(fractions) * len(molecules))
+    for k in range(len(fractions)):  # at least one for each part, those still to come included
+        ends.append(int(np.clip(wanted[k], ends[-1] + 1, len(molecules) - len(fractions) + 1 + k)))
+    part_of = {molecule: int(np.searchsorted(ends, i, side="right")) - 1 for i, molecule in enumerate(molecules)}
+    return tuple([f for f, k in zip(frames, key, strict=True) if part_of[k] == p] for p in range(len(fractions)))
+
+
+def _check_fractions(fractions):
+    if not isinstance(fractions, (list, tuple, np.ndarray)) or len(fractions) == 0:
+        raise TypeError(f"fractions is {fractions!r}; a sequence of positive numbers is expected")
+    check_numbers(above=0, **{f"fraction {k}": fraction for k, fraction in enumerate(fractions)})
+
+
+def draw(frames, n, seed=0):
+    """Draw ``n`` frames of as many different molecules as possible: what one would label first with a small budget.
+
+    Frames are grouped by ``info["smiles"]``, however it is written; without it by ``info["trajectory"]``, the
+    simulation they come from, and without both by their formula.
+
+    Returns
+    -------
+    list of ase.Atoms
+        One random frame of each molecule, molecules in random order; then a second one of each, and so on.
+    """
+    check_frames(frames)
+    check_counts(n=n)
+    if n > len(frames):
+        raise ValueError(f"{n} frames asked for; 1 to {len(frames)}, the size of the list, are possible")
+    turns = {}
+    for i in generator(seed).permutation(len(frames)):
+        turns.setdefault(_group(frames[i]), []).append(i)
+    rounds = max(len(turn) for turn in turns.values())
+    picked = [turn[k] for k in range(rounds) for turn in turns.values() if k < len(turn)]
+    return [frames[i] for i in picked[:n]]
+
+
+def _group(atoms):
+    """What frames of one molecule, or of one simulation, have in common."""
+    smiles = atoms.info.get("smiles")
+    return skeleton(smiles) if smiles else str(atoms.info.get("trajectory") or atoms.get_chemical_formula())

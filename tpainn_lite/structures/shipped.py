@@ -5,6 +5,7 @@ Every shipped set is an extended XYZ file under ``data/`` (xz-compressed when la
 """
 
 import io
+import json
 import os
 import urllib.error
 import urllib.request
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tpainn_lite.structures.checks import DatasetError, check_choice, check_counts, check_frames, check_numbers, generator
+from tpainn_lite.structures.arguments import DatasetError, check_choice, check_counts, generator
 from tpainn_lite.structures.files import check_readable, sha256, write_bytes
 from tpainn_lite.structures.reading import frames_of, read_frames, write_frames  # noqa: F401  where they have always been
 from tpainn_lite.structures.smiles import skeleton
@@ -36,7 +37,7 @@ def data_folder():
     DatasetError
         If there is no such folder.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     beside, inside = package.parent / "data", package / "data"
     folder = Path(os.environ.get("TPAINN_DATA") or (inside if (inside / "SHA256SUMS").exists() else beside))
     if not folder.is_dir():
@@ -174,77 +175,6 @@ def molecule_list(max_heavy=5, exclude=PARTS[1:]):
     return [smiles for smiles, size in pairs if int(size) <= max_heavy and skeleton(smiles) not in held_out]
 
 
-def split_by_molecule(frames, fractions=(0.8, 0.1, 0.1), seed=0):
-    """Split so that all frames of a molecule stay together, however its ``info["smiles"]`` is written.
-
-    Stereoisomers stay together too.  Where a frame has no SMILES, all frames of the same formula stay together.
-
-    Parameters
-    ----------
-    fractions : sequence of float
-        Sizes of the parts, counted in molecules; their sum does not matter.
-
-    Returns
-    -------
-    tuple of list of ase.Atoms
-        One list per fraction; every list gets at least one molecule.
-    """
-    check_frames(frames)
-    _check_fractions(fractions)
-    spelt = [atoms.info.get("smiles") or atoms.get_chemical_formula() for atoms in frames]
-    if all(atoms.info.get("smiles") for atoms in frames):
-        key = [skeleton(smiles) for smiles in spelt]
-    else:
-        key = spelt = [atoms.get_chemical_formula() for atoms in frames]
-    first = {}  # molecule: the first of its spellings, by which molecules are ordered
-    for molecule, words in zip(key, spelt, strict=True):
-        first[molecule] = min(str(words), first.get(molecule, str(words)))
-    molecules = sorted(first, key=first.get)
-    if len(molecules) < len(fractions):
-        raise DatasetError(f"{len(molecules)} molecules cannot be split into {len(fractions)} parts; add molecules")
-    generator(seed).shuffle(molecules)
-    ends, wanted = [0], np.round(np.cumsum(fractions) / np.sum(fractions) * len(molecules))
-    for k in range(len(fractions)):  # at least one for each part, those still to come included
-        ends.append(int(np.clip(wanted[k], ends[-1] + 1, len(molecules) - len(fractions) + 1 + k)))
-    part_of = {molecule: int(np.searchsorted(ends, i, side="right")) - 1 for i, molecule in enumerate(molecules)}
-    return tuple([f for f, k in zip(frames, key, strict=True) if part_of[k] == p] for p in range(len(fractions)))
-
-
-def _check_fractions(fractions):
-    if not isinstance(fractions, (list, tuple, np.ndarray)) or len(fractions) == 0:
-        raise TypeError(f"fractions is {fractions!r}; a sequence of positive numbers is expected")
-    check_numbers(above=0, **{f"fraction {k}": fraction for k, fraction in enumerate(fractions)})
-
-
-def draw(frames, n, seed=0):
-    """Draw ``n`` frames of as many different molecules as possible: what one would label first with a small budget.
-
-    Frames are grouped by ``info["smiles"]``, however it is written; without it by ``info["trajectory"]``, the
-    simulation they come from, and without both by their formula.
-
-    Returns
-    -------
-    list of ase.Atoms
-        One random frame of each molecule, molecules in random order; then a second one of each, and so on.
-    """
-    check_frames(frames)
-    check_counts(n=n)
-    if n > len(frames):
-        raise ValueError(f"{n} frames asked for; 1 to {len(frames)}, the size of the list, are possible")
-    turns = {}
-    for i in generator(seed).permutation(len(frames)):
-        turns.setdefault(_group(frames[i]), []).append(i)
-    rounds = max(len(turn) for turn in turns.values())
-    picked = [turn[k] for k in range(rounds) for turn in turns.values() if k < len(turn)]
-    return [frames[i] for i in picked[:n]]
-
-
-def _group(atoms):
-    """What frames of one molecule, or of one simulation, have in common."""
-    smiles = atoms.info.get("smiles")
-    return skeleton(smiles) if smiles else str(atoms.info.get("trajectory") or atoms.get_chemical_formula())
-
-
 def _load_part(name, split):
     check_choice(PARTS, split=split)
     tell_once(name)
@@ -346,3 +276,31 @@ def shipped_file(name):
             f"git checkout -- data/{name}"
         )
     return path
+
+
+def load_results(name):
+    """Read what a benchmark wrote.
+
+    Parameters
+    ----------
+    name : str
+        "tour" for ``data/results/tour.json``.
+
+    Returns
+    -------
+    dict
+        ``rows`` is a list of flat dicts.
+
+    >>> load_results("tour")["command"].split()[1]
+    'benchmarks/tour.py'
+    """
+    path = results_path(name)
+    if not path.exists():
+        there = sorted(file.stem for file in path.parent.glob("*.json"))
+        raise DatasetError(f"no results {name!r} in {path.parent}; there are {there}")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def results_path(name):
+    """Where the results of a benchmark are, or will be written."""
+    return data_folder() / "results" / f"{name}.json"

@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from tpainn_lite.structures.checks import ForceFieldError
+from tpainn_lite.structures.arguments import ForceFieldError
 
 LONGEST = 1000  # characters; longer ones are refused, and compared as they are written
 MOST_HEAVY = 150  # atoms other than H in a molecule that is built: seconds; a thousand would take hours
@@ -71,3 +71,18 @@ def rdkit_molecule(smiles):
     if any(atom.GetNumRadicalElectrons() for atom in rdmol.GetAtoms()):
         raise ForceFieldError(f"{smiles!r} is a radical; the force fields describe closed-shell molecules only")
     return Chem.AddHs(rdmol)
+
+
+def why_untyped(rdmol, smiles, method):
+    """One sentence that names the first atom without parameters and what to do about it."""
+    from rdkit.Chem import rdForceFieldHelpers as helpers
+
+    advice = "leave this molecule out, or choose another teacher (uff, or any ASE calculator)"
+    for atom in rdmol.GetAtoms():
+        around = "".join(sorted(n.GetSymbol() for n in atom.GetNeighbors())) or "nothing"
+        properties = helpers.MMFFGetMoleculeProperties(rdmol)
+        untyped = properties is not None and properties.GetMMFFAtomType(atom.GetIdx()) == 0
+        if untyped or (properties is None and atom.GetAtomicNum() > 1):
+            where = f"atom {atom.GetIdx()} ({atom.GetSymbol()}, bonded to {around})"
+            return f"{method} has no parameters for {where} of {smiles!r}: {advice}"
+    return f"{method} has no parameters for {smiles!r}: {advice}"

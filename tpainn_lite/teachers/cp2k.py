@@ -15,7 +15,8 @@ from pathlib import Path
 from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
 from ase.calculators.cp2k import CP2K
 
-from tpainn_lite.structures.checks import check_choice, check_numbers, check_structure
+from tpainn_lite.structures.arguments import check_choice, check_numbers
+from tpainn_lite.structures.checks import check_structure
 
 # Functional: revised PBE (Zhang, Yang 1998) with D3, zero damping (Grimme 2010). Pseudopotentials with non-linear core
 # correction (Willand et al. 2013, doi:10.1063/1.4793260): with the usual ones forces depend on where the atoms lie on

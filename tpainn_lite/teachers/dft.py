@@ -17,7 +17,8 @@ import numpy as np
 from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
 from ase.units import Bohr, Hartree
 
-from tpainn_lite.structures.checks import check_choice, check_counts, check_structure
+from tpainn_lite.structures.arguments import check_choice, check_counts
+from tpainn_lite.structures.checks import check_structure
 
 # Polarisation functions of 6-31G(2df,p): Frisch, Pople, Binkley 1984, doi:10.1063/1.447079.
 D_EXPONENTS = {6: (1.6, 0.4), 7: (1.6, 0.4), 8: (1.6, 0.4), 9: (1.6, 0.4)}

@@ -12,7 +12,8 @@ from contextlib import ExitStack, suppress
 
 import numpy as np
 
-from tpainn_lite.structures.files import IdentityError, check_same, check_target, locked, path_of, write_text
+from tpainn_lite.structures.files import check_target, locked, path_of, write_text
+from tpainn_lite.structures.identity import IdentityError, check_same
 
 SYNC_SECONDS = 1.0  # what is done is pressed onto the disk at least this often
 LONGEST_HEADER = 100_000  # bytes
@@ -67,7 +68,7 @@ class LabelJournal:
     ----------
     path : str or Path or None
     made_from : dict {str: str}
-        The teacher's `tpainn_lite.structures.files.identity`.
+        The teacher's `tpainn_lite.structures.identity.identity`.
     level : str
         The teacher's name.
     only_read : bool

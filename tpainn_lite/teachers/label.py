@@ -14,8 +14,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from tpainn_lite.structures.checks import check_calculator, check_numbers
-from tpainn_lite.structures.files import fingerprint, identity, orderly_end
+from tpainn_lite.structures.arguments import check_calculator, check_numbers
+from tpainn_lite.structures.files import orderly_end
+from tpainn_lite.structures.identity import fingerprint, identity
 from tpainn_lite.teachers.journal import LabelJournal
 from tpainn_lite.teachers.parallel import Pace, check_jobs, compute
 
@@ -171,7 +172,7 @@ def check_frame(atoms, index):
 
 
 def teacher_identity(calculator):
-    """What its labels are kept with: its name, and its constants (`tpainn_lite.structures.files.identity`)."""
+    """What its labels are kept with: its name, and its constants (`tpainn_lite.structures.identity.identity`)."""
     parameters = dict(getattr(calculator, "parameters", None) or {})
     plain = {name: value for name, value in parameters.items() if isinstance(value, (bool, int, float, str))}
     plain = {f"{name} of the teacher": value for name, value in plain.items()}

@@ -20,8 +20,9 @@ from copy import copy
 from pathlib import Path
 from typing import NamedTuple
 
-from tpainn_lite.structures.checks import DatasetError
-from tpainn_lite.structures.files import IdentityError, check_same, check_target, locked, orderly_end, path_of, write_text
+from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.files import check_target, locked, orderly_end, path_of, write_text
+from tpainn_lite.structures.identity import IdentityError, check_same
 from tpainn_lite.teachers.journal import GrowingFile, frame_mark
 from tpainn_lite.teachers.label import check_frame, check_request, numbered_labels, teacher_identity
 

@@ -18,7 +18,8 @@ from copy import copy
 import numpy as np
 from ase.calculators.calculator import PropertyNotImplementedError
 
-from tpainn_lite.structures.checks import are_sound, check_structure
+from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.structures.geometry import are_sound
 
 CHUNK_SECONDS = 1.0  # work handed to a process at once; when it is done its labels are handed back, and kept
 LONGEST_SECONDS = 3.0  # after so long a process hands back what it has not begun, too

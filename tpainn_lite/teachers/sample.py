@@ -14,16 +14,17 @@ from ase import units
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
 
-from tpainn_lite.structures.checks import (
+from tpainn_lite.structures.arguments import (
     ForceFieldError,
     check_calculator,
     check_counts,
     check_numbers,
-    check_structure,
     generator,
     whole_steps,
 )
-from tpainn_lite.teachers.rdkit import best_typed, molecule
+from tpainn_lite.structures.build import molecule
+from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.teachers.rdkit import best_typed
 
 SOFT_MODE = 200 * units.invcm  # modes softer than this are sampled as if they were this stiff
 FRICTION = {"friction": 0.02 / units.fs, "fixcm": False}

@@ -13,7 +13,8 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.cell import Cell
 from ase.units import kJ, mol
 
-from tpainn_lite.structures.checks import ForceFieldError, check_choice, check_counts, check_extent, check_numbers
+from tpainn_lite.structures.arguments import ForceFieldError, check_choice, check_counts, check_numbers
+from tpainn_lite.structures.geometry import check_extent
 
 KJ = kJ / mol  # 1 kJ/mol in eV
 

@@ -13,11 +13,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.optimize import FIRE
 from ase.units import kB
 
-from tpainn_lite.structures.assembly import water_box
-from tpainn_lite.structures.checks import ForceFieldError, check_counts, check_numbers, whole_steps
-from tpainn_lite.teachers.water import KJ, WaterForceField, allowed_cutoff, openmm_system
+from tpainn_lite.structures.arguments import ForceFieldError, check_counts, check_numbers, whole_steps
+from tpainn_lite.structures.build import water_box
+from tpainn_lite.structures.geometry import density_of
 from tpainn_lite.teachers.parallel import in_parallel
-from tpainn_lite.simulate.observables import density_of
+from tpainn_lite.teachers.water import KJ, WaterForceField, allowed_cutoff, openmm_system
 
 TIMESTEP = 1.0  # fs
 EWALD_TOLERANCE = 5e-4  # of the forces that move the molecules; labels are computed more tightly

@@ -9,11 +9,13 @@ import time
 
 import numpy as np
 
-from tpainn_lite.structures.checks import DatasetError, check_counts, check_frames
-from tpainn_lite.structures.shipped import draw
-from tpainn_lite.structures.files import check_folder, check_same, describe, identity, locked, path_of, write_text
+from tpainn_lite.model.errors import errors
+from tpainn_lite.structures.arguments import DatasetError, check_counts
+from tpainn_lite.structures.checks import check_frames
+from tpainn_lite.structures.files import check_folder, locked, path_of, write_text
+from tpainn_lite.structures.identity import check_same, describe, identity
+from tpainn_lite.structures.select import draw
 from tpainn_lite.teachers.parallel import in_parallel, quiet_workers
-from tpainn_lite.simulate.observables import errors
 
 
 def learning_curve(methods, pool, test, sizes, seeds=(0, 1, 2), path=None, n_jobs=1, progress=True, measure=errors):
@@ -37,7 +39,7 @@ def learning_curve(methods, pool, test, sizes, seeds=(0, 1, 2), path=None, n_job
     n_jobs : int
         Processes.
     measure : callable(model, frames) -> dict
-        `tpainn_lite.simulate.observables.errors` unless given.
+        `tpainn_lite.model.errors.errors` unless given.
 
     Returns
     -------

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import torch
 
-from tpainn_lite.structures.checks import check_frames, check_labels
 from tpainn_lite.model.graph import collate, to_graphs
+from tpainn_lite.structures.checks import check_frames, check_labels
 from tpainn_lite.train.settings import STRESS_WEIGHT
 
 

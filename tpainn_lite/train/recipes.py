@@ -15,17 +15,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tpainn_lite.structures.checks import check_choice, check_counts, check_frames, check_numbers, label_of
-from tpainn_lite.teachers.water import water
-from tpainn_lite.structures.shipped import molecule_list, shipped_file, tell_once
-from tpainn_lite.teachers.rdkit import gfn2_xtb, mmff94
-from tpainn_lite.teachers.label import label_stream
 from tpainn_lite.model.potential import Potential
-from tpainn_lite.teachers.sample import shaken_molecules
+from tpainn_lite.structures.arguments import check_choice, check_counts, check_numbers
+from tpainn_lite.structures.checks import check_frames, label_of
+from tpainn_lite.structures.shipped import molecule_list, shipped_file, tell_once
 from tpainn_lite.structures.smiles import skeleton
+from tpainn_lite.teachers.label import label_stream
+from tpainn_lite.teachers.rdkit import mmff94
+from tpainn_lite.teachers.sample import shaken_molecules
+from tpainn_lite.teachers.water import water
+from tpainn_lite.teachers.water_md import water_runs
+from tpainn_lite.teachers.xtb import gfn2_xtb
 from tpainn_lite.train.training import fit
 from tpainn_lite.train.transfer import autotune, pretrain
-from tpainn_lite.teachers.water_md import water_runs
 
 NETWORK = {"n_features": 64, "n_interactions": 3, "cutoff": 5.0}
 WATER_STATES = [(d, t) for d in (0.85, 0.92, 1.0, 1.08, 1.15) for t in (280, 330, 400, 600)]  # g/cm³, K

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 
-from tpainn_lite.structures.checks import check_counts, check_numbers
+from tpainn_lite.structures.arguments import check_counts, check_numbers
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda")
 LONGEST_AVERAGE = 0.999  # of weights; at a high learning rate the mean of far-apart weights is no good network

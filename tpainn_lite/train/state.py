@@ -9,7 +9,8 @@ from copy import deepcopy
 
 import torch
 
-from tpainn_lite.structures.files import check_folder, check_same, describe, identity, locked, path_of, write_bytes, write_text
+from tpainn_lite.structures.files import check_folder, locked, path_of, write_bytes, write_text
+from tpainn_lite.structures.identity import check_same, describe, identity
 
 STATE = ("steps", "step", "history", "best", "weights", "average", "optimiser")
 NETWORK = ("n_features", "n_interactions", "n_rbf", "cutoff")

@@ -9,21 +9,20 @@ from copy import deepcopy
 import numpy as np
 import torch
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.data import chemical_symbols
 
 from tpainn_lite.model.calculator import PotentialCalculator
-from tpainn_lite.structures.checks import check_counts, check_labels, check_numbers, label_of
-from tpainn_lite.teachers.label import label
 from tpainn_lite.model.painn import PaiNN
-from tpainn_lite.model.potential import Potential, check_potential, composition_rank, fit_atomref
+from tpainn_lite.model.potential import Potential
+from tpainn_lite.model.references import fit_atomref, moved, rereference
+from tpainn_lite.structures.arguments import check_counts, check_numbers
+from tpainn_lite.structures.checks import check_labels, label_of
+from tpainn_lite.teachers.label import label
 from tpainn_lite.train.training import Settings, check_parts, fit, layer_rates, rates_table
 
 PRETRAIN = {"steps": 3000, "batch_size": 16, "learning_rate": 5e-3}
 AUTOTUNE = {"batch_size": 10, "learning_rate": 2e-3}
 SCRATCH = {"batch_size": 10, "learning_rate": 3e-3}
 AUTOTUNE_STEPS, SCRATCH_STEPS = (4, 200, 3000), (10, 1000, 5000)  # per frame; at least; at most
-
-
 REFERENCES = ("atomref", "mean", "none")
 NETWORK = ("n_features", "n_interactions", "n_rbf", "cutoff", "references", "scale")  # settings of `new_potential`
 RUNNING = ("replay", "watch", "progress", "checkpoint")  # arguments of `fit` that are no `Settings`
@@ -217,42 +216,6 @@ def _minus(frames, teacher):
         copy.calc = SinglePointCalculator(copy, **labels)
         differences.append(copy)
     return differences
-
-
-def rereference(potential, frames):
-    """Fit the reference energies to (label − interaction energy), in place; elements without a label keep theirs."""
-    check_potential(potential)
-    check_labels(frames, need=("energy",))
-    elements = {z: 0.0 for atoms in frames for z in atoms.numbers.tolist()}
-    old = {z: e for z, e in enumerate(potential.atomref.tolist()) if e == e}
-    unknown = sorted(elements.keys() - old.keys())
-    if unknown:
-        raise ValueError(
-            f"the frames contain atomic numbers {unknown} that the pretrained potential has never seen; "
-            "pretrain on molecules that contain them"
-        )
-    potential.set_atomref(dict.fromkeys(old, 0.0))
-    interaction, _ = potential.predict(frames, forces=False)
-    potential.set_atomref({**old, **fit_atomref(frames, interaction)})
-    if len(elements) > 1 and composition_rank(frames) == 1:
-        names = " and ".join(chemical_symbols[z] for z in sorted(elements))
-        print(
-            f"all frames have {names} in the same proportion: one energy per molecule was fitted, not one per element"
-        )
-
-
-def moved(frames, old, new):
-    """The same frames, their energies moved from the reference energies of one potential to those of another."""
-    frames = list(frames)
-    if frames:
-        check_labels(frames, need=("energy",), called="replay: ")
-    shift = (new.atomref - old.atomref).cpu().numpy()  # eV by atomic number
-    copies = [atoms.copy() for atoms in frames]
-    for copy, atoms in zip(copies, frames, strict=True):
-        old.check_elements(torch.as_tensor(atoms.numbers, dtype=torch.long))
-        labels = dict(atoms.calc.results)
-        copy.calc = SinglePointCalculator(copy, **labels | {"energy": labels["energy"] + shift[atoms.numbers].sum()})
-    return copies
 
 
 def check_settings(settings):

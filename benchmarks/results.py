@@ -11,37 +11,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from tpainn_lite import __version__
-from tpainn_lite.structures.checks import DatasetError
-from tpainn_lite.structures.shipped import data_folder
 from tpainn_lite.structures.files import write_text
-
-
-def load_results(name):
-    """Read what a benchmark wrote.
-
-    Parameters
-    ----------
-    name : str
-        "tour" for ``data/results/tour.json``.
-
-    Returns
-    -------
-    dict
-        ``rows`` is a list of flat dicts.
-
-    >>> load_results("tour")["command"].split()[1]
-    'benchmarks/tour.py'
-    """
-    path = _path(name)
-    if not path.exists():
-        there = sorted(file.stem for file in path.parent.glob("*.json"))
-        raise DatasetError(f"no results {name!r} in {path.parent}; there are {there}")
-    return json.loads(path.read_text(encoding="utf-8"))
+from tpainn_lite.structures.shipped import load_results, results_path
 
 
 def earlier(name):
     """(rows, seconds) of an earlier run that is to be gone on with; ([], 0.0) if there is none."""
-    if not _path(name).exists():
+    if not results_path(name).exists():
         return [], 0.0
     found = load_results(name)
     return found["rows"], found["seconds"]
@@ -76,8 +52,4 @@ def save_results(name, rows, command, seconds, packages=(), threads=None, **more
         **more,
         "rows": rows,
     }
-    write_text(_path(name), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-
-
-def _path(name):
-    return data_folder() / "results" / f"{name}.json"
+    write_text(results_path(name), json.dumps(content, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,1 @@
+"""A whole study in one folder, from structures to a potential that was compared with DFT."""

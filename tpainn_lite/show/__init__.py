@@ -1,0 +1,5 @@
+"""What is looked at: plots, molecules, the dashboard, reports."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["plots"])

@@ -1,0 +1,310 @@
+"""Where structures come from: molecules from SMILES, their shapes; boxes, clusters and pairs of molecules."""
+
+import itertools
+
+import numpy as np
+from ase import Atoms, units
+from ase.build import molecule as ase_molecule
+from ase.data import atomic_masses
+from scipy.spatial.transform import Rotation
+
+from tpainn_lite.structures.arguments import ForceFieldError, check_counts, check_numbers, generator
+from tpainn_lite.structures.checks import check_frames, check_structure
+from tpainn_lite.structures.geometry import CLOSEST, FARTHEST
+from tpainn_lite.structures.smiles import rdkit_molecule, why_untyped
+
+KCAL = units.kcal / units.mol  # 1 kcal/mol in eV
+MOST_CONFORMERS = 10_000  # tried at once
+LARGEST_SEED = 2**31 - 1  # that RDKit takes
+MOST_MOLECULES = 100_000  # in a box
+MOST_FRAMES = 1_000_000
+NEAREST = 1.2  # Å between two sites of the lattice; nearer molecules of water lie in each other
+TRIES = 1000  # turns of two molecules, until their nearest atoms can be as near as asked
+
+
+def molecule(smiles, seed=0):
+    """Build a molecule from SMILES and relax it with MMFF94 (UFF where MMFF94 has no parameters).
+
+    Parameters
+    ----------
+    smiles : str
+        For example ``"CCO"``, ethanol.
+    seed : int
+        Seed of the three-dimensional embedding (ETKDG).
+
+    Returns
+    -------
+    ase.Atoms
+        N atoms, positions in Å, hydrogens included; ``info["smiles"]`` keeps the bonds for the force fields.
+
+    Raises
+    ------
+    ForceFieldError
+        If RDKit cannot read the SMILES or find a geometry for it.
+
+    >>> molecule("CCO").get_chemical_formula()
+    'C2H6O'
+    """
+    from rdkit.Chem import AllChem
+
+    rdmol = _embedded(smiles, seed)
+    optimise = AllChem.MMFFOptimizeMolecule
+    if not AllChem.MMFFHasAllMoleculeParams(rdmol):
+        optimise = AllChem.UFFOptimizeMolecule
+    optimise(rdmol, maxIters=2000)
+    numbers = [atom.GetAtomicNum() for atom in rdmol.GetAtoms()]
+    return Atoms(numbers, rdmol.GetConformer().GetPositions(), info={"smiles": smiles})
+
+
+def conformers(smiles, n=10, seed=0, apart=0.3):
+    """Different shapes of one molecule, relaxed with MMFF94 (UFF where it has no parameters), lowest energy first.
+
+    Parameters
+    ----------
+    n : int
+        How many embeddings (ETKDG) are tried; fewer shapes come back if some of them relax to the same.
+    apart : float
+        Å; of two shapes whose heavy atoms differ by less (rms, best superposition) only the lower one is kept. Mirror
+        images count as two.
+
+    Returns
+    -------
+    list of ase.Atoms
+        ``info["energy_above_lowest"]`` in eV.
+
+    >>> len(conformers("CC")), len(conformers("CCCC")) > 1  # ethane has one shape, butane has some
+    (1, True)
+    """
+    from rdkit.Chem import AllChem, RemoveHs
+
+    check_counts(most=MOST_CONFORMERS, n=n)
+    check_counts(least=0, most=LARGEST_SEED, seed=seed)
+    if apart is None or apart != np.inf:
+        check_numbers(least=0, apart=apart)
+    rdmol = rdkit_molecule(smiles)
+    tried = list(AllChem.EmbedMultipleConfs(rdmol, int(n), randomSeed=int(seed)))
+    if not tried:
+        raise ForceFieldError(f"no 3D geometry found for {smiles!r}; try another seed or simplify the molecule")
+    mmff = AllChem.MMFFHasAllMoleculeParams(rdmol)
+    optimise = AllChem.MMFFOptimizeMoleculeConfs if mmff else AllChem.UFFOptimizeMoleculeConfs
+    energies = [energy for _, energy in optimise(rdmol, maxIters=2000)]  # kcal/mol
+    skeleton, kept = RemoveHs(rdmol), []
+    for k in sorted(tried, key=energies.__getitem__):
+        if all(AllChem.GetBestRMS(skeleton, skeleton, k, other) >= apart for other in kept):
+            kept.append(k)
+    numbers, found = [atom.GetAtomicNum() for atom in rdmol.GetAtoms()], []
+    for k in kept:
+        info = {"smiles": smiles, "energy_above_lowest": (energies[k] - energies[kept[0]]) * KCAL}
+        found.append(Atoms(numbers, rdmol.GetConformer(k).GetPositions(), info=info))
+    return found
+
+
+def torsion_frames(smiles, quadruple, degrees, seed=0):
+    """One torsion turned step by step, everything else relaxed with MMFF94 at each step.
+
+    Parameters
+    ----------
+    quadruple : 4 ints
+        The atoms of the torsion, each bonded to the next, as `molecule` numbers them; not in a ring.
+    degrees : iterable of float
+        At least one.
+
+    Returns
+    -------
+    list of ase.Atoms
+        ``info["coordinate"]`` is the angle in degrees.
+
+    >>> [atoms.info["coordinate"] for atoms in torsion_frames("CCCC", (0, 1, 2, 3), (60, 180))]
+    [60.0, 180.0]
+    """
+    from rdkit.Chem import AllChem
+    from rdkit.Chem import rdForceFieldHelpers as helpers
+
+    degrees = _angles(degrees)
+    rdmol = _embedded(smiles, seed)
+    quadruple = _torsion(rdmol, quadruple)
+    numbers, properties, frames = [a.GetAtomicNum() for a in rdmol.GetAtoms()], _mmff(rdmol, smiles), []
+    for angle in degrees:
+        AllChem.SetDihedralDeg(rdmol.GetConformer(), *quadruple, float(angle))
+        force_field = helpers.MMFFGetMoleculeForceField(rdmol, properties)
+        force_field.MMFFAddTorsionConstraint(*quadruple, False, float(angle), float(angle), 1000.0)
+        force_field.Minimize(maxIts=2000)
+        info = {"smiles": smiles, "coordinate": float(angle)}
+        frames.append(Atoms(numbers, rdmol.GetConformer().GetPositions(), info=info))
+    return frames
+
+
+def _embedded(smiles, seed):
+    """RDKit's molecule, with places for its atoms."""
+    from rdkit.Chem import AllChem
+
+    check_counts(least=0, most=LARGEST_SEED, seed=seed)
+    rdmol = rdkit_molecule(smiles)
+    if AllChem.EmbedMolecule(rdmol, randomSeed=int(seed)) != 0:
+        raise ForceFieldError(f"no 3D geometry found for {smiles!r}; try another seed or simplify the molecule")
+    return rdmol
+
+
+def _angles(degrees):
+    if isinstance(degrees, str) or not hasattr(degrees, "__iter__"):
+        raise TypeError(f"degrees is {degrees!r}; a list of angles is expected")
+    degrees = list(degrees)
+    if not degrees:
+        raise ValueError("degrees is empty; at least one angle is expected")
+    check_numbers(**{f"degrees[{k}]": angle for k, angle in enumerate(degrees)})
+    return degrees
+
+
+def _torsion(rdmol, quadruple):
+    """The four atoms, after a look whether they are a torsion that can be turned."""
+    n, atoms = rdmol.GetNumAtoms(), list(quadruple) if hasattr(quadruple, "__iter__") else [quadruple]
+    if len(atoms) == 4 and all(isinstance(k, (int, np.integer)) and 0 <= k < n for k in atoms):
+        atoms = [int(k) for k in atoms]
+        bonds = [rdmol.GetBondBetweenAtoms(a, b) for a, b in itertools.pairwise(atoms)]
+        if len(set(atoms)) == 4 and all(bonds) and not bonds[1].IsInRing():
+            return atoms
+    raise ValueError(
+        f"quadruple is {quadruple!r}; four different atoms from 0 to {n - 1} are expected, each bonded to the next, "
+        "the middle ones not in a ring"
+    )
+
+
+def _mmff(rdmol, smiles):
+    from rdkit.Chem import rdForceFieldHelpers as helpers
+
+    properties = helpers.MMFFGetMoleculeProperties(rdmol)
+    if properties is None:
+        raise ForceFieldError(why_untyped(rdmol, smiles, "MMFF94"))
+    return properties
+
+
+def water_box(n_molecules=32, density=1.0, seed=0):
+    """A cubic box of water molecules on a lattice, turned at random: a start for MD, not yet a liquid.
+
+    Parameters
+    ----------
+    density : float
+        g/cm³.
+
+    Returns
+    -------
+    ase.Atoms
+        Periodic; atoms ordered O, H, H, as `tpainn_lite.teachers.water` wants them.
+
+    >>> len(water_box(32))
+    96
+    """
+    check_counts(most=MOST_MOLECULES, n_molecules=n_molecules)
+    check_numbers(above=0, density=density)
+    rng = generator(seed)
+    mass = n_molecules * atomic_masses[[8, 1, 1]].sum()  # amu
+    edge = (mass / (density * 1e-24 / (units._amu * 1e3))) ** (1 / 3)  # Å
+    per_side = int(np.ceil(n_molecules ** (1 / 3) - 1e-9))
+    if not NEAREST <= edge / per_side < FARTHEST or not edge < FARTHEST:
+        raise ValueError(
+            f"at {density:g} g/cm³ molecules of water are {edge / per_side:.2g} Å apart, in a box of {edge:.3g} Å; "
+            f"{NEAREST:g} Å at least, and a box of less than {FARTHEST:g} Å, are expected"
+        )
+    sites = np.array(list(itertools.product(range(per_side), repeat=3)))[:n_molecules] * edge / per_side  # (M, 3)
+    one = ase_molecule("H2O").positions  # (3, 3)
+    turns = Rotation.random(n_molecules, rng).as_matrix()  # (M, 3, 3)
+    positions = sites[:, None] + np.einsum("mxy,ay->max", turns, one - one[0])
+    return Atoms("OHH" * n_molecules, positions.reshape(-1, 3), cell=[edge] * 3, pbc=True)
+
+
+def water_clusters(boxes, size, n_frames, seed=0):
+    """Groups of neighbouring molecules cut out of boxes of water: a molecule and the ones nearest to it.
+
+    Parameters
+    ----------
+    boxes : list of ase.Atoms
+        Periodic, atoms as O, H, H, molecule by molecule.
+    size : int
+        Molecules in a cluster; 1 gives single molecules as they are in the liquid.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Not periodic; ``info["config_type"]`` is ``"cluster"``, ``info["box"]`` the place of its box in the list.
+    """
+    _check_boxes(boxes)
+    check_counts(most=MOST_FRAMES, n_frames=n_frames)
+    rng, frames = generator(seed), []
+    for _ in range(n_frames):
+        k = int(rng.integers(len(boxes)))
+        n, oxygen = len(boxes[k]) // 3, 3 * int(rng.integers(len(boxes[k]) // 3))
+        if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or not 1 <= size <= n:
+            raise ValueError(f"size is {size!r}; 1 to {n}, the molecules of the box, are possible")
+        vectors = boxes[k].get_distances(oxygen, np.arange(0, 3 * n, 3), mic=True, vector=True)  # (n, 3)
+        near = np.argsort(np.linalg.norm(vectors, axis=1))[:size]
+        molecules = boxes[k].positions.reshape(n, 3, 3)[near]
+        molecules = molecules - molecules[:, :1] + vectors[near][:, None]
+        frame = Atoms("OHH" * size, molecules.reshape(-1, 3))
+        frame.info.update(config_type="cluster", box=k)
+        frames.append(frame)
+    return frames
+
+
+def _check_boxes(boxes):
+    check_frames(boxes, "boxes: ")
+    for k, box in enumerate(boxes):
+        check_structure(box, f"box {k}")
+        if len(box) % 3 or not np.array_equal(box.numbers, np.tile([8, 1, 1], len(box) // 3)) or not box.pbc.all():
+            raise ValueError(f"box {k} is {box.symbols}, pbc {box.pbc.tolist()}; a periodic box, O, H, H, is expected")
+
+
+def dimer_frames(first, second, n_frames, contact=(1.6, 4.0), seed=0):
+    """Two molecules side by side, turned at random: what a potential must see to know how molecules meet.
+
+    Parameters
+    ----------
+    first, second : ase.Atoms
+        Molecules; with ``info["smiles"]`` the pair has one too, and its atoms come in the order RDKit gives them
+        (heavy atoms of both, then hydrogens of both).
+    contact : (low, high)
+        Å; the shortest distance between an atom of one and an atom of the other is drawn uniformly from this range.
+
+    Returns
+    -------
+    list of ase.Atoms
+        ``info["config_type"]`` is ``"dimer"``.
+    """
+    check_structure(first, "the first molecule")
+    check_structure(second, "the second molecule")
+    check_counts(most=MOST_FRAMES, n_frames=n_frames)
+    _check_contact(contact)
+    rng, frames = generator(seed), []
+    pair = Atoms(np.concatenate([first.numbers, second.numbers]))
+    if {"smiles"} <= first.info.keys() & second.info.keys():
+        pair.info["smiles"] = f"{first.info['smiles']}.{second.info['smiles']}"
+    order = np.argsort(pair.numbers == 1, kind="stable")
+    for distance in rng.uniform(*contact, n_frames):
+        frame = pair.copy()
+        frame.positions = _side_by_side(first.positions, second.positions, distance, rng)
+        frame.info["config_type"] = "dimer"
+        frames.append(frame[order])
+    return frames
+
+
+def _check_contact(contact):
+    if not isinstance(contact, (list, tuple, np.ndarray)) or len(contact) != 2:
+        raise ValueError(f"contact is {contact!r}; a pair (low, high) in Å is expected")
+    check_numbers(least=CLOSEST, **{"contact, low": contact[0], "contact, high": contact[1]})
+    if not contact[0] <= contact[1] < FARTHEST / 10:
+        raise ValueError(f"contact is {tuple(contact)}; low <= high < {FARTHEST / 10:g} Å is expected")
+
+
+def _side_by_side(one, other, distance, rng):
+    """Both turned at random, the nearest atoms so far apart; (N + M, 3) Å.
+
+    Moved by t along u, two atoms with offset d are |d + t u| apart: the largest t for which any pair is at ``distance``
+    leaves every other pair farther.  Where no pair ever comes so near, both are turned anew.
+    """
+    for _ in range(TRIES):
+        one, other = ((x - x.mean(axis=0)) @ Rotation.random(rng=rng).as_matrix() for x in (one, other))
+        offset = (other[None] - one[:, None]).reshape(-1, 3)  # (N M, 3) Å; u is the x axis
+        inside = distance**2 - (offset**2).sum(axis=1) + offset[:, 0] ** 2
+        if (inside >= 0).any():
+            t = (np.sqrt(inside[inside >= 0]) - offset[inside >= 0, 0]).max()
+            return np.concatenate([one, other + [t, 0, 0]])
+    raise ValueError(f"the two molecules cannot be brought to {distance:.2f} Å of each other; take a larger contact")

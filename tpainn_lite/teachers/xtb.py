@@ -1,0 +1,14 @@
+"""A teacher between force field and DFT: GFN2-xTB."""
+
+
+def gfn2_xtb():
+    """A teacher between force field and DFT: the semi-empirical GFN2-xTB (Bannwarth et al. 2019,
+    doi:10.1021/acs.jctc.8b01176), by tblite; a thousand times dearer than MMFF94."""
+    try:
+        from tblite.ase import TBLite
+    except ImportError as error:
+        raise ImportError("GFN2-xTB needs tblite: pip install 'tpainn_lite[xtb]'") from error
+    # each structure from its own first guess: labels do not depend on their order, nor hold what cannot be pickled
+    calculator = TBLite(method="GFN2-xTB", verbosity=0, cache_api=False)
+    calculator.level = "GFN2-xTB"
+    return calculator

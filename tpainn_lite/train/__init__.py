@@ -1,0 +1,5 @@
+"""Weights, changed: pretraining, autotuning, training from scratch, learning curves, recipes."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["training"])
