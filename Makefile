@@ -77,9 +77,10 @@ test-browser: $(ready)  ## run every notebook in JupyterLab in a headless Chromi
 	$(py) tests/browser/check_notebooks.py
 	$(py) tests/browser/check_dashboard.py
 
-lint: $(ready)  ## ruff, notebooks too
+lint: $(ready)  ## ruff, notebooks too; type hints by mypy
 	$(py) -m ruff check .
 	$(py) -m ruff format --check .
+	$(py) -m mypy
 
 format: $(ready)  ## ruff's fixes and layout; outputs of notebooks stripped
 	$(py) -m ruff check --fix .
@@ -110,5 +111,5 @@ $(ready): pyproject.toml $(CONSTRAINTS)
 	    echo "No environment could be made. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; }
 	@echo "PyTorch first ..."
 	@$(install_torch)
-	$(py) -m pip install $(pins) -e ".[batched,dev,dft,docs,xtb]"
+	$(py) -m pip install $(pins) -e ".[batched,dev,dft,docs,notebooks,test,xtb]"
 	@touch $@

@@ -73,8 +73,8 @@ def baselines(pool, test):
     reference = [atoms.get_potential_energy() for atoms in test]
     forces = [atoms.get_forces() for atoms in test]
     composition = {
-        "energy_mae": tp.observables.energy_mae(energies, reference, [len(a) for a in test]),
-        "force_mae": tp.observables.force_mae([0 * f for f in forces], forces),
+        "energy_mae": tp.energy_mae(energies, reference, [len(a) for a in test]),
+        "force_mae": tp.force_mae([0 * f for f in forces], forces),
     }
     mmff94 = tp.errors(tp.mmff94(), test)
     yield {"method": "composition", "n_train": len(pool), "seed": 0, **composition}

@@ -213,7 +213,7 @@ def untrained_rows(pool, tests):
 
     starts = {f"pretrained{which}": tp.load_pretrained(f"water{which}") for which in ("", "_xtb", "_iamoeba")}
     for potential in starts.values():
-        tp.transfer.rereference(potential, pool)
+        tp.rereference(potential, pool)
     rows = []
     for subset, frames in tests.items():
         row = {"n_train": 0, "seed": 0, "subset": subset}

@@ -14,7 +14,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 KEPT = {"torch", "numpy", "scipy", "ipython", "jupyterlab", "nbmake"}  # Colab's own, or of no use there
-EXTRAS = ("dft", "xtb")
+EXTRAS = ("dft", "notebooks", "xtb")
 
 
 def wanted():

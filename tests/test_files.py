@@ -130,7 +130,7 @@ def test_what_a_function_has_closed_over_counts():
 
 
 def test_a_fingerprint_is_the_same_in_another_process():
-    code = "from ase.build import molecule; from tpainn_lite.structures.files import identity\n"
+    code = "from ase.build import molecule; from tpainn_lite.structures.identity import identity\n"
     code += "print(identity(frames=[molecule('CH4')], rates={'b': 1, 'a': 2.0}, kept={'x', 'y'}))"
     said = {
         subprocess.run(

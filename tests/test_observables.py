@@ -18,6 +18,7 @@ from tpainn_lite.simulate.observables import (
     yeh_hummer,
 )
 from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.geometry import composition, density_of
 from tpainn_lite.teachers.rdkit import mmff94
 
 
@@ -161,7 +162,7 @@ NONSENSE = [
     (energy_mae, ([1.0, 2.0], [1.0, 2.0], [3])), (force_mae, (3, 4)), (force_mae, ([], [])),
     (force_mae, ([[[np.inf] * 3]], [[[0.0] * 3]])), (energy_drift, ([0, 1], [0, 1], 0)),
     (energy_drift, ([0, 1, 2], [0, 1], 3)), (energy_drift, ([0, 0], [0, 1], 3)), (energy_drift, ("ab", "cd", 3)),
-    (observables.density_of, (Atoms("O"),)), (observables.density_of, ("box",)), (observables.rdf, ([],)),
+    (density_of, (Atoms("O"),)), (density_of, ("box",)), (observables.rdf, ([],)),
     (observables.rdf, (None,)), (observables.rdf, (OXYGEN[0],)), (observables.rdf, (OXYGEN, "O")),
     (observables.rdf, (OXYGEN, "Xy")), (observables.rdf, (OXYGEN, None)), (observables.rdf, (OXYGEN, "OO", -1)),
     (observables.rdf, (OXYGEN, "OO", np.nan)), (observables.rdf, (OXYGEN, "OO", 3, 0)),
@@ -172,7 +173,7 @@ NONSENSE = [
     (diffusion, (MOVING, 0.1, (2.0, 1.0))), (diffusion, (MOVING, 0.1, (1.0, 2.0), 1)), (yeh_hummer, (0, 12)),
     (yeh_hummer, (300, -1)), (yeh_hummer, (300, 12, 0)), (block_average, ([],)), (block_average, ([1, np.nan, 2],)),
     (block_average, ([[1, 2], [3, 4]], 2)), (block_average, (range(9), 0)), (block_average, (range(9), 2.5)),
-    (observables.composition, ([3],)),
+    (composition, ([3],)),
 ]  # fmt: skip
 
 

@@ -18,6 +18,9 @@ ROOT = Path(__file__).parents[1]
 IMPORT_NAMES = {"PIL": "pillow", "torch_sim": "torch-sim-atomistic"}  # where they differ
 CONDA_NAMES = {"torch": "pytorch-cpu", "torch-geometric": "pytorch-geometric"}  # canonical spelling
 
+COURSE = ("notebooks", "dft")  # extras that the course needs: conda and Binder bring them
+EXTRAS = ("batched", "dev", "dft", "docs", "notebooks", "test", "xtb")
+
 
 def pyproject():
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -65,12 +68,12 @@ def imported_packages():
 def test_whatever_the_library_imports_is_a_declared_dependency():
     foreign = set(imported_packages()) - sys.stdlib_module_names - {"tpainn_lite"}
     names = {canonicalize_name(IMPORT_NAMES.get(name, name)) for name in foreign}
-    assert names <= set(requirements("dft", "xtb", "batched"))
+    assert names <= set(requirements("notebooks", "dft", "xtb", "batched"))
 
 
-@pytest.mark.parametrize("name", requirements("dft"))
+@pytest.mark.parametrize("name", requirements(*COURSE))
 def test_conda_gets_the_same_package_and_bound_as_pip(name):
-    wanted = requirements("dft")[name]
+    wanted = requirements(*COURSE)[name]
     rest = environment()[canonicalize_name(CONDA_NAMES.get(name, name))]
     bound, _, marker = rest.partition(";")
     assert SpecifierSet(bound.strip()) == wanted.specifier
@@ -78,7 +81,7 @@ def test_conda_gets_the_same_package_and_bound_as_pip(name):
 
 
 def test_conda_gets_nothing_that_pip_does_not():
-    known = {canonicalize_name(CONDA_NAMES.get(name, name)) for name in requirements("dft")}
+    known = {canonicalize_name(CONDA_NAMES.get(name, name)) for name in requirements(*COURSE)}
     assert set(environment()) - known == {"python", "pip"}
 
 
@@ -89,9 +92,9 @@ def test_conda_takes_its_packages_from_one_channel_and_a_supported_python():
     assert python in SpecifierSet(pyproject()["requires-python"])
 
 
-@pytest.mark.parametrize("name", requirements("dft", "xtb", "batched", "docs", "dev"))
+@pytest.mark.parametrize("name", requirements(*EXTRAS))
 def test_the_tested_version_is_one_the_package_allows(name):
-    assert pins()[name] in requirements("dft", "xtb", "batched", "docs", "dev")[name].specifier
+    assert pins()[name] in requirements(*EXTRAS)[name].specifier
 
 
 def test_constraints_are_exact_sorted_and_fit_every_platform():
@@ -102,7 +105,7 @@ def test_constraints_are_exact_sorted_and_fit_every_platform():
 
 
 def test_nglview_is_4_0_everywhere():
-    assert str(requirements()["nglview"].specifier) == "==4.0"
+    assert str(requirements("notebooks")["nglview"].specifier) == "==4.0"
     assert pins()["nglview"] == "4.0"
     assert environment()["nglview"] == "==4.0"  # conda reads a single = as 4.0.*, which lets the broken 4.0.1 in
 

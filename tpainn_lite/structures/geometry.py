@@ -281,7 +281,7 @@ def contacts(atoms):
     if not 0 < len(atoms) <= LARGEST:
         raise ValueError(f"{name or 'a structure'} has {len(atoms)} atoms; 1 to {LARGEST} are possible")
     if not np.isfinite(atoms.positions).all():
-        raise ValueError(f"{name}: a position is not a finite number; check where it came from")
+        raise ValueError(f"{name}: a position is not finite; check where it came from")
     check_extent(atoms.positions, atoms.cell.array, atoms.pbc, name)
     distances = atoms.get_all_distances(mic=bool(np.any(atoms.pbc)))  # (N, N)
     found = {}
