@@ -4,6 +4,7 @@ import inspect
 
 import numpy as np
 from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
 
 LARGEST, SMALLEST = 1e12, 1e-12  # of numbers that can be meant
 MOST = 2**32 - 1  # of things that can be counted, and the largest seed
@@ -105,12 +106,21 @@ def shown(thing):
     return f"{words[:60]}…" if len(words) > 60 else words
 
 
-def finite_numbers(values, name):
-    """An array of finite numbers."""
+def finite_numbers(values: ArrayLike, name: str, shape: tuple[int | str, ...] | None = None) -> NDArray[np.float64]:
+    """An array of finite numbers, of a shape in which a text stands for any length of 1 or more.
+
+    >>> finite_numbers([[0, 0, 1]], "positions", ("N", 3))
+    array([[0., 0., 1.]])
+    """
     try:
         array = np.asarray(values, float)
     except (TypeError, ValueError):
         raise ValueError(f"{name} is a {type(values).__name__} that is no array of numbers; one is expected") from None
+    if shape is not None:
+        fits = len(shape) == array.ndim and array.size > 0
+        if not fits or any(n != length for n, length in zip(shape, array.shape, strict=True) if isinstance(n, int)):
+            expected = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
+            raise ValueError(f"{name} has the shape {array.shape}; {expected} is expected")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} holds numbers that are not finite; check where they came from")
     return array
