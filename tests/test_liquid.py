@@ -1,19 +1,12 @@
-"""Forces inside and between molecules add up; a swinging spring shows its frequency."""
+"""Forces inside and between molecules add up."""
 
 import numpy as np
 import pytest
-from ase import units
 from ase.build import molecule as ase_molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
-from tpainn_lite.simulate.liquid import (
-    molecules_of,
-    split_force_errors,
-    split_forces,
-    velocity_autocorrelation,
-    vibrational_spectrum,
-)
+from tpainn_lite.simulate.liquid import molecules_of, split_force_errors, split_forces
 from tpainn_lite.structures.build import water_box
 
 
@@ -71,20 +64,12 @@ def test_labels_of_fixed_atoms_count_like_all_others(box):
     assert split_force_errors([forces], [box])["push_mae"] == 0
 
 
-MOVING = np.random.default_rng(0).normal(size=(20, 3, 3))
 NONSENSE = [
     lambda: molecules_of(0), lambda: molecules_of(6, 0), lambda: molecules_of(6, 1.5), lambda: molecules_of("6"),
     lambda: split_forces("H2O", np.zeros((3, 3))), lambda: split_forces(ase_molecule("H2O"), np.zeros((3, 2))),
     lambda: split_forces(ase_molecule("H2O"), np.zeros((6, 3))), lambda: split_forces(ase_molecule("H2O"), "x"),
     lambda: split_forces(ase_molecule("H2O"), np.full((3, 3), np.nan)), lambda: split_force_errors([], []),
     lambda: split_force_errors([np.zeros((3, 3))], [ase_molecule("H2O")]),
-    lambda: velocity_autocorrelation([]), lambda: velocity_autocorrelation(np.zeros((5, 2, 3))),
-    lambda: velocity_autocorrelation(MOVING, -1), lambda: velocity_autocorrelation(MOVING, 2.5),
-    lambda: velocity_autocorrelation(MOVING[0]), lambda: velocity_autocorrelation(MOVING * np.inf),
-    lambda: vibrational_spectrum(MOVING, 0), lambda: vibrational_spectrum(MOVING, np.nan),
-    lambda: vibrational_spectrum(MOVING, 1.0, masses=[1, 2]),
-    lambda: vibrational_spectrum(MOVING, 1.0, masses=[1, 0, 1]),
-    lambda: vibrational_spectrum(MOVING, 1.0, n_lags=1), lambda: vibrational_spectrum("x", 1.0),
 ]  # fmt: skip
 
 
@@ -104,27 +89,3 @@ def test_predictions_of_other_frames_are_refused(box):
 def test_atoms_that_are_not_whole_molecules_are_refused():
     with pytest.raises(ValueError, match="4 atoms are not molecules of 3 each"):
         split_forces(ase_molecule("NH3"), np.zeros((4, 3)))
-
-
-def test_a_harmonic_swing_is_one_line_at_its_frequency():
-    wave_number, spacing = 1600.0, 2.0  # cm⁻¹, fs
-    omega = 2 * np.pi * wave_number * units._c * 100 * 1e-15  # rad/fs
-    time = spacing * np.arange(2000)
-    velocities = np.zeros((2000, 2, 3))
-    velocities[:, 0, 1], velocities[:, 1, 2] = np.cos(omega * time + 0.3), 2 * np.sin(omega * time)
-    correlation = velocity_autocorrelation(velocities)
-    np.testing.assert_allclose(correlation[:50], np.cos(omega * time[:50]), atol=0.01)
-    x, density = vibrational_spectrum(velocities, spacing, masses=[1.0, 16.0])
-    assert x[np.argmax(density)] == pytest.approx(wave_number, abs=5)
-    assert np.trapezoid(density, x) == pytest.approx(1)
-
-
-def test_velocities_without_memory_have_no_correlation():
-    noise = np.random.default_rng(0).normal(size=(500, 50, 3))
-    correlation = velocity_autocorrelation(noise, n_lags=20)
-    assert correlation[0] == 1 and np.abs(correlation[1:]).max() < 0.02
-
-
-def test_more_lags_than_frames_are_refused():
-    with pytest.raises(ValueError, match="9 lags of 5 frames; 1 to 5 are possible"):
-        velocity_autocorrelation(np.ones((5, 1, 3)), n_lags=9)

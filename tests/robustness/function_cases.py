@@ -138,8 +138,6 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "simulate.liquid.molecules_of": lambda t: {"n_atoms": 24, "size": 3},
     "simulate.liquid.split_forces": lambda t: {"atoms": t.box, "forces": t.forces, "size": 3},
     "simulate.liquid.split_force_errors": lambda t: {"predicted": [t.forces], "frames": [_with_forces(t)], "size": 3},
-    "simulate.liquid.velocity_autocorrelation": lambda t: {"velocities": t.walk, "n_lags": 20},
-    "simulate.liquid.vibrational_spectrum": lambda t: {"velocities": t.walk, "spacing": 1.0, "n_lags": 20},
     "simulate.many.run_many": lambda t: {"structures": [t.atoms, t.atoms], "potential": t.potential, "n_steps": 4, "temperature": 300.0, "timestep": 0.5, "friction": 10.0, "every": 2, "seed": 0},
     "show.plots.history": lambda t: {"runs": {"a": t.history}, "key": "train_loss"},
     "show.plots.live_history": lambda t: {"name": "a", "key": "train_loss"},

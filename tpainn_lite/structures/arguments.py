@@ -122,5 +122,5 @@ def finite_numbers(values: ArrayLike, name: str, shape: tuple[int | str, ...] | 
             expected = f"({', '.join(map(str, shape))}{',' * (len(shape) == 1)})"
             raise ValueError(f"{name} has the shape {array.shape}; {expected} is expected")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} holds numbers that are not finite; check where they came from")
+        raise ValueError(f"{name} holds numbers that are not finite; finite ones are expected")
     return array
