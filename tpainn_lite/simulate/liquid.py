@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tpainn_lite.structures.arguments import check_counts, finite_numbers
 from tpainn_lite.structures.checks import check_labels, label_of
+from tpainn_lite.structures.geometry import to_nearest_image
 
 
 def molecules_of(n_atoms: int, size: int = 3) -> NDArray[np.int_]:
@@ -59,7 +60,8 @@ def split_forces(atoms: Atoms, forces: ArrayLike, size: int = 3) -> dict[str, ND
         raise TypeError(f"atoms is a {type(atoms).__name__}; an ase.Atoms is expected")
     index, forces = molecules_of(len(atoms), size), finite_numbers(forces, "forces", (len(atoms), 3))
     mass, force = atoms.get_masses()[index][..., None], forces[index]  # (M, size, 1), (M, size, 3)
-    arms = _whole(atoms, index)
+    arms = atoms.positions[index] - atoms.positions[index[:, :1]]  # (M, size, 3)
+    arms = to_nearest_image(arms.reshape(-1, 3), atoms).reshape(arms.shape)
     arms = arms - (mass * arms).sum(axis=1, keepdims=True) / mass.sum(axis=1, keepdims=True)  # (M, size, 3)
     push = mass / mass.sum(axis=1, keepdims=True) * force.sum(axis=1, keepdims=True)
     square = (arms**2).sum(axis=2)[..., None, None] * np.eye(3) - arms[..., :, None] * arms[..., None, :]
@@ -109,14 +111,3 @@ def split_force_errors(predicted: Sequence[ArrayLike], frames: Sequence[Atoms], 
         for name, part in parts.items():
             errors[name].append(np.abs(part).ravel())
     return {f"{name}_mae": 1e3 * float(np.concatenate(values).mean()) for name, values in errors.items()}
-
-
-def _whole(atoms, index):
-    """Positions (M, size, 3) of each molecule, unwrapped around its first atom."""
-    first = index[:, :1]
-    arms = atoms.positions[index] - atoms.positions[first]  # (M, size, 3)
-    if atoms.pbc.any():
-        from ase.geometry import find_mic
-
-        arms = find_mic(arms.reshape(-1, 3), atoms.cell, atoms.pbc)[0].reshape(arms.shape)
-    return arms

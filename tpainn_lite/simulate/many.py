@@ -14,11 +14,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from tpainn_lite.model.calculator import SKIN, compiled
 from tpainn_lite.model.potential import Potential, stress_of
-from tpainn_lite.simulate.md import bonds_of, check_settings, flown_apart, has_exploded, moving, trouble
+from tpainn_lite.simulate.md import check_settings, flown_apart, has_exploded, moving, trouble
 from tpainn_lite.simulate.record import MDRun
 from tpainn_lite.structures.arguments import check_counts, check_numbers
 from tpainn_lite.structures.checks import check_structure
-from tpainn_lite.structures.geometry import check_search
+from tpainn_lite.structures.geometry import bonds_of, check_search
 
 try:
     import torch_sim

@@ -4,8 +4,6 @@ import time
 
 import numpy as np
 from ase import units
-from ase.data import covalent_radii
-from ase.geometry import find_mic
 from ase.md.langevin import Langevin
 from ase.md.nose_hoover_chain import IsotropicMTKNPT, NoseHooverChainNVT
 from ase.md.velocitydistribution import Stationary, ZeroRotation, thermalize_momenta
@@ -14,15 +12,20 @@ from ase.md.verlet import VelocityVerlet
 from tpainn_lite.simulate.record import MDRun, Record, check_path  # noqa: F401  MDRun: for those who look for it here
 from tpainn_lite.structures.arguments import check_calculator, check_choice, check_counts, check_numbers
 from tpainn_lite.structures.checks import check_structure
-from tpainn_lite.structures.geometry import check_extent, search_pairs
+from tpainn_lite.structures.geometry import (
+    BROKEN,
+    TOO_CLOSE,
+    bond_lengths,
+    bonds_of,
+    check_extent,
+    distances,
+    near_pairs,
+)
 from tpainn_lite.structures.identity import IdentityError, identity
 
 ENSEMBLES = ("nvt", "nvt-nh", "nve", "npt")
 TOO_HOT = 10  # times the asked temperature: the run has exploded
-TOO_CLOSE = 0.5  # of the sum of two covalent radii: atoms on top of each other
 SWOLLEN = 1.6  # times the first volume, or one part in so many of it: the liquid boils, or collapses
-BONDED = 1.25  # times the sum of two covalent radii: a bond, in the first frame
-BROKEN = 1.6  # times the sum of two covalent radii: the bond is gone
 
 
 def run_md(
@@ -247,32 +250,6 @@ def _integrator(work, ensemble, temperature, pressure, friction, timestep, rng):
     return Langevin(work, step, temperature_K=temperature, friction=friction, fixcm=False, rng=rng)
 
 
-def bonds_of(atoms):
-    """Pairs (n, 2) of bonded atoms, by covalent radii."""
-    i, j, _ = _near(atoms, BONDED)
-    return np.unique(np.sort(np.stack([i, j], axis=1), axis=1), axis=0)
-
-
-def _near(atoms, factor):
-    """Pairs i, j of different atoms nearer than ``factor`` times their contact, and their distances, nearest first."""
-    i, j, d = search_pairs("ijd", atoms, 2 * factor * float(covalent_radii[atoms.numbers].max()))
-    nearness = d / _contacts(atoms, i, j)
-    kept = np.flatnonzero((i != j) & (nearness < factor))
-    kept = kept[np.argsort(nearness[kept], kind="stable")]
-    return i[kept], j[kept], d[kept]
-
-
-def _contacts(atoms, i, j):
-    """Å: covalent radii of these pairs of atoms, added."""
-    return covalent_radii[atoms.numbers[i]] + covalent_radii[atoms.numbers[j]]
-
-
-def _distances(atoms, i, j):
-    """Å, to the nearest image."""
-    between = atoms.positions[j] - atoms.positions[i]
-    return find_mic(between, atoms.cell, atoms.pbc)[1] if atoms.pbc.any() else np.linalg.norm(between, axis=1)
-
-
 def has_exploded(atoms, temperature):
     """Why these atoms, with their calculator's results, are no structure any more, or None."""
     hot = not atoms.get_temperature() <= TOO_HOT * temperature + 3000
@@ -305,7 +282,7 @@ def trouble(atoms, temperature, bonds, volume=None):
 
 
 def _broken(atoms, bonds):
-    stretched = _distances(atoms, *bonds.T) / _contacts(atoms, *bonds.T)
+    stretched = distances(atoms, *bonds.T) / bond_lengths(atoms, *bonds.T)
     if len(bonds) == 0 or stretched.max() <= BROKEN:
         return None
     i, j = bonds[stretched.argmax()]
@@ -314,10 +291,10 @@ def _broken(atoms, bonds):
 
 def _collapsed(atoms):
     try:
-        i, j, d = _near(atoms, TOO_CLOSE)
+        i, j, _ = near_pairs(atoms, TOO_CLOSE)
     except ValueError as error:  # too many pairs, or a box gone flat
         return str(error)
-    if len(d) == 0:
+    if len(i) == 0:
         return None
     return f"atoms {atoms.symbols[i[0]]}{i[0]} and {atoms.symbols[j[0]]}{j[0]} collapsed onto each other"
 
