@@ -21,13 +21,13 @@ import time
 import numpy as np
 import torch
 from ase.units import GPa
+from recipes import LOCAL, RECIPES, calm, gas_frames, round_folder, rounds
 from results import earlier, save_results
 
 import tpainn_lite as tp
 from tpainn_lite.model.errors import force_mae
 from tpainn_lite.structures.files import sha256
 from tpainn_lite.structures.shipped import data_folder, load_results
-from tpainn_lite.train.recipes import LOCAL, RECIPES, calm, gas_frames, round_folder, rounds
 
 TEMPERATURES, PER_MOLECULE = (300, 1000, 2000), 5  # K
 STATES = [(0.90, 300), (0.997, 300), (1.10, 350), (0.997, 700)]  # g/cm³, K

@@ -14,11 +14,11 @@ import time
 
 import numpy as np
 import torch
+from recipes import LOCAL
 from results import save_results
 
 import tpainn_lite as tp
 from tpainn_lite.simulate.many import run_many
-from tpainn_lite.train.recipes import LOCAL
 
 PICOSECONDS, TIMESTEP, EVERY = 20, 0.5, 100  # fs between steps, steps between frames that are kept
 N_TOGETHER, STEPS, ROUNDS = 20, 100, 5

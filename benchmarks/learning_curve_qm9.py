@@ -34,6 +34,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from recipes import NETWORK
 from results import earlier, merged, save_results
 from study_data import TASKS, held_out
 from study_starts import BUILD, SHIPPED, start
@@ -42,7 +43,6 @@ import tpainn_lite as tp
 from tpainn_lite.model.errors import energy_mae, errors
 from tpainn_lite.model.references import composition_residual, fit_atomref
 from tpainn_lite.train.curves import learning_curve
-from tpainn_lite.train.recipes import NETWORK
 
 SIZES = {"molecule_forces": (10, 50, 200, 1000), "qm9_energy": (10, 30, 100, 300, 1000, 3000)}
 TEACHERS = ("uff", "xtb", "energies", "few")  # compared at one size alone

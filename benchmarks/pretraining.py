@@ -14,10 +14,10 @@ import time
 
 import numpy as np
 import torch
+from recipes import calm
 from results import earlier, save_results
 
 import tpainn_lite as tp
-from tpainn_lite.train.recipes import calm
 
 NETWORK = {"n_features": 48, "n_interactions": 2, "cutoff": 3.5}
 STEPS = 3000

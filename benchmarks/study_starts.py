@@ -22,11 +22,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from kept import kept
+from recipes import NETWORK, calm
 from study_data import TASKS, source_of
 from tour import shuffled
 
 import tpainn_lite as tp
-from tpainn_lite.train.recipes import NETWORK, calm
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "study"
 N_MOLECULES, PER_MOLECULE, TEMPERATURE = 3000, 10, (300, 3000)

@@ -36,6 +36,7 @@ import torch
 from ase import Atoms
 from ase.units import GPa
 from kept import kept
+from recipes import NETWORK
 from results import earlier, merged, save_results
 from tour import shuffled
 
@@ -43,7 +44,6 @@ import tpainn_lite as tp
 from tpainn_lite.model.errors import errors
 from tpainn_lite.simulate.liquid import split_force_errors
 from tpainn_lite.train.curves import learning_curve
-from tpainn_lite.train.recipes import NETWORK
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "water"
 STATES = [(d, t) for d in (0.85, 0.95, 1.05, 1.15) for t in (300, 400, 600)]  # g/cm³, K

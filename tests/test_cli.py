@@ -160,7 +160,7 @@ def test_no_more_threads_are_taken_than_a_container_allows(files, monkeypatch, t
 
 def test_the_shipped_weights_go_by_their_names(files, monkeypatch, tmp_path):
     monkeypatch.setattr(
-        "tpainn_lite.train.recipes.load_pretrained", lambda name: Potential.load(files / "weights.safetensors")
+        "tpainn_lite.model.pretrained.load_pretrained", lambda name: Potential.load(files / "weights.safetensors")
     )
     monkeypatch.chdir(tmp_path)
     assert run("evaluate", "gas", files / "labelled.extxyz").exit_code == 0
@@ -175,10 +175,9 @@ def test_weights_that_are_none_are_an_error_in_one_line(files):
     assert result.exit_code == 1 and "safetensors" in result.output and "Traceback" not in result.output
 
 
-def test_pretraining_wants_frames_or_a_recipe_and_says_so(files):
-    assert "two files are expected" in run("pretrain", files / "weights.safetensors").output
-    result = run("pretrain", "--recipe", "soup", files / "soup.safetensors")
-    assert result.exit_code == 1 and "recipe 'soup' is not one of" in result.output
+def test_pretraining_wants_frames_and_weights_and_says_so(files):
+    result = run("pretrain", files / "weights.safetensors")
+    assert result.exit_code != 0 and "Missing argument" in result.output
 
 
 def test_md_runs_goes_on_and_says_when_a_guard_has_stopped_it(files, tmp_path):
@@ -444,14 +443,13 @@ def test_what_is_not_given_is_left_to_the_library(files, monkeypatch, tmp_path):
     potential = Potential.load(files / "weights.safetensors")
     monkeypatch.setattr("tpainn_lite.train.transfer.pretrain", note("pretrain", potential))
     monkeypatch.setattr("tpainn_lite.train.transfer.autotune", note("autotune", potential))
-    monkeypatch.setattr("tpainn_lite.train.recipes.follow", note("follow", potential))
     monkeypatch.setattr("tpainn_lite.simulate.md.run_md", note("md", MDRun(time=[0.0])))
     (tmp_path / "my.smi").write_text("CCO\n")
     weights, frames, new = files / "weights.safetensors", files / "labelled.extxyz", tmp_path / "w.safetensors"
-    assert run("pretrain", frames, new).exit_code == run("pretrain", "--recipe", "gas", new).exit_code == 0
+    assert run("pretrain", frames, new).exit_code == 0
     assert run("autotune", weights, frames, new).exit_code == 0
     assert run("md", weights, tmp_path / "my.smi", tmp_path / "run.traj").exit_code == 0
-    assert asked == {"pretrain": {}, "follow": {}, "autotune": {}, "md": {"path": tmp_path / "run.traj"}}
+    assert asked == {"pretrain": {}, "autotune": {}, "md": {"path": tmp_path / "run.traj"}}
 
 
 def test_the_help_names_the_defaults_of_the_library():
@@ -464,7 +462,7 @@ def test_the_help_names_the_defaults_of_the_library():
         assert f"{defaults[name]:g} unless given" in helped[option]
     helped = {name: p.annotation.__metadata__[0].help for name, p in inspect.signature(cli.pretrain).parameters.items()}
     for option, value in transfer.PRETRAIN.items():
-        assert f"{value:g}, or the recipe's" in helped[option]
+        assert f"{value:g} unless given" in helped[option]
     helped = {name: p.annotation.__metadata__[0].help for name, p in inspect.signature(cli.autotune).parameters.items()}
     for option, value in transfer.AUTOTUNE.items():
         assert f"{value:g} unless given" in helped[option]
@@ -490,7 +488,6 @@ def test_options_that_contradict_are_refused_in_a_line(files, tmp_path):
     weights, frames, new = files / "weights.safetensors", files / "labelled.extxyz", tmp_path / "w.safetensors"
     for command, said in (
         (("pretrain", frames, new, "--checkpoint", new), "--checkpoint needs a folder of its own"),
-        (("pretrain", "--recipe", "gas", "--valid", frames, new), "--recipe or --valid"),
         (("autotune", frames, weights, new), "labelled.extxyz"),
         (("run", frames, "--elsewhere", "--labels", frames), "one of them is expected"),
         (("md", weights, frames, tmp_path / "a.traj", "--max-disagreement", 1), "needs a committee"),

@@ -50,13 +50,13 @@ from .model.errors import energy_mae as energy_mae, errors as errors, force_mae 
 from .model.graph import to_graph as to_graph
 from .model.painn import PaiNN as PaiNN
 from .model.potential import Potential as Potential
+from .model.pretrained import load_pretrained as load_pretrained
 from .model.references import fit_atomref as fit_atomref, rereference as rereference
 
 from .course import teach as teach
 
 from .train import training as training
 from .train.curves import learning_curve as learning_curve
-from .train.recipes import load_pretrained as load_pretrained
 from .train.transfer import (
     autotune as autotune,
     delta_learn as delta_learn,

@@ -162,7 +162,6 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "course.receipts.read_receipt": None,
     "course.receipts.receipt_table": lambda t: {"paths": ["."]},
     "show.report.evaluate": lambda t: {"potential": t.potential, "frames": t.frames, "report": "new.html"},
-    "train.recipes.gas_frames": lambda t: {"n_molecules": 3, "n_frames": 2, "n_valid": 1, "temperature": (300, 1000), "seed": 0, "n_jobs": 1},
 }  # fmt: skip
 COVERED = ("plots", "teach", "observables", "liquid", "selection", "train.training.fit")
 NEVER_BAD = {  # what takes anything, by intent, or looks at it later

@@ -114,10 +114,8 @@ def _foreign_text(*names):
 
 BRIEF = ("--steps", "2", *SMALL)
 CONTRADICTIONS = (  # call, what must be named
-    (("pretrain", "labelled.extxyz", "t.safetensors", "--recipe", "gas", "--steps", "2"), "recipe"),
-    (("pretrain", "t.safetensors"), "recipe"),
-    (("pretrain", "labelled.extxyz", "others.extxyz", "t.safetensors", *BRIEF), "files"),
-    (("pretrain", "t.safetensors", "--recipe", "no such", *BRIEF), "no such"),
+    (("pretrain", "t.safetensors"), "argument"),
+    (("pretrain", "labelled.extxyz", "others.extxyz", "t.safetensors", *BRIEF), "argument"),
     (("pretrain", "labelled.extxyz", "t.safetensors", "--valid", "t.safetensors", *BRIEF), "t.safetensors"),
     (("pretrain", "labelled.extxyz", "t.safetensors", "--checkpoint", "labelled.extxyz", *BRIEF), "labelled.extxyz"),
     (("pretrain", "labelled.extxyz", "t.safetensors", "--checkpoint", "t.safetensors", *BRIEF), "t.safetensors"),

@@ -32,7 +32,7 @@ from tpainn_lite.cli.inputs import (
 )
 from tpainn_lite.structures.files import check_folder, check_target, is_weights, save_somewhere
 
-SHIPPED = "gas, gas_xtb, water, water_xtb or water_iamoeba"  # recipes, whose module is slow to import
+SHIPPED = "gas, gas_xtb, water, water_xtb or water_iamoeba"  # whose module is slow to import
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -81,12 +81,12 @@ def label(
 @app.command()
 @one_line(goes_on="checkpoint")
 def pretrain(
-    files: Annotated[list[Path], typer.Argument(help="labelled frames (not with --recipe), and weights to write")],
-    recipe: Annotated[str | None, typer.Option(help=f"{SHIPPED}: makes the labels too")] = None,
+    source: Annotated[Path, typer.Argument(help="labelled frames: .extxyz or .extxyz.xz")],
+    target: Annotated[Path, typer.Argument(help="weights to write: .safetensors")],
     valid: Annotated[Path | None, typer.Option(help="labelled frames that decide which weights are best")] = None,
-    steps: Annotated[int | None, typer.Option(help="3000, or the recipe's")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="frames per step, on all devices; 16, or the recipe's")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="0.005, or the recipe's")] = None,
+    steps: Annotated[int | None, typer.Option(help="3000 unless given")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="frames per step, on all devices; 16 unless given")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="0.005 unless given")] = None,
     features: Annotated[int | None, typer.Option(help="width of the network; 64 unless given")] = None,
     interactions: Annotated[int | None, typer.Option(help="3 unless given")] = None,
     cutoff: Annotated[float | None, typer.Option(help="Å; 5 unless given")] = None,
@@ -98,14 +98,11 @@ def pretrain(
     nodes: Annotated[int | None, typer.Option(help="machines; 1")] = None,
 ):
     """Train PaiNN on labelled frames: on a CPU, a GPU, or several of them on several machines."""
-    if len(files) != (1 if recipe else 2):
-        raise ValueError("two files are expected, frames and weights; with --recipe one, the weights")
-    *source, target = files
-    check_weights_target(target, *source, valid)
-    check_source(*source, valid)
+    check_weights_target(target, source, valid)
+    check_source(source, valid)
     check_checkpoint(checkpoint, target)
     check_seed(seed)
-    from tpainn_lite.train import recipes, training, transfer
+    from tpainn_lite.train import training, transfer
 
     stay_within_cores()
     settings = given(
@@ -113,12 +110,7 @@ def pretrain(
         n_interactions=interactions, check_every=check_every, checkpoint=checkpoint, accelerator=accelerator,
         devices=devices, nodes=nodes,
     )  # fmt: skip
-    if recipe and valid:
-        raise ValueError("--valid: a recipe makes the labels that decide itself; --recipe or --valid is expected")
-    if recipe:
-        potential = recipes.follow(recipe, **settings)
-    else:
-        potential = transfer.pretrain(labelled(source[0]), labelled(valid), **settings)
+    potential = transfer.pretrain(labelled(source), labelled(valid), **settings)
     if training.is_first_process():
         save_somewhere(potential.save, target, is_weights)
         typer.echo(f"weights in {target}")

@@ -104,26 +104,25 @@ def check_weights(*names):
 
 
 def _check_weights_file(name):
-    from tpainn_lite.train.recipes import RECIPES
+    from tpainn_lite.model.pretrained import PRETRAINED
 
     if not name.exists():
-        raise FileNotFoundError(f"no weights file {name}; a .safetensors or one of {', '.join(RECIPES)}")
+        raise FileNotFoundError(f"no weights file {name}; a .safetensors or one of {', '.join(PRETRAINED)}")
     check_source(name)
 
 
 def _is_shipped(name):
-    from tpainn_lite.train.recipes import RECIPES
+    from tpainn_lite.model.pretrained import PRETRAINED
 
-    return str(name) in RECIPES
+    return str(name) in PRETRAINED
 
 
 def weights_of(name):
-    """The potential in a file; for the name of a recipe, where there is no such file, the shipped one."""
-    from tpainn_lite.model import potential
-    from tpainn_lite.train import recipes
+    """The potential in a file; for the name of shipped weights, where there is no such file, these."""
+    from tpainn_lite.model import potential, pretrained
 
     check_weights(name)
-    return potential.Potential.load(name) if name.exists() else recipes.load_pretrained(str(name))
+    return potential.Potential.load(name) if name.exists() else pretrained.load_pretrained(str(name))
 
 
 def labelled(path, need=("energy", "forces")):

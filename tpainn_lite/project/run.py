@@ -36,6 +36,7 @@ from tpainn_lite.model.committee import Committee
 from tpainn_lite.model.domain import Domain
 from tpainn_lite.model.errors import errors
 from tpainn_lite.model.potential import Potential
+from tpainn_lite.model.pretrained import load_pretrained
 from tpainn_lite.model.references import rereference
 from tpainn_lite.project.matching import displacement, matched
 from tpainn_lite.project.record import ProjectRecord
@@ -48,7 +49,6 @@ from tpainn_lite.structures.select import draw
 from tpainn_lite.structures.shipped import load_molecules, read_frames, write_frames
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.parallel import check_jobs
-from tpainn_lite.train.recipes import load_pretrained
 from tpainn_lite.train.transfer import autotune
 
 MEMBERS = 3

@@ -1,4 +1,4 @@
-"""Weights, changed: pretraining, autotuning, training from scratch, learning curves, recipes."""
+"""Weights, changed: pretraining, autotuning, training from scratch, learning curves."""
 
 import lazy_loader
 

@@ -1,0 +1,10 @@
+"""What `data/make/pretrained.py`, which made the shipped weights, shares with the benchmarks."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "data" / "make"))
+
+from pretrained import LOCAL, NETWORK, RECIPES, calm, gas_frames, round_folder, rounds
+
+__all__ = ["LOCAL", "NETWORK", "RECIPES", "calm", "gas_frames", "round_folder", "rounds"]

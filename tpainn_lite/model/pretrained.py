@@ -1,0 +1,30 @@
+"""The weights that are shipped: PaiNN pretrained on classical labels, to be autotuned."""
+
+from tpainn_lite.model.potential import Potential
+from tpainn_lite.structures.arguments import check_choice
+from tpainn_lite.structures.shipped import shipped_file, tell_once
+
+PRETRAINED = ("gas", "gas_xtb", "water", "water_xtb", "water_iamoeba")  # `data/make/pretrained.py` made them
+
+
+def load_pretrained(recipe: str) -> Potential:
+    """A potential with shipped weights; a new one at each call.
+
+    Parameters
+    ----------
+    recipe
+        "gas": molecules of H, C, N, O, F under MMFF94; "gas_xtb": these weights, trained further under GFN2-xTB;
+        "water": liquid q-TIP4P/F; "water_xtb": these, trained further under GFN2-xTB; "water_iamoeba": under iAMOEBA,
+        which is classical too and the best of the three waters to autotune.
+
+    Raises
+    ------
+    ValueError
+        There are no weights of that name.
+
+    >>> load_pretrained("gas").elements
+    ['H', 'C', 'N', 'O', 'F']
+    """
+    check_choice(PRETRAINED, recipe=recipe)
+    tell_once("checkpoints")
+    return Potential.load(shipped_file(f"checkpoints/{recipe}.safetensors"))
