@@ -204,11 +204,11 @@ def test_a_calculator_that_gives_up_stops_the_run_and_keeps_the_frames(water):
         def calculate(self, *args, **kwargs):
             self.n_calls += 1
             if self.n_calls > 50:
-                raise ValueError("a position is not a finite number: the run has exploded; use a shorter timestep")
+                raise ValueError("a position is not a finite number")
             super().calculate(*args, **kwargs)
 
     result = run(water, GivesUp(water), every=10, timestep=1.0)
-    assert result.stopped == "at 50 fs: a position is not a finite number: the run has exploded"
+    assert result.stopped == "at 50 fs: a position is not a finite number"
     assert result.time == [0, 10, 20, 30, 40]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from tpainn_lite.show import painting, plots
 from tpainn_lite.show.scenes import make_scenes
 from tpainn_lite.show.viewer import Shown, move, moving_widget, nglview_works
-from tpainn_lite.simulate.md import Simulation, check_mover, check_settings, flown_apart
+from tpainn_lite.simulate.md import Simulation, check_md_calculator, check_settings, flown_apart
 from tpainn_lite.simulate.observables import rdf
 from tpainn_lite.structures.arguments import check_counts
 from tpainn_lite.structures.checks import check_structure
@@ -179,7 +179,7 @@ def md_dashboard(
     if not found:
         raise ValueError("no calculator was given; at least one is expected: {'name': calculator}")
     for calculator in found.values():
-        check_mover(calculator, ensemble)
+        check_md_calculator(calculator, ensemble)
     check_settings(ensemble, temperature=temperature, timestep=timestep, pressure=pressure, friction=friction)
     check_counts(size=size, interval=interval)
     check_counts(least=0, seed=seed)
