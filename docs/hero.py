@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import tpainn_lite as tp
-from tpainn_lite.show.plots import COLOURS, OWN
+from tpainn_lite.show.style import COLOURS, OWN
 
 ROOT = Path(__file__).resolve().parents[1]
 PICTURE, KEPT = ROOT / "docs" / "hero.gif", ROOT / "build" / "hero"

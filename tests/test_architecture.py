@@ -22,7 +22,7 @@ HEAVY = {
     "nglview": {"show.viewer"},
     "numba": {"model.compiled", "model.compiled_training"},
     "openmm": {"teachers.water", "teachers.water_md"},
-    "plotly": {"show.plots", "show.sliders"},
+    "plotly": {"show.arrows", "show.plots", "show.sliders", "show.style"},
     "pyscf": {"teachers.dft"},
     "rdkit": {"structures.build", "structures.smiles", "teachers.rdkit"},
     "tblite": {"teachers.xtb"},
