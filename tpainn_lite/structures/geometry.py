@@ -134,8 +134,8 @@ def check_search(atoms: Atoms, cutoff: float, name: str = "structure") -> None:
     """Raise `ValueError` where vesin, called directly, would end the process or take very long; see `search_pairs`."""
     if not _can_search(atoms, cutoff):
         raise ValueError(
-            f"{name}: it is too wide, flat, narrow or crowded for a search of pairs up to {cutoff:g} Å; atoms that fill "
-            "an ordinary cell are expected"
+            f"{name}: it is too wide, flat, narrow or crowded for a search of pairs up to {cutoff:g} Å; atoms that "
+            "fill an ordinary cell are expected"
         )
 
 
