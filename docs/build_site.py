@@ -24,6 +24,7 @@ from build_page import printed, title
 from executed import executed
 from nbclient.exceptions import CellExecutionError
 from plotly.offline import get_plotlyjs
+from site_api import FIRST, write_api
 from site_cells import notebook_html
 from site_checks import check_site, search_index
 from site_references import collected, references
@@ -117,9 +118,10 @@ def build(site, draw_stills=None):
     for leaf in lessons:
         put_figures_in(leaf, site, draw_stills)
     for leaf in leaves:
-        write_leaf(leaf, site, [leaves[0], *documents])
+        write_leaf(leaf, site, [leaves[0], *documents, Leaf(f"api/{FIRST}", "Library", short="Library")])
     for path in TEMPLATES.glob("site.*"):
         shutil.copy(path, site.out / path.name)
+    write_api(site.out / "api")
     write_text(site.out / "plotly.min.js", get_plotlyjs())
     write_text(site.out / "search.js", search_index({leaf.name: (leaf.title, leaf.body) for leaf in leaves}))
     check_site(site.out, MEGABYTES)

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from tpainn_lite.cli import app as cli
 from tpainn_lite.cli.app import app
 from tpainn_lite.cli.errors import ISSUES
-from tpainn_lite.cli.inputs import Teacher, calculator, read_smiles
+from tpainn_lite.cli.inputs import TeacherName, calculator, read_smiles
 from tpainn_lite.model.errors import errors
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.show import report as reports
@@ -54,7 +54,7 @@ def test_structures_are_labelled_as_they_are(tmp_path):
     result = run("label", tmp_path / "water.extxyz", tmp_path / "out.extxyz.xz", "--with", "spc-fw", "--jobs", 1)
     assert result.exit_code == 0, result.output
     frames = read_frames(tmp_path / "out.extxyz.xz")
-    wanted = label(water, calculator(Teacher.spc_fw), progress=False)
+    wanted = label(water, calculator(TeacherName.spc_fw), progress=False)
     assert [a.get_potential_energy() for a in frames] == pytest.approx([a.get_potential_energy() for a in wanted])
 
 
@@ -69,7 +69,7 @@ def test_what_went_wrong_is_one_line_without_a_traceback(tmp_path):
         assert result.exit_code == 1
         assert told in result.output and "Traceback" not in result.output
     (tmp_path / "empty.smi").write_text("")
-    assert "no frames to label" in run("label", tmp_path / "empty.smi", tmp_path / "out.extxyz").output
+    assert "is empty" in run("label", tmp_path / "empty.smi", tmp_path / "out.extxyz").output
 
 
 def test_an_unknown_teacher_is_an_error_that_lists_them(tmp_path):
@@ -78,7 +78,7 @@ def test_an_unknown_teacher_is_an_error_that_lists_them(tmp_path):
     assert "mmff94" in result.output
 
 
-@pytest.mark.parametrize("name", [name for name in Teacher if name != Teacher.auto])
+@pytest.mark.parametrize("name", [name for name in TeacherName if name != TeacherName.auto])
 def test_every_teacher_can_be_made(name):
     pytest.importorskip("tblite")
     assert calculator(name).level
@@ -167,7 +167,7 @@ def test_the_shipped_weights_go_by_their_names(files, monkeypatch, tmp_path):
     assert (
         run("autotune", "gas", files / "labelled.extxyz", tmp_path / "tuned.safetensors", "--steps", 2).exit_code == 0
     )
-    assert "no weights file soup" in run("evaluate", "soup", files / "labelled.extxyz").output
+    assert "no file soup" in run("evaluate", "soup", files / "labelled.extxyz").output
 
 
 def test_weights_that_are_none_are_an_error_in_one_line(files):
@@ -273,7 +273,7 @@ def test_an_interrupted_command_says_whether_it_goes_on(tmp_path, number):
     running.send_signal(number)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 128 + number, said
-    assert said.splitlines()[-1] == "tpainn label: interrupted; the same command goes on" and "Traceback" not in said
+    assert said.splitlines()[-1] == "tpainn label: interrupted; the same command resumes it" and "Traceback" not in said
 
 
 def test_without_a_checkpoint_an_interrupted_training_does_not_promise_to_go_on(files, monkeypatch, tmp_path):
@@ -284,7 +284,7 @@ def test_without_a_checkpoint_an_interrupted_training_does_not_promise_to_go_on(
     arguments = ["pretrain", files / "labelled.extxyz", tmp_path / "w.safetensors"]
     plain, kept = run(*arguments), run(*arguments, "--checkpoint", tmp_path / "ck")
     assert plain.exit_code == kept.exit_code == 130
-    assert plain.stderr == "tpainn pretrain: interrupted\n" and kept.stderr.endswith("; the same command goes on\n")
+    assert plain.stderr == "tpainn pretrain: interrupted\n" and kept.stderr.endswith("; the same command resumes it\n")
 
 
 # --- what is read, and what is written ---

@@ -13,7 +13,7 @@ import typer
 
 from tpainn_lite.cli.errors import one_line
 from tpainn_lite.cli.inputs import (
-    Teacher,
+    TeacherName,
     calculator,
     calculator_of,
     check_checkpoint,
@@ -46,22 +46,22 @@ class Ensemble(StrEnum):
 
 
 @app.callback()
-def main():
+def main() -> None:
     """Transfer learning for machine-learned interatomic potentials."""
 
 
 @app.command()
-@one_line(goes_on=True)
+@one_line(resumes=True)
 def label(
     source: Annotated[Path, typer.Argument(help="SMILES (.smi, .csv: first column) or structures (.extxyz, .xyz, …)")],
     target: Annotated[Path, typer.Argument(help="labelled frames: .extxyz or .extxyz.xz; must not exist yet")],
-    teacher: Annotated[Teacher, typer.Option("--with", help="auto: what suits the first frame")] = Teacher.auto,
+    teacher: Annotated[TeacherName, typer.Option("--with", help="auto: what suits the first frame")] = TeacherName.auto,
     frames: Annotated[int, typer.Option(help="of each SMILES, shaken along its normal modes")] = 10,
     hottest: Annotated[float, typer.Option(help="K; they are shaken at 300 K to so many")] = 1000.0,
     seed: Annotated[int, typer.Option(help="of shapes and shaking")] = 0,
     jobs: Annotated[int, typer.Option(help="processes; -1: one for each core")] = 2,
-):
-    """Label structures, or shaken molecules made from SMILES.  Interrupted? The same command goes on."""
+) -> None:
+    """Label structures, or shaken molecules made from SMILES.  Interrupted? The same command resumes it."""
     from tpainn_lite.teachers.label_files import SUFFIXES, label_file
     from tpainn_lite.teachers.parallel import check_jobs
 
@@ -79,7 +79,7 @@ def label(
 
 
 @app.command()
-@one_line(goes_on="checkpoint")
+@one_line(resumes="checkpoint")
 def pretrain(
     source: Annotated[Path, typer.Argument(help="labelled frames: .extxyz or .extxyz.xz")],
     target: Annotated[Path, typer.Argument(help="weights to write: .safetensors")],
@@ -92,11 +92,11 @@ def pretrain(
     cutoff: Annotated[float | None, typer.Option(help="Å; 5 unless given")] = None,
     check_every: Annotated[int | None, typer.Option(help="steps between two lines of the history")] = None,
     seed: Annotated[int | None, typer.Option(help="0 unless given")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="folder; the same command goes on from there")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="folder; the same command resumes from there")] = None,
     accelerator: Annotated[str | None, typer.Option(help="auto (unless given), cpu or gpu")] = None,
     devices: Annotated[int | None, typer.Option(help="GPUs, or processes on CPUs, of each machine; 1")] = None,
     nodes: Annotated[int | None, typer.Option(help="machines; 1")] = None,
-):
+) -> None:
     """Train PaiNN on labelled frames: on a CPU, a GPU, or several of them on several machines."""
     check_weights_target(target, source, valid)
     check_source(source, valid)
@@ -117,7 +117,7 @@ def pretrain(
 
 
 @app.command()
-@one_line(goes_on="checkpoint")
+@one_line(resumes="checkpoint")
 def autotune(
     weights: Annotated[Path, typer.Argument(help=f"pretrained: .safetensors, or {SHIPPED}")],
     source: Annotated[Path, typer.Argument(help="frames labelled by DFT: .extxyz or .extxyz.xz")],
@@ -133,8 +133,8 @@ def autotune(
     ] = None,
     replay: Annotated[Path | None, typer.Option(help="classical frames that are not to be forgotten")] = None,
     seed: Annotated[int | None, typer.Option(help="0 unless given")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="folder; the same command goes on from there")] = None,
-):
+    checkpoint: Annotated[Path | None, typer.Option(help="folder; the same command resumes from there")] = None,
+) -> None:
     """Go on with few DFT labels: reference energies in closed form, then all weights, gently."""
     check_weights_target(target, weights, source, valid, replay)
     check_source(source, valid, replay)
@@ -161,7 +161,7 @@ def evaluate(
     weights: Annotated[Path, typer.Argument(help=f"weights: .safetensors, or {SHIPPED}")],
     source: Annotated[Path, typer.Argument(help="labelled frames that were never trained on")],
     report: Annotated[Path | None, typer.Option(help="parity plots as .html, the numbers beside them as .json")] = None,
-):
+) -> None:
     """Errors on labelled frames, by kind of frame."""
     check_source(source)
     check_weights(weights)
@@ -173,10 +173,10 @@ def evaluate(
 
 
 @app.command()
-@one_line(goes_on=True)
+@one_line(resumes=True)
 def md(
     weights: Annotated[list[Path], typer.Argument(help="weights, one file or a committee's; then a structure or .smi")],
-    target: Annotated[Path, typer.Argument(help="trajectory to write: .traj; the same command goes on with it")],
+    target: Annotated[Path, typer.Argument(help="trajectory to write: .traj; the same command resumes it")],
     ensemble: Annotated[
         Ensemble | None, typer.Option(help="nvt (Langevin) unless given; nvt-nh: for diffusion")
     ] = None,
@@ -188,8 +188,8 @@ def md(
     friction: Annotated[float | None, typer.Option(help="1/ps, of nvt; 10 unless given")] = None,
     max_disagreement: Annotated[float | None, typer.Option(help="eV/Å: stop where a committee's forces differ")] = None,
     seed: Annotated[int | None, typer.Option(help="of the velocities; 0 unless given")] = None,
-):
-    """Molecular dynamics from a structure, with guards that stop what has gone wrong.  Interrupted? It goes on."""
+) -> None:
+    """Molecular dynamics with guards that stop what has gone wrong.  Interrupted? The same command resumes it."""
     from tpainn_lite.simulate.md import check_path, run_md
 
     *weights, start = weights
@@ -214,11 +214,11 @@ def md(
 
 
 @app.command()
-@one_line(goes_on=True)
+@one_line(resumes=True)
 def run(
     source: Annotated[Path, typer.Argument(help="SMILES (.smi, .csv: first column) or many structures (.extxyz, …)")],
     folder: Annotated[Path | None, typer.Option(help="keeps every step; the name of the source, unless given")] = None,
-    teacher: Annotated[Teacher, typer.Option("--with", help="who makes the expensive labels")] = Teacher.b3lyp,
+    teacher: Annotated[TeacherName, typer.Option("--with", help="who makes the expensive labels")] = TeacherName.b3lyp,
     labels: Annotated[Path | None, typer.Option(help="labels made elsewhere, of the folder's to_label.extxyz")] = None,
     elsewhere: Annotated[bool, typer.Option("--elsewhere", help="choose what to label, and stop there")] = False,
     n_labels: Annotated[int | None, typer.Option(help="to train on, picked by disagreement; 20 unless given")] = None,
@@ -228,15 +228,15 @@ def run(
     steps: Annotated[int | None, typer.Option(help="of MD, 0.5 fs each; 1000 unless given")] = None,
     seed: Annotated[int, typer.Option(help="of everything that is drawn")] = 0,
     jobs: Annotated[int, typer.Option(help="processes that label; -1: one for each core")] = 2,
-):
-    """A potential of your own: structures, what to label, DFT labels, autotuning, errors, MD.  It goes on."""
+) -> None:
+    """A potential of your own, from structures to MD.  Interrupted? The same command resumes it."""
     if labels and elsewhere:
         raise ValueError("--elsewhere chooses what to label, --labels brings the labels: one of them is expected")
     check_source(source, labels)
     check_shaking(frames, hottest, seed)
     folder = folder or source.with_suffix("")
     check_folder(folder)
-    nobody = labels or elsewhere or (teacher == Teacher.b3lyp and not has_pyscf())
+    nobody = labels or elsewhere or (teacher == TeacherName.b3lyp and not has_pyscf())
     if not nobody:
         check_teacher(teacher)
     from tpainn_lite.project.run import LabelsWanted, run_project
@@ -257,20 +257,22 @@ def run(
 
 @app.command()
 @one_line()
-def receipts(files: Annotated[list[Path], typer.Argument(help="what students handed in: receipt-….json, or folders")]):
+def receipts(
+    files: Annotated[list[Path], typer.Argument(help="receipt-….json of students, or folders")],
+) -> None:
     """For teachers: who solved which exercises, by the receipts that were handed in."""
     from tpainn_lite.course.receipts import receipt_table
 
     typer.echo(receipt_table(files))
 
 
-def stay_within_cores(at_most=math.inf):
+def stay_within_cores(at_most: float = math.inf) -> None:
     """No more threads than cores that this process may use: torch counts the machine's, whatever a container allows."""
     import torch
 
     from tpainn_lite.teachers.parallel import usable_cores
 
-    torch.set_num_threads(min(torch.get_num_threads(), usable_cores(), at_most))
+    torch.set_num_threads(int(min(torch.get_num_threads(), usable_cores(), at_most)))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ import sys
 import traceback
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -40,18 +42,18 @@ LONGEST = 900  # characters of a line
 class Ended(KeyboardInterrupt):
     """SIGTERM or SIGHUP has come: files are closed and workers ended as for Ctrl-C."""
 
-    def __init__(self, number):
+    def __init__(self, number: int):
         super().__init__()
         self.number = number
 
 
-def one_line(goes_on=False):
+def one_line(resumes: bool | str = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorate a command: its errors are one line, named after it, and its exit codes say what happened.
 
     Parameters
     ----------
-    goes_on : bool, or str
-        Whether the same command goes on after an interruption; a name: if that option was given.
+    resumes
+        Whether the same command resumes after an interruption; a name: if that option was given.
     """
 
     def decorate(command):
@@ -64,8 +66,8 @@ def one_line(goes_on=False):
             except (typer.Exit, typer.Abort, typer.BadParameter):
                 raise
             except KeyboardInterrupt as stop:
-                resumes = given[goes_on] is not None if isinstance(goes_on, str) else goes_on
-                _say(f"{name}: interrupted" + ("; the same command goes on" if resumes else ""))
+                resumed = given[resumes] is not None if isinstance(resumes, str) else resumes
+                _say(f"{name}: interrupted" + ("; the same command resumes it" if resumed else ""))
                 raise SystemExit(128 + getattr(stop, "number", signal.SIGINT)) from None
             except Exception as error:
                 if getattr(error, "errno", None) == errno.EPIPE:  # `tpainn … | head` has read enough
@@ -85,19 +87,19 @@ def _is_foreseen(error):
 
 def _words(error, given):
     """What went wrong, in one line that names the file or the option."""
-    said = str(error)
+    words = str(error)
     own = isinstance(error, (ValueError, OSError, ImportError)) or type(error).__module__.startswith("tpainn_lite")
     if isinstance(error, MemoryError):
-        said = "not enough memory: smaller batches, a smaller network or fewer frames are expected"
-    elif isinstance(error, TypeError) and "expected" in said:
+        words = "not enough memory: smaller batches, a smaller network or fewer frames are expected"
+    elif isinstance(error, TypeError) and "expected" in words:
         pass  # a sentence of ours
-    elif not own or not said.strip():
-        said = f"({type(error).__name__}: {said})"
+    elif not own or not words.strip():
+        words = f"({type(error).__name__}: {words})"
     names = [str(path) for path in _paths(given)]
     names = [name if len(name) < LONGEST else f"{name[:40]}…" for name in names]
-    named = any(name.rstrip("…") in said or Path(name).name in said for name in names)
-    named = named or re.match(r"(?!structure)\S+ is |--", said)  # an option
-    return plain(said if named or not names else f"{said} [{', '.join(names)}]")
+    file = any(name.rstrip("…") in words or Path(name).name in words for name in names)
+    option = re.match(r"(?!structure)\S+ is |--", words)
+    return plain(words if file or option or not names else f"{words} [{', '.join(names)}]")
 
 
 def _paths(given):
@@ -105,7 +107,7 @@ def _paths(given):
         yield from (path for path in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(path, Path))
 
 
-def plain(text):
+def plain(text: object) -> str:
     """In one line, without codes that a terminal obeys; of a very long text the beginning and the end.
 
     >>> plain("a\\nb\\x1b[2J")

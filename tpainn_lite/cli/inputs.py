@@ -1,25 +1,34 @@
 """What the command line is given, looked at before any work: files to read, files to write, weights, teachers."""
 
 import itertools
-import math
-import stat
+import shutil
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from tpainn_lite.structures.arguments import check_counts, check_numbers
-from tpainn_lite.structures.files import check_folder, check_target, is_weights
-from tpainn_lite.structures.shipped import read_frames
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from tpainn_lite.structures.arguments import DatasetError, check_counts, check_numbers
+from tpainn_lite.structures.files import check_folder, check_readable, check_target, is_weights
+from tpainn_lite.structures.reading import read_frames
+from tpainn_lite.structures.smiles import LONGEST
+
+if TYPE_CHECKING:
+    from tpainn_lite.model.potential import Potential
 
 SMILES_FILES = (".smi", ".csv", ".txt")
 COOLEST = 300.0  # K; molecules are shaken at this temperature, and up to another
 MOST_FRAMES, HOTTEST = 1_000_000, 100_000.0  # of a molecule; K
 LARGEST_SEED = 2**31 - 1  # that every program behind the library takes
-LONGEST_SMILES = 1000  # characters
 LARGEST_TEXT = 1_000_000_000  # bytes of a list of SMILES
 COUNTED = (".xyz", ".extxyz")  # formats whose frames say how many lines they have
 
 
-class Teacher(StrEnum):
+class TeacherName(StrEnum):
     """Who labels."""
 
     auto = "auto"
@@ -33,7 +42,7 @@ class Teacher(StrEnum):
     revpbe_d3 = "revpbe-d3"
 
 
-def given(**options):
+def given(**options: Any) -> dict[str, Any]:
     """The options that were given; for the others, the functions of the library have their own defaults.
 
     >>> given(steps=None, seed=1)
@@ -45,50 +54,20 @@ def given(**options):
 # --- files ---
 
 
-def check_source(*paths):
-    """Raise an error unless each of these is a file with something in it that can be read; None among them is none.
-
-    Parameters
-    ----------
-    *paths : Path or None
-    """
+def check_source(*paths: Path | None) -> None:
+    """Raise an error unless each of these is a file with something in it that can be read; None is no file."""
     for path in paths:
-        if path is None:
-            continue
-        try:
-            found = path.stat()
-        except FileNotFoundError:
-            raise FileNotFoundError(f"no file {path}") from None
-        if not stat.S_ISREG(found.st_mode):
-            kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
-            raise ValueError(f"{path} is {kind}; a file is expected")
-        if found.st_size == 0:
-            raise ValueError(f"{path} is empty: no frames to label or to learn from, nor anything else, are in it")
-        with open(path, "rb"):
-            pass
+        if path is not None:
+            check_readable(path, "a file of frames, structures, SMILES or weights")
 
 
-def check_weights_target(target, *sources):
-    """Raise an error where weights could not be written, or would be written over anything but weights of ours.
-
-    Parameters
-    ----------
-    target : Path
-    *sources : Path or None
-        What is read.
-    """
+def check_weights_target(target: Path, *sources: Path | None) -> None:
+    """Raise an error where weights could not be written, or would overwrite anything but weights of ours."""
     check_target(target, sources, (".safetensors",), is_weights)
 
 
-def check_checkpoint(folder, target):
-    """Raise an error where the state of a training could not be kept; None is no folder.
-
-    Parameters
-    ----------
-    folder : Path or None
-    target : Path
-        Where the weights go.
-    """
+def check_checkpoint(folder: Path | None, target: Path) -> None:
+    """Raise an error where the state of a training could not be kept in a folder; the weights go to ``target``."""
     if folder is None:
         return
     check_folder(folder)
@@ -96,54 +75,39 @@ def check_checkpoint(folder, target):
         raise ValueError(f"{folder} is the file for the weights; --checkpoint needs a folder of its own")
 
 
-def check_weights(*names):
+def check_weights(*names: Path) -> None:
     """Raise an error unless each is a file that can be read, or the name of shipped weights."""
+    from tpainn_lite.model.pretrained import PRETRAINED
+
     for name in names:
-        if name.exists() or not _is_shipped(name):
-            _check_weights_file(name)
+        if name.exists() or str(name) not in PRETRAINED:
+            check_readable(name, f"weights: a .safetensors, or one of {', '.join(PRETRAINED)}")
 
 
-def _check_weights_file(name):
-    from tpainn_lite.model.pretrained import PRETRAINED
-
-    if not name.exists():
-        raise FileNotFoundError(f"no weights file {name}; a .safetensors or one of {', '.join(PRETRAINED)}")
-    check_source(name)
-
-
-def _is_shipped(name):
-    from tpainn_lite.model.pretrained import PRETRAINED
-
-    return str(name) in PRETRAINED
-
-
-def weights_of(name):
-    """The potential in a file; for the name of shipped weights, where there is no such file, these."""
-    from tpainn_lite.model import potential, pretrained
+def weights_of(name: Path) -> "Potential":
+    """The potential in a file; where there is no such file, the shipped one of this name."""
+    from tpainn_lite.model.potential import Potential
+    from tpainn_lite.model.pretrained import load_pretrained
 
     check_weights(name)
-    return potential.Potential.load(name) if name.exists() else pretrained.load_pretrained(str(name))
+    return Potential.load(name) if name.exists() else load_pretrained(str(name))
 
 
-def labelled(path, need=("energy", "forces")):
+def labelled(path: Path | None, need: Sequence[str] = ("energy", "forces")) -> list[Atoms] | None:
     """Labelled frames of a file; None for none."""
-    from tpainn_lite.structures.arguments import DatasetError
-    from tpainn_lite.structures.shipped import read_frames
-
     if path is None:
         return None
     check_source(path)
     try:
         return read_frames(path, need)
     except DatasetError as error:
-        named = path.name in str(error)
-        raise error if named else DatasetError(f"{path}: {error}") from None
+        raise error if path.name in str(error) else DatasetError(f"{path}: {error}") from None
 
 
 # --- structures ---
 
 
-def frames_of(source, n_frames, hottest, seed):
+def frames_of(source: Path, n_frames: int, hottest: float, seed: int) -> Iterator[Atoms]:
     """Frames of a file, one after the other; of molecules made from SMILES so many each, shaken."""
     from tpainn_lite.teachers.sample import shaken_molecules
 
@@ -154,24 +118,22 @@ def frames_of(source, n_frames, hottest, seed):
     return structures_of(source)
 
 
-def check_shaking(frames, hottest, seed):
-    """Raise ValueError where molecules cannot be shaken so: numbers that are none, or absurd."""
-    check_counts(frames=frames)
+def check_shaking(frames: int, hottest: float, seed: int) -> None:
+    """Raise ValueError where molecules cannot be shaken so."""
+    check_counts(most=MOST_FRAMES, frames=frames)
     check_numbers(hottest=hottest)
     check_seed(seed)
-    if frames > MOST_FRAMES:
-        raise ValueError(f"frames is {frames}; at most {MOST_FRAMES} of each molecule are possible")
     if not COOLEST <= hottest <= HOTTEST:
         raise ValueError(f"hottest is {hottest:g} K; {COOLEST:g} to {HOTTEST:g} K is expected")
 
 
-def check_seed(seed):
+def check_seed(seed: int | None) -> None:
     """Raise ValueError for a seed that some program behind the library does not take; None is none."""
-    if seed is not None and not 0 <= seed <= LARGEST_SEED:
-        raise ValueError(f"seed is {seed}; a whole number from 0 to {LARGEST_SEED} is expected")
+    if seed is not None:
+        check_counts(least=0, most=LARGEST_SEED, seed=seed)
 
 
-def structures_of(source):
+def structures_of(source: Path) -> Iterator[Atoms]:
     """Structures of a file, one after the other, whatever format ASE reads.
 
     Raises
@@ -202,22 +164,20 @@ def structures_of(source):
         ) from error
 
 
-def _check_counts(source):
+def _check_counts(source: Path) -> None:
     """Raise ValueError where a frame has fewer lines than it says: ASE would read on for ever."""
     with open(source, "rb") as file:
         for number in itertools.count():
             head = file.readline(1000)
-            if not head.strip():
-                return
             if not head.strip().isdigit():
-                return  # another variant of the format: ASE knows better
-            n_lines = int(head) + 1 if len(head.strip()) < 19 else math.inf
+                return  # the end, or another variant of the format: ASE knows better
+            n_lines = int(head) + 1 if len(head.strip()) < 19 else 10**19
             there = sum(1 for _ in itertools.islice(file, min(n_lines, LARGEST_TEXT)))
             if there < n_lines:
                 raise ValueError(f"{source} is damaged: frame {number} is to have {n_lines - 1} atoms, and has fewer")
 
 
-def start_of(source):
+def start_of(source: Path) -> Atoms:
     """The last structure of a file, or the molecule of its first SMILES."""
     from tpainn_lite.structures.build import molecule
 
@@ -233,7 +193,7 @@ def start_of(source):
     return last[0]
 
 
-def read_smiles(source):
+def read_smiles(source: Path) -> list[str]:
     """The first word of every line, up to a comma; empty lines, comments and a head that says "smiles" are left out."""
     if source.stat().st_size > LARGEST_TEXT:
         raise ValueError(f"{source} has more than {LARGEST_TEXT} bytes; a list of SMILES, one a line, is expected")
@@ -243,24 +203,20 @@ def read_smiles(source):
         raise ValueError(f"{source} is no text; a list of SMILES, one a line, is expected") from None
     lines = (line.strip() for line in text.splitlines())
     words = [line.split(",")[0].split()[0] for line in lines if line and not line.startswith("#") and line[0] != ","]
-    if any(len(word) > LONGEST_SMILES for word in words):
-        raise ValueError(
-            f"{source} has a SMILES of more than {LONGEST_SMILES} characters; small molecules are expected"
-        )
+    if any(len(word) > LONGEST for word in words):
+        raise ValueError(f"{source} has a SMILES of more than {LONGEST} characters; small molecules are expected")
     return list(dict.fromkeys(word for word in words if word.lower() != "smiles"))
 
 
 # --- calculators ---
 
 
-def has_pyscf():
-    """Whether DFT of molecules can be had."""
-    from importlib.util import find_spec
-
+def has_pyscf() -> bool:
+    """Whether PySCF is installed."""
     return find_spec("pyscf") is not None
 
 
-def calculator_of(weights):
+def calculator_of(weights: Sequence[Path]) -> Calculator:
     """For MD: of one potential, or of a committee of several."""
     from tpainn_lite.model.calculator import PotentialCalculator
     from tpainn_lite.model.committee import Committee
@@ -269,43 +225,33 @@ def calculator_of(weights):
     return PotentialCalculator(potentials[0]) if len(potentials) == 1 else Committee(potentials).calculator()
 
 
-def calculator(teacher, first=None):
-    """The calculator of this name; for "auto" the best classical one for the first frame.
+def calculator(teacher: TeacherName, first: Atoms | None = None) -> Calculator:
+    """The calculator of this name; for "auto" the classical one that suits the first frame.
 
-    Raises
-    ------
-    ImportError
-        It needs a package that is not installed.
+    Raises ImportError where it needs a package that is not installed.
     """
     from tpainn_lite.teachers import cp2k, dft, rdkit, water, xtb
 
-    if teacher == Teacher.auto and first is not None:
+    if teacher == TeacherName.auto and first is not None:
         return rdkit.forcefield_for(first)
-    if teacher == Teacher.gfn2_xtb:
-        return xtb.gfn2_xtb()
-    return {
-        Teacher.auto: rdkit.mmff94,
-        Teacher.mmff94: rdkit.mmff94,
-        Teacher.uff: rdkit.uff,
-        Teacher.q_tip4p_f: water.water,
-        Teacher.spc_fw: lambda: water.water("SPC/Fw"),
-        Teacher.iamoeba: lambda: water.water("iAMOEBA"),
-        Teacher.b3lyp: dft.PySCFCalculator,
-        Teacher.revpbe_d3: cp2k.CP2KCalculator,
-    }[teacher]()
+    made_by: dict[TeacherName, Callable[[], Calculator]] = {
+        TeacherName.auto: rdkit.mmff94,
+        TeacherName.mmff94: rdkit.mmff94,
+        TeacherName.uff: rdkit.uff,
+        TeacherName.q_tip4p_f: water.water,
+        TeacherName.spc_fw: lambda: water.water("SPC/Fw"),
+        TeacherName.iamoeba: lambda: water.water("iAMOEBA"),
+        TeacherName.gfn2_xtb: xtb.gfn2_xtb,
+        TeacherName.b3lyp: dft.PySCFCalculator,
+        TeacherName.revpbe_d3: cp2k.CP2KCalculator,
+    }
+    return made_by[teacher]()
 
 
-def check_teacher(teacher):
-    """Raise ImportError or OSError early where a teacher's program is not installed; it would be missed when it begins.
-
-    Parameters
-    ----------
-    teacher : Teacher
-    """
-    import shutil
-
-    if teacher == Teacher.b3lyp and not has_pyscf():
+def check_teacher(teacher: TeacherName) -> None:
+    """Raise ImportError or OSError before any work where the program of a teacher is not installed."""
+    if teacher == TeacherName.b3lyp and not has_pyscf():
         raise ImportError("--with b3lyp needs PySCF: pip install 'tpainn_lite[dft]'")
-    if teacher == Teacher.revpbe_d3 and not any(map(shutil.which, ("cp2k.psmp", "cp2k.ssmp", "cp2k"))):
+    if teacher == TeacherName.revpbe_d3 and not any(map(shutil.which, ("cp2k.psmp", "cp2k.ssmp", "cp2k"))):
         raise OSError("--with revpbe-d3 needs CP2K: apt-get install cp2k, or conda install -c conda-forge cp2k")
     calculator(teacher)

@@ -4,7 +4,11 @@ Files of other programs keep four, five or six decimals, put atoms back into the
 recognised by distance, to the nearest image, and only then by the name that they were sent away with.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
+from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.geometry import find_mic
 
@@ -16,17 +20,17 @@ NAMED = 0.05  # Å; nor of a frame of the same name
 ALIKE = 1e-4  # eV, eV/Å; labels that differ by less are the same
 
 
-def matched(chosen, labelled, name):
+def matched(chosen: Sequence[Atoms], labelled: Sequence[Atoms], name: str | Path) -> list[Atoms]:
     """The labelled frames in the order of the chosen ones.
 
     Parameters
     ----------
-    chosen : list of ase.Atoms
+    chosen
         With ``info["id"]``.
-    labelled : list of ase.Atoms
+    labelled
         Of them and perhaps of others, in any order; the same atoms in the same order, at most 0.001 Å away, or with
         the same ``info["id"]`` and at most 0.05 Å away.
-    name : str or Path
+    name
         Where they come from, for errors.
 
     Returns
@@ -39,23 +43,18 @@ def matched(chosen, labelled, name):
     DatasetError
         A frame is missing, has moved, or is there twice with labels that differ.
     """
-    found = {atoms.info["id"]: _match(atoms, labelled, name) for atoms in chosen}
-    missing = [number for number, match in found.items() if match is None]
+    matches = {atoms.info["id"]: _match(atoms, labelled, name) for atoms in chosen}
+    missing = [number for number, match in matches.items() if match is None]
     if missing:
         raise DatasetError(
             f"{name} has {len(labelled)} labelled frames, but not these of to_label.extxyz: {', '.join(missing[:5])}"
             f"{' …' if len(missing) > 5 else ''}; the same atoms in the same order, places and box are expected"
         )
-    return [_joined(atoms, found[atoms.info["id"]]) for atoms in chosen]
+    return [_joined(atoms, matches[atoms.info["id"]]) for atoms in chosen]
 
 
-def displacement(one, other):
-    """How far the farthest atom has moved, in Å, to the nearest image; infinite unless atoms and box are the same.
-
-    Parameters
-    ----------
-    one, other : ase.Atoms
-    """
+def displacement(one: Atoms, other: Atoms) -> float:
+    """How far the farthest atom has moved, in Å, to the nearest image; infinite unless atoms and box are the same."""
     if not np.array_equal(one.numbers, other.numbers):
         return np.inf
     moved = other.positions - one.positions  # (N, 3) Å

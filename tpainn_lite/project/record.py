@@ -1,10 +1,11 @@
 """What each step of a project was made from, kept in its folder, so that no step is taken for that of another project.
 
-`tpainn_lite.project` says which steps there are.
+`tpainn_lite.project.run` says which steps there are.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 from tpainn_lite.structures.files import write_text
 from tpainn_lite.structures.identity import IdentityError, check_same, identity
@@ -26,10 +27,6 @@ OUTLIVING = ("labels", "report")  # labels are recognised frame by frame, and th
 class ProjectRecord:
     """The record of a project's folder, from ``project.json``; empty where there is none yet.
 
-    Parameters
-    ----------
-    folder : Path
-
     Raises
     ------
     IdentityError
@@ -38,7 +35,7 @@ class ProjectRecord:
         ``project.json`` is not a record.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self.path = self.folder / NAME
         self.steps = _read(self.path) if self.path.exists() else {}
@@ -49,13 +46,13 @@ class ProjectRecord:
                 f"({NAME}) of what made them: name another folder, or remove them"
             )
 
-    def files(self, step):
+    def files(self, step: str) -> list[Path]:
         """The files of a step that are there."""
         return sorted(path for pattern in STEPS[step] for path in self.folder.glob(pattern))
 
-    def check(self, step, **asked):
-        """Raise `IdentityError` if the files of a step are there and were made otherwise, as far as is asked."""
-        files, asked = self.files(step), identity(**asked)
+    def check(self, step: str, **made_from: Any) -> None:
+        """Raise `IdentityError` if the files of a step are there and were made otherwise, as far as these names go."""
+        files, asked = self.files(step), identity(**made_from)
         if not files:
             return
         kept = {name: value for name, value in self.steps.get(step, {}).items() if name in asked}
@@ -64,18 +61,19 @@ class ProjectRecord:
         advice = f"name another folder or, to make them anew, remove {', '.join(gone)}"
         check_same(kept, asked, f"{', '.join(STEPS[step])} in {self.folder}", advice)
 
-    def begin(self, step, **made_from):
+    def begin(self, step: str, **made_from: Any) -> None:
         """`check`, and put down what the step is made from."""
         self.check(step, **made_from)
         self.steps[step] = identity(**made_from)
         write_text(self.path, json.dumps({"record": "tpainn_lite project", "steps": self.steps}, indent=1) + "\n")
 
 
-def _read(path):
+def _read(path: Path) -> dict[str, dict[str, str]]:
     try:
-        content = json.loads(path.read_bytes().decode()) if path.stat().st_size < 1_000_000 else None
-        steps = content["steps"] if content["record"] == "tpainn_lite project" else None
-        if all(isinstance(text, str) for made_from in steps.values() for text in made_from.values()):
+        content = json.loads(path.read_bytes().decode()) if path.stat().st_size < 1_000_000 else {}
+        steps = content["steps"]
+        texts = [text for made_from in steps.values() for text in made_from.values()]
+        if content["record"] == "tpainn_lite project" and all(isinstance(text, str) for text in texts):
             return steps
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         pass

@@ -27,10 +27,14 @@ So labels, which cost most, outlive all else: of another choice of frames those 
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
 
 from tpainn_lite.model.committee import Committee
 from tpainn_lite.model.domain import Domain
@@ -57,39 +61,41 @@ AS_GIVEN = 1e-4  # Å; structures that were kept are those that are given again,
 
 
 class LabelsWanted(Exception):
-    """The frames to label are chosen, and nobody is here who can label them; the message says what to do."""
+    """The frames to label are chosen, and there is no calculator for them; the message says what to do."""
 
 
 def run_project(
-    structures, folder, calculator=None, labels=None, *, n_labels=20, n_test=10, n_general=200, start="gas_xtb",
-    n_steps=1000, temperature=300.0, seed=0, n_jobs=1, progress=True,
-):  # fmt: skip
+    structures: Iterable[Atoms], folder: str | Path, calculator: Calculator | None = None,
+    labels: str | Path | None = None, *, n_labels: int = 20, n_test: int = 10, n_general: int = 200,
+    start: str = "gas_xtb", n_steps: int = 1000, temperature: float = 300.0, seed: int = 0, n_jobs: int = 1,
+    progress: bool = True,
+) -> dict[str, Any]:  # fmt: skip
     """Autotune a committee for these structures, test it, and run MD with it.
 
     Parameters
     ----------
-    structures : iterable of ase.Atoms
+    structures
         Many more than are to be labelled; MD begins from the calmest with the first one's composition.
-    folder : str or Path
-        Keeps every step; interrupted, the same call goes on.
-    calculator : ase Calculator, optional
-        Who labels: DFT.
-    labels : str or Path, optional
-        Frames of ``to_label.extxyz`` that were labelled elsewhere, recognised by their positions or their ``id``; then
-        the calculator is not asked.
-    n_labels, n_test : int
+    folder
+        Keeps every step; interrupted, the same call resumes.
+    calculator
+        Makes the labels: DFT.
+    labels
+        Frames of ``to_label.extxyz`` that were labelled elsewhere, recognised by their positions or their ``id``; the
+        calculator is not used then.
+    n_labels, n_test
         Frames to train on, picked by disagreement, and to test on, picked at random.
-    n_general : int
-        Shipped DFT labels of other molecules that the committee begins with.
-    start : str
-        Shipped weights.
-    n_steps, temperature : int, float
+    n_general
+        Shipped DFT labels of other molecules that the committee starts from.
+    start
+        Name of the shipped weights.
+    n_steps, temperature
         Of MD: steps of 0.5 fs, and K.
 
     Returns
     -------
     dict
-        What is in ``report.json``.
+        The content of ``report.json``: errors in meV/atom and meV/Å before and after, and the MD in fs.
 
     Raises
     ------
@@ -98,34 +104,45 @@ def run_project(
     IdentityError
         The folder holds a project of other structures, labels or settings.
     ValueError, OSError
-        Settings that are none, too few structures, a folder that cannot be written: all of it before any training.
+        Impossible settings, too few structures, or a folder that cannot be written: all of it before any training.
+
+    >>> run_project([], "nowhere")
+    Traceback (most recent call last):
+    ValueError: n_labels and n_test are 30 frames together, of 0 structures; make more, or ask for fewer
     """
     folder, seen = Path(folder), None if labels is None else read_frames(labels)
-    asked = {"start": start, "n_general": n_general, "n_labels": n_labels, "n_test": n_test, "seed": seed}
-    asked |= {"n_steps": n_steps, "temperature": temperature}
+    asked: dict[str, Any] = {
+        "start": start, "n_general": n_general, "n_labels": n_labels, "n_test": n_test, "n_steps": n_steps,
+        "temperature": temperature, "seed": seed,
+    }  # fmt: skip
     check_options(n_jobs=n_jobs, **asked)
     check_folder(folder)
-    structures = sound(structures, start, n_labels + n_test)
+    all_of_them = sound(structures, start, n_labels + n_test)
     with locked(folder / "project.json"):
         record = ProjectRecord(folder)
         _check_record(record, None if labels is not None else calculator, **asked)
-        structures = _kept_structures(record, structures)
+        kept = _kept_structures(record, all_of_them)
         general = _general_members(record, start, n_general, seed)
-        chosen = _chosen(record, structures, general, n_labels, n_test, seed)
+        chosen = _chosen(record, kept, general, n_labels, n_test, seed)
         labelled = _labelled(chosen, record, calculator, seen, labels, n_jobs, progress)
         train, test = (_part(labelled, part) for part in ("train", "test"))
         own = _own_members(record, general, train, n_general, seed)
-        report, domain = _judged(general, own, train, test, structures)
+        report, domain = _judged(general, own, train, test, kept)
         record.begin("md", n_steps=n_steps, temperature=temperature, seed=seed)
-        settings = {"temperature": temperature, "n_steps": n_steps, "timestep": TIMESTEP, "every": EVERY, "seed": seed}
-        settings |= {"max_disagreement": domain.limit, "path": folder / "md.traj", "progress": progress}
-        run = run_md(calmest(domain.committee, structures), domain.committee.calculator(), **settings)
+        run = run_md(
+            calmest(domain.committee, kept), domain.committee.calculator(), n_steps=n_steps, temperature=temperature,
+            timestep=TIMESTEP, every=EVERY, seed=seed, max_disagreement=domain.limit, path=folder / "md.traj",
+            progress=progress,
+        )  # fmt: skip
         report["md"] = {"fs": float(run.time[-1]), "stopped": run.stopped}
         write_text(folder / "report.json", json.dumps(report, indent=1))
     return report
 
 
-def check_options(*, start, n_general, n_labels, n_test, n_steps, temperature, seed, n_jobs=1):
+def check_options(
+    *, start: str, n_general: int, n_labels: int, n_test: int, n_steps: int, temperature: float, seed: int,
+    n_jobs: int = 1,
+) -> None:  # fmt: skip
     """Raise an error, before anything is made, where a setting of `run_project` makes no sense."""
     check_counts(n_labels=n_labels, n_test=n_test, n_general=n_general)
     check_counts(least=0, seed=seed)
@@ -148,7 +165,7 @@ def _named(start):
     return f"{start} ({fingerprint(load_pretrained(start))})"
 
 
-def sound(structures, start, n_wanted):
+def sound(structures: Iterable[Atoms], start: str, n_wanted: int) -> list[Atoms]:
     """The structures as a list; an error, before anything is kept, if they are too few, broken or not known."""
     structures = list(structures)
     for number, atoms in enumerate(structures):
@@ -164,7 +181,7 @@ def sound(structures, start, n_wanted):
     return structures
 
 
-def choose(committee, structures, n_labels, n_test, seed=0):
+def choose(committee: Committee, structures: Sequence[Atoms], n_labels: int, n_test: int, seed: int = 0) -> list[Atoms]:
     """Frames to label: ``info["part"]`` says what for, "train" (picked by disagreement) or "test" (at random)."""
     order = np.random.default_rng(seed).permutation(len(structures))
     test = [structures[k].copy() for k in sorted(order[:n_test])]
@@ -175,19 +192,19 @@ def choose(committee, structures, n_labels, n_test, seed=0):
     return train + test
 
 
-def calmest(committee, structures):
+def calmest(committee: Committee, structures: Sequence[Atoms]) -> Atoms:
     """The structure of lowest energy among those with the composition of the first."""
     alike = [atoms for atoms in structures if atoms.symbols.formula == structures[0].symbols.formula]
     return alike[int(np.argmin(committee.predict(alike)[0]))]
 
 
-def check_elements(structures, start):
+def check_elements(structures: Sequence[Atoms], start: str) -> None:
     """Raise ValueError where the shipped weights do not know an element."""
     known = load_pretrained(start).elements
-    strange = sorted({symbol for atoms in structures for symbol in atoms.get_chemical_symbols()} - set(known))
-    if strange:
+    unknown = sorted({symbol for atoms in structures for symbol in atoms.get_chemical_symbols()} - set(known))
+    if unknown:
         raise ValueError(
-            f"the weights {start!r} know {', '.join(known)}, not {', '.join(strange)}; pretrain on classical labels of "
+            f"the weights {start!r} know {', '.join(known)}, not {', '.join(unknown)}; pretrain on classical labels of "
             "such structures first (tpainn pretrain), and autotune those weights (tpainn autotune)"
         )
 
