@@ -1,6 +1,8 @@
-"""What an argument must be; every other module asks here before it works."""
+"""What an argument must be: the checks that every other module makes before it works."""
 
 import inspect
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -18,7 +20,7 @@ class ForceFieldError(ValueError):
     """A force field cannot describe this molecule; the message says which atom and why."""
 
 
-def check_numbers(least=None, above=None, **values):
+def check_numbers(least: float | None = None, above: float | None = None, **values: Any) -> None:
     """Raise `ValueError` unless each of these is a number, of at least ``least``, or greater than ``above``, and of a
     size that a quantity in eV, Å, K or fs can have.
 
@@ -26,9 +28,7 @@ def check_numbers(least=None, above=None, **values):
     """
     limit = f" of at least {least:g}" if least is not None else f" above {above:g}" if above is not None else ""
     for name, value in values.items():
-        is_number = isinstance(value, (int, float, np.number)) and not isinstance(
-            value, (bool, complex, np.complexfloating)
-        )
+        is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
         if not is_number or not -LARGEST < value < LARGEST or (value != 0 and abs(value) < SMALLEST):
             size = f" (up to {LARGEST:g})" if is_number and abs(value) >= LARGEST else ""
             raise ValueError(f"{name} is {shown(value)}; a finite number{limit}{size} is expected")
@@ -36,7 +36,7 @@ def check_numbers(least=None, above=None, **values):
             raise ValueError(f"{name} is {value!r}; a finite number{limit} is expected")
 
 
-def check_counts(least=1, most=MOST, **values):
+def check_counts(least: int = 1, most: int = MOST, **values: Any) -> None:
     """Raise `ValueError` unless each of these is a whole number of at least ``least``, and at most ``most``.
 
     >>> check_counts(n_frames=10)
@@ -48,13 +48,13 @@ def check_counts(least=1, most=MOST, **values):
             raise ValueError(f"{name} is {shown(value)}; a whole number of at least {least}{size} is expected")
 
 
-def check_list(values, name):
+def check_list(values: object, name: str) -> None:
     """Raise `TypeError` for anything but a list, a tuple, a set, an array or the like."""
     if isinstance(values, (str, bytes)) or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
         raise TypeError(f"{name} is {shown(values)}; a list is expected")
 
 
-def check_choice(choices, **values):
+def check_choice(choices: Sequence[object], **values: Any) -> None:
     """Raise `ValueError` unless each of these is one of the choices.
 
     >>> check_choice(("nve", "nvt"), ensemble="nvt")
@@ -64,7 +64,7 @@ def check_choice(choices, **values):
             raise ValueError(f"{name} {shown(value)} is not one of {tuple(choices)}")
 
 
-def generator(seed):
+def generator(seed: int | None) -> np.random.Generator:
     """NumPy's random numbers from a seed: a whole number of at least 0, or None for others each time."""
     try:
         return np.random.default_rng(seed)
@@ -72,10 +72,10 @@ def generator(seed):
         raise ValueError(f"seed is {shown(seed)}; a whole number of at least 0 is expected") from None
 
 
-def check_calculator(calculator):
-    """Raise `TypeError`, saying what was given, unless it can be asked for energies and forces."""
-    asked = [getattr(calculator, name, None) for name in ("get_potential_energy", "get_forces")]
-    if all(map(callable, asked)) and not isinstance(calculator, (type, Atoms)):
+def check_calculator(calculator: object) -> None:
+    """Raise `TypeError`, with what was given, for anything but an ASE calculator of energies and forces."""
+    methods = [getattr(calculator, name, None) for name in ("get_potential_energy", "get_forces")]
+    if all(map(callable, methods)) and not isinstance(calculator, (type, Atoms)):
         return
     advice = ""
     if isinstance(calculator, type) or inspect.isroutine(calculator):
@@ -87,7 +87,7 @@ def check_calculator(calculator):
     raise TypeError(f"the calculator is {given}; an ASE calculator is expected{advice}")
 
 
-def whole_steps(spacing, timestep):
+def whole_steps(spacing: float, timestep: float) -> int:
     """How many steps of ``timestep`` lie between two frames, both in fs; `ValueError` unless they fill ``spacing``.
 
     >>> whole_steps(0.3, 0.1)
@@ -100,7 +100,7 @@ def whole_steps(spacing, timestep):
     return round(ratio)
 
 
-def shown(thing):
+def shown(thing: object) -> str:
     """A thing in a few words, on one line."""
     words = repr(thing)
     return f"{words[:60]}…" if len(words) > 60 else words

@@ -1,6 +1,7 @@
 """Where structures come from: molecules from SMILES, their shapes; boxes, clusters and pairs of molecules."""
 
 import itertools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from ase import Atoms, units
@@ -10,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from tpainn_lite.structures.arguments import ForceFieldError, check_counts, check_numbers, generator
 from tpainn_lite.structures.checks import check_frames, check_structure
-from tpainn_lite.structures.geometry import CLOSEST, FARTHEST
+from tpainn_lite.structures.geometry import CLOSEST, FARTHEST, to_nearest_image
 from tpainn_lite.structures.smiles import rdkit_molecule, why_untyped
 
 KCAL = units.kcal / units.mol  # 1 kcal/mol in eV
@@ -19,18 +20,18 @@ LARGEST_SEED = 2**31 - 1  # that RDKit takes
 MOST_MOLECULES = 100_000  # in a box
 MOST_FRAMES = 1_000_000
 NEAREST = 1.2  # Å between two sites of the lattice; nearer molecules of water lie in each other
-TRIES = 1000  # turns of two molecules, until their nearest atoms can be as near as asked
+TRIES = 1000  # turns of two molecules, until their nearest atoms can be as near as wanted
 
 
-def molecule(smiles, seed=0):
+def molecule(smiles: str, seed: int = 0) -> Atoms:
     """Build a molecule from SMILES and relax it with MMFF94 (UFF where MMFF94 has no parameters).
 
     Parameters
     ----------
-    smiles : str
+    smiles
         For example ``"CCO"``, ethanol.
-    seed : int
-        Seed of the three-dimensional embedding (ETKDG).
+    seed
+        Of the three-dimensional embedding (ETKDG).
 
     Returns
     -------
@@ -40,7 +41,7 @@ def molecule(smiles, seed=0):
     Raises
     ------
     ForceFieldError
-        If RDKit cannot read the SMILES or find a geometry for it.
+        RDKit cannot read the SMILES or find a geometry for it.
 
     >>> molecule("CCO").get_chemical_formula()
     'C2H6O'
@@ -48,22 +49,19 @@ def molecule(smiles, seed=0):
     from rdkit.Chem import AllChem
 
     rdmol = _embedded(smiles, seed)
-    optimise = AllChem.MMFFOptimizeMolecule
-    if not AllChem.MMFFHasAllMoleculeParams(rdmol):
-        optimise = AllChem.UFFOptimizeMolecule
-    optimise(rdmol, maxIters=2000)
-    numbers = [atom.GetAtomicNum() for atom in rdmol.GetAtoms()]
-    return Atoms(numbers, rdmol.GetConformer().GetPositions(), info={"smiles": smiles})
+    mmff = AllChem.MMFFHasAllMoleculeParams(rdmol)
+    (AllChem.MMFFOptimizeMolecule if mmff else AllChem.UFFOptimizeMolecule)(rdmol, maxIters=2000)
+    return _atoms(rdmol, smiles)
 
 
-def conformers(smiles, n=10, seed=0, apart=0.3):
+def conformers(smiles: str, n: int = 10, seed: int = 0, apart: float = 0.3) -> list[Atoms]:
     """Different shapes of one molecule, relaxed with MMFF94 (UFF where it has no parameters), lowest energy first.
 
     Parameters
     ----------
-    n : int
+    n
         How many embeddings (ETKDG) are tried; fewer shapes come back if some of them relax to the same.
-    apart : float
+    apart
         Å; of two shapes whose heavy atoms differ by less (rms, best superposition) only the lower one is kept. Mirror
         images count as two.
 
@@ -72,41 +70,38 @@ def conformers(smiles, n=10, seed=0, apart=0.3):
     list of ase.Atoms
         ``info["energy_above_lowest"]`` in eV.
 
-    >>> len(conformers("CC")), len(conformers("CCCC")) > 1  # ethane has one shape, butane has some
-    (1, True)
+    Raises
+    ------
+    ForceFieldError
+        RDKit cannot read the SMILES or find a geometry for it.
+
+    >>> len(conformers("CC"))  # ethane has one shape
+    1
     """
     from rdkit.Chem import AllChem, RemoveHs
 
     check_counts(most=MOST_CONFORMERS, n=n)
-    check_counts(least=0, most=LARGEST_SEED, seed=seed)
     if apart is None or apart != np.inf:
         check_numbers(least=0, apart=apart)
-    rdmol = rdkit_molecule(smiles)
-    tried = list(AllChem.EmbedMultipleConfs(rdmol, int(n), randomSeed=int(seed)))
-    if not tried:
-        raise ForceFieldError(f"no 3D geometry found for {smiles!r}; try another seed or simplify the molecule")
+    rdmol = _embedded(smiles, seed, int(n))
     mmff = AllChem.MMFFHasAllMoleculeParams(rdmol)
     optimise = AllChem.MMFFOptimizeMoleculeConfs if mmff else AllChem.UFFOptimizeMoleculeConfs
     energies = [energy for _, energy in optimise(rdmol, maxIters=2000)]  # kcal/mol
     skeleton, kept = RemoveHs(rdmol), []
-    for k in sorted(tried, key=energies.__getitem__):
+    for k in sorted(range(len(energies)), key=energies.__getitem__):
         if all(AllChem.GetBestRMS(skeleton, skeleton, k, other) >= apart for other in kept):
             kept.append(k)
-    numbers, found = [atom.GetAtomicNum() for atom in rdmol.GetAtoms()], []
-    for k in kept:
-        info = {"smiles": smiles, "energy_above_lowest": (energies[k] - energies[kept[0]]) * KCAL}
-        found.append(Atoms(numbers, rdmol.GetConformer(k).GetPositions(), info=info))
-    return found
+    return [_atoms(rdmol, smiles, k, energy_above_lowest=(energies[k] - min(energies)) * KCAL) for k in kept]
 
 
-def torsion_frames(smiles, quadruple, degrees, seed=0):
+def torsion_frames(smiles: str, quadruple: Sequence[int], degrees: Iterable[float], seed: int = 0) -> list[Atoms]:
     """One torsion turned step by step, everything else relaxed with MMFF94 at each step.
 
     Parameters
     ----------
-    quadruple : 4 ints
-        The atoms of the torsion, each bonded to the next, as `molecule` numbers them; not in a ring.
-    degrees : iterable of float
+    quadruple
+        The four atoms of the torsion, each bonded to the next, as `molecule` numbers them; not in a ring.
+    degrees
         At least one.
 
     Returns
@@ -122,27 +117,33 @@ def torsion_frames(smiles, quadruple, degrees, seed=0):
 
     degrees = _angles(degrees)
     rdmol = _embedded(smiles, seed)
-    quadruple = _torsion(rdmol, quadruple)
-    numbers, properties, frames = [a.GetAtomicNum() for a in rdmol.GetAtoms()], _mmff(rdmol, smiles), []
-    for angle in degrees:
-        AllChem.SetDihedralDeg(rdmol.GetConformer(), *quadruple, float(angle))
+    quadruple, frames = _torsion(rdmol, quadruple), []
+    properties = helpers.MMFFGetMoleculeProperties(rdmol)
+    if properties is None:
+        raise ForceFieldError(why_untyped(rdmol, smiles, "MMFF94"))
+    for angle in map(float, degrees):
+        AllChem.SetDihedralDeg(rdmol.GetConformer(), *quadruple, angle)
         force_field = helpers.MMFFGetMoleculeForceField(rdmol, properties)
-        force_field.MMFFAddTorsionConstraint(*quadruple, False, float(angle), float(angle), 1000.0)
+        force_field.MMFFAddTorsionConstraint(*quadruple, False, angle, angle, 1000.0)
         force_field.Minimize(maxIts=2000)
-        info = {"smiles": smiles, "coordinate": float(angle)}
-        frames.append(Atoms(numbers, rdmol.GetConformer().GetPositions(), info=info))
+        frames.append(_atoms(rdmol, smiles, coordinate=angle))
     return frames
 
 
-def _embedded(smiles, seed):
-    """RDKit's molecule, with places for its atoms."""
+def _embedded(smiles, seed, n=1):
+    """RDKit's molecule, with n sets of positions for its atoms."""
     from rdkit.Chem import AllChem
 
     check_counts(least=0, most=LARGEST_SEED, seed=seed)
     rdmol = rdkit_molecule(smiles)
-    if AllChem.EmbedMolecule(rdmol, randomSeed=int(seed)) != 0:
+    if not list(AllChem.EmbedMultipleConfs(rdmol, n, randomSeed=int(seed))):
         raise ForceFieldError(f"no 3D geometry found for {smiles!r}; try another seed or simplify the molecule")
     return rdmol
+
+
+def _atoms(rdmol, smiles, conformer=-1, **info):
+    positions = rdmol.GetConformer(conformer).GetPositions()
+    return Atoms([atom.GetAtomicNum() for atom in rdmol.GetAtoms()], positions, info={"smiles": smiles, **info})
 
 
 def _angles(degrees):
@@ -169,27 +170,23 @@ def _torsion(rdmol, quadruple):
     )
 
 
-def _mmff(rdmol, smiles):
-    from rdkit.Chem import rdForceFieldHelpers as helpers
-
-    properties = helpers.MMFFGetMoleculeProperties(rdmol)
-    if properties is None:
-        raise ForceFieldError(why_untyped(rdmol, smiles, "MMFF94"))
-    return properties
-
-
-def water_box(n_molecules=32, density=1.0, seed=0):
+def water_box(n_molecules: int = 32, density: float = 1.0, seed: int | None = 0) -> Atoms:
     """A cubic box of water molecules on a lattice, turned at random: a start for MD, not yet a liquid.
 
     Parameters
     ----------
-    density : float
+    density
         g/cm³.
 
     Returns
     -------
     ase.Atoms
         Periodic; atoms ordered O, H, H, as `tpainn_lite.teachers.water` wants them.
+
+    Raises
+    ------
+    ValueError
+        The molecules would lie in each other, or the box be too large.
 
     >>> len(water_box(32))
     96
@@ -212,20 +209,28 @@ def water_box(n_molecules=32, density=1.0, seed=0):
     return Atoms("OHH" * n_molecules, positions.reshape(-1, 3), cell=[edge] * 3, pbc=True)
 
 
-def water_clusters(boxes, size, n_frames, seed=0):
+def water_clusters(boxes: Sequence[Atoms], size: int, n_frames: int, seed: int | None = 0) -> list[Atoms]:
     """Groups of neighbouring molecules cut out of boxes of water: a molecule and the ones nearest to it.
 
     Parameters
     ----------
-    boxes : list of ase.Atoms
+    boxes
         Periodic, atoms as O, H, H, molecule by molecule.
-    size : int
+    size
         Molecules in a cluster; 1 gives single molecules as they are in the liquid.
 
     Returns
     -------
     list of ase.Atoms
         Not periodic; ``info["config_type"]`` is ``"cluster"``, ``info["box"]`` the place of its box in the list.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A box is none of water, or has fewer molecules.
+
+    >>> len(water_clusters([water_box(8)], size=3, n_frames=1)[0])
+    9
     """
     _check_boxes(boxes)
     check_counts(most=MOST_FRAMES, n_frames=n_frames)
@@ -233,9 +238,8 @@ def water_clusters(boxes, size, n_frames, seed=0):
     for _ in range(n_frames):
         k = int(rng.integers(len(boxes)))
         n, oxygen = len(boxes[k]) // 3, 3 * int(rng.integers(len(boxes[k]) // 3))
-        if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or not 1 <= size <= n:
-            raise ValueError(f"size is {size!r}; 1 to {n}, the molecules of the box, are possible")
-        vectors = boxes[k].get_distances(oxygen, np.arange(0, 3 * n, 3), mic=True, vector=True)  # (n, 3)
+        check_counts(most=n, size=size)
+        vectors = to_nearest_image(boxes[k].positions[::3] - boxes[k].positions[oxygen], boxes[k])  # (n, 3)
         near = np.argsort(np.linalg.norm(vectors, axis=1))[:size]
         molecules = boxes[k].positions.reshape(n, 3, 3)[near]
         molecules = molecules - molecules[:, :1] + vectors[near][:, None]
@@ -253,26 +257,40 @@ def _check_boxes(boxes):
             raise ValueError(f"box {k} is {box.symbols}, pbc {box.pbc.tolist()}; a periodic box, O, H, H, is expected")
 
 
-def dimer_frames(first, second, n_frames, contact=(1.6, 4.0), seed=0):
-    """Two molecules side by side, turned at random: what a potential must see to know how molecules meet.
+def dimer_frames(
+    first: Atoms, second: Atoms, n_frames: int, contact: tuple[float, float] = (1.6, 4.0), seed: int | None = 0
+) -> list[Atoms]:
+    """Two molecules side by side, turned at random: what a potential must see to know how molecules interact.
+
+    With ``info["smiles"]`` of both, the pair has one too, and its atoms come in the order RDKit gives them (heavy atoms
+    of both, then hydrogens of both).
 
     Parameters
     ----------
-    first, second : ase.Atoms
-        Molecules; with ``info["smiles"]`` the pair has one too, and its atoms come in the order RDKit gives them
-        (heavy atoms of both, then hydrogens of both).
-    contact : (low, high)
+    contact
         Å; the shortest distance between an atom of one and an atom of the other is drawn uniformly from this range.
 
     Returns
     -------
     list of ase.Atoms
         ``info["config_type"]`` is ``"dimer"``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        One of them is no sound structure, or they cannot be brought so near.
+
+    >>> [atoms.info["smiles"] for atoms in dimer_frames(molecule("CO"), molecule("O"), n_frames=2)]
+    ['CO.O', 'CO.O']
     """
     check_structure(first, "the first molecule")
     check_structure(second, "the second molecule")
     check_counts(most=MOST_FRAMES, n_frames=n_frames)
-    _check_contact(contact)
+    if not isinstance(contact, (list, tuple, np.ndarray)) or len(contact) != 2:
+        raise ValueError(f"contact is {contact!r}; a pair (low, high) in Å is expected")
+    check_numbers(least=CLOSEST, **{"contact, low": contact[0], "contact, high": contact[1]})
+    if not contact[0] <= contact[1] < FARTHEST / 10:
+        raise ValueError(f"contact is {tuple(contact)}; low <= high < {FARTHEST / 10:g} Å is expected")
     rng, frames = generator(seed), []
     pair = Atoms(np.concatenate([first.numbers, second.numbers]))
     if {"smiles"} <= first.info.keys() & second.info.keys():
@@ -284,14 +302,6 @@ def dimer_frames(first, second, n_frames, contact=(1.6, 4.0), seed=0):
         frame.info["config_type"] = "dimer"
         frames.append(frame[order])
     return frames
-
-
-def _check_contact(contact):
-    if not isinstance(contact, (list, tuple, np.ndarray)) or len(contact) != 2:
-        raise ValueError(f"contact is {contact!r}; a pair (low, high) in Å is expected")
-    check_numbers(least=CLOSEST, **{"contact, low": contact[0], "contact, high": contact[1]})
-    if not contact[0] <= contact[1] < FARTHEST / 10:
-        raise ValueError(f"contact is {tuple(contact)}; low <= high < {FARTHEST / 10:g} Å is expected")
 
 
 def _side_by_side(one, other, distance, rng):

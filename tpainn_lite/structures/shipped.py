@@ -1,4 +1,4 @@
-"""Data in and out: the shipped sets, extended XYZ files, splits that do not leak.
+"""The shipped sets, QM9, and the results of the benchmarks.
 
 Every shipped set is an extended XYZ file under ``data/`` (xz-compressed when large), listed with its origin in
 ``data/README.md`` and with its checksum in ``data/SHA256SUMS``.  Reading checks both the sum and the labels.
@@ -7,39 +7,44 @@ Every shipped set is an extended XYZ file under ``data/`` (xz-compressed when la
 import io
 import json
 import os
+import sys
 import urllib.error
 import urllib.request
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.units import Hartree
 
 from tpainn_lite.structures.arguments import DatasetError, check_choice, check_counts, generator
-from tpainn_lite.structures.files import check_readable, sha256, write_bytes
+from tpainn_lite.structures.files import check_readable, path_of, sha256, write_bytes
 from tpainn_lite.structures.reading import frames_of, read_frames, write_frames  # noqa: F401  where they have always been
 from tpainn_lite.structures.smiles import skeleton
 
+Part = Literal["train", "valid", "test", "test_large"]
 PARTS = ("train", "valid", "test", "test_large")
 SCANS = ("bond", "angle", "torsion", "dimer")
 WATER_KINDS = ("liquid", "dimer", "monomer")
 NEED = ("energy", "forces")  # labels of every shipped frame
 LONGEST_BLOCK = 1000  # lines of one molecule in an SDF file
 QM9_ROOT = Path("~/.cache/tpainn_lite/qm9")
-_told = set()  # sets whose card was printed
+QM9_FILES = ("gdb9.sdf", "gdb9.sdf.csv", "uncharacterized.txt")
+_described: set[str] = set()  # sets whose card was printed
 
 
-def data_folder():
-    """The folder of the shipped data: ``$TPAINN_DATA``; or ``data/``, beside the package as in a clone, or inside it
-    where pip has installed it.
+# --- files under data/ ---
 
-    Raises
-    ------
-    DatasetError
-        If there is no such folder.
-    """
+
+def data_folder() -> Path:
+    """The folder of the shipped data: ``$TPAINN_DATA``; or ``data/``, next to the package as in a clone, or inside it
+    where pip has installed it.  `DatasetError` where there is none."""
     package = Path(__file__).resolve().parents[1]
-    beside, inside = package.parent / "data", package / "data"
-    folder = Path(os.environ.get("TPAINN_DATA") or (inside if (inside / "SHA256SUMS").exists() else beside))
+    clone, installed = package.parent / "data", package / "data"
+    folder = Path(os.environ.get("TPAINN_DATA") or (installed if (installed / "SHA256SUMS").exists() else clone))
     if not folder.is_dir():
         raise DatasetError(
             f"no data folder at {folder}: run from a clone of the repository, or set TPAINN_DATA to its data/ folder"
@@ -47,132 +52,35 @@ def data_folder():
     return folder
 
 
-def load_molecules(split):
-    """Our own DFT set: small molecules of H, C, N, O, F at B3LYP/6-31G(2df,p), split by molecule.
-
-    Parameters
-    ----------
-    split : "train", "valid", "test" (up to 6 heavy atoms) or "test_large" (7 to 9)
-        No molecule is in two parts.
-
-    Returns
-    -------
-    list of ase.Atoms
-        With energy (eV) and forces (eV/Å); ``info`` has ``smiles``, ``id``, ``config_type``, ``level``.
-
-    >>> len({atoms.info["smiles"] for atoms in load_molecules("train")}) > 30
-    True
-    """
-    return _load_part("molecules_b3lyp", split)
+def shipped_file(name: str) -> Path:
+    """Path of a shipped file, after comparing its checksum with ``data/SHA256SUMS``."""
+    folder = data_folder()
+    path = folder / name
+    for needed in ("SHA256SUMS", name):
+        if not (folder / needed).exists():
+            if path.with_name("unfinished.extxyz.xz").exists():
+                raise DatasetError(f"data/{name} is still being computed; data/README.md says what is there")
+            raise DatasetError(f"data/{needed} is missing; restore it with: git checkout -- data/{needed}")
+    if f"{sha256(path)}  {name}" not in (folder / "SHA256SUMS").read_text().splitlines():
+        raise DatasetError(
+            f"data/{name} is not the file that was shipped (its checksum differs); restore it with: "
+            f"git checkout -- data/{name}"
+        )
+    return path
 
 
-def load_water(split, kind=None):
-    """Our own DFT set of liquid water: boxes of 32 H2O, molecules and pairs in a box, at revPBE-D3.
-
-    Parameters
-    ----------
-    split : "train", "valid", "test" or "test_large" (64 H2O)
-        Frames of one trajectory in different parts are at least 1 ps apart.
-    kind : "liquid", "dimer" or "monomer", optional
-        Only these; all of them unless given.
-
-    Returns
-    -------
-    list of ase.Atoms
-        With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``config_type``, ``density`` (g/cm³),
-        ``temperature`` (K), ``time`` (fs, as in MD; the files have ps), ``trajectory``, ``id``, ``level``.
-    """
-    check_choice((None, *WATER_KINDS), kind=kind)
-    frames = [atoms for atoms in _load_part("water_dft", split) if kind in (None, atoms.info["config_type"])]
-    for atoms in frames:
-        if "time" in atoms.info:
-            atoms.info["time"] = round(1000 * atoms.info["time"], 6)
-    return frames
+def tell_once(name: str) -> None:
+    """Print what a shipped set is, the first time that it is loaded in a notebook or a terminal."""
+    card = data_folder() / name / "README.md"
+    if name not in _described and card.exists() and _has_reader():
+        print(card.read_text(encoding="utf-8").split("\n\n")[1].replace("\n", " "))
+    _described.add(name)
 
 
-def load_scan(name):
-    """DFT along one simple motion, B3LYP/6-31G(2df,p): what the terms of a force field can be compared with.
-
-    Parameters
-    ----------
-    name : "bond" (O-H of water), "angle" (of water), "torsion" (of butane) or "dimer" (two waters pulled apart)
-
-    Returns
-    -------
-    list of ase.Atoms
-        With energy and forces, in order; ``info["coordinate"]`` is the length in Å or the angle in degrees.
-
-    >>> [atoms.info["coordinate"] for atoms in load_scan("bond")][:2]
-    [0.75, 0.8]
-    """
-    check_choice(SCANS, scan=name)
-    tell_once("scans_b3lyp")
-    return read_frames(shipped_file(f"scans_b3lyp/{name}.extxyz.xz"))
-
-
-def load_qm9(n=None, root=QM9_ROOT, seed=0):
-    """The real QM9 (Ramakrishnan et al. 2014, doi:10.1038/sdata.2014.22): relaxed molecules, energies, no forces.
-
-    Its three raw files are taken from ``root``, and fetched there first if they are missing.  (PyTorch Geometric's
-    ``QM9`` reads the same files but keeps energies in float32, in steps of 1 meV.)
-
-    Parameters
-    ----------
-    n : int, optional
-        A uniform random sample of so many molecules; otherwise all 130,831 that QM9 calls consistent.
-    root : path
-        With ``gdb9.sdf``, ``gdb9.sdf.csv`` and ``uncharacterized.txt``, there or in its folder ``raw``.
-
-    Returns
-    -------
-    list of ase.Atoms
-        Energy in eV: the electronic energy, QM9's U0 minus its zero-point energy, which is what a potential predicts.
-        ``info`` has ``id`` (QM9's number), ``U0`` and ``zpve`` in eV.
-
-    Raises
-    ------
-    DatasetError
-        No network and no files; the message says where they belong.
-    """
-    if n is not None:
-        check_counts(n=n)
-    rng = generator(seed)
-    if not isinstance(root, (str, os.PathLike)):
-        raise TypeError(f"root is {root!r}; the name of a folder is expected")
-    folder = _qm9_files(Path(root).expanduser())
-    try:
-        energies = _qm9_energies(folder)
-    except (OSError, ValueError, IndexError) as error:
-        message = f"the tables in {folder} are not QM9's ({error}); remove them, to have them fetched again"
-        raise DatasetError(message) from error
-    if n is not None and n > len(energies):
-        raise ValueError(f"{n} molecules asked for; 1 to {len(energies)} are possible")
-    numbers = energies if n is None else sorted(rng.choice(list(energies), n, replace=False).tolist())
-    wanted = {k: energies[k] for k in numbers}  # Hartree
-    return [_qm9_molecule(k, block, *wanted[k]) for k, block in _sdf_blocks(folder / "gdb9.sdf") if k in wanted]
-
-
-def molecule_list(max_heavy=5, exclude=PARTS[1:]):
-    """SMILES to pretrain on: our own enumeration of small molecules, without the DFT set's held-out ones.
-
-    Parameters
-    ----------
-    max_heavy : int
-        Largest number of atoms other than H.
-    exclude : tuple of str
-        Parts of `load_molecules` whose molecules are left out.
-
-    Returns
-    -------
-    list of str
-    """
-    check_counts(max_heavy=max_heavy)
-    if isinstance(exclude, str) or not hasattr(exclude, "__iter__"):
-        raise TypeError(f"exclude is {exclude!r}; a tuple of parts among {PARTS} is expected")
-    held_out = {skeleton(atoms.info["smiles"]) for part in exclude for atoms in load_molecules(part)}
-    rows = shipped_file("molecules.csv").read_text().split()[1:]
-    pairs = [row.rsplit(",", 1) for row in rows]
-    return [smiles for smiles, size in pairs if int(size) <= max_heavy and skeleton(smiles) not in held_out]
+def _has_reader():
+    """Whether somebody reads what is printed: not where the output goes to a file or to another program."""
+    ipython = sys.modules.get("IPython")
+    return sys.stdout.isatty() or (ipython is not None and ipython.get_ipython() is not None)
 
 
 def _load_part(name, split):
@@ -183,32 +91,176 @@ def _load_part(name, split):
     return frames_of(shipped_file(f"{name}/{split}.extxyz.xz"), NEED, properties_parser=key_val_str_to_dict_regex)
 
 
-def tell_once(name):
-    """Print what a shipped set is, the first time it is loaded: the first paragraph of its card."""
-    card = data_folder() / name / "README.md"
-    if name not in _told and card.exists():
-        print(card.read_text(encoding="utf-8").split("\n\n")[1].replace("\n", " "))
-    _told.add(name)
+# --- our own sets ---
+
+
+def load_molecules(split: Part) -> list[Atoms]:
+    """Our own DFT set: small molecules of H, C, N, O, F at B3LYP/6-31G(2df,p), split by molecule.
+
+    Parameters
+    ----------
+    split
+        "train", "valid" and "test" have up to 6 heavy atoms, "test_large" 7 to 9.  No molecule is in two parts.
+
+    Returns
+    -------
+    list of ase.Atoms
+        With energy (eV) and forces (eV/Å); ``info`` has ``smiles``, ``id``, ``config_type``, ``level``.
+
+    Raises
+    ------
+    DatasetError
+        The file is missing or was changed.
+
+    >>> len({atoms.info["smiles"] for atoms in load_molecules("valid")}) > 30
+    True
+    """
+    return _load_part("molecules_b3lyp", split)
+
+
+def load_water(split: Part, kind: Literal["liquid", "dimer", "monomer"] | None = None) -> list[Atoms]:
+    """Our own DFT set of liquid water: boxes of 32 H2O, molecules and pairs in a box, at revPBE-D3.
+
+    Parameters
+    ----------
+    split
+        "test_large" has boxes of 64 H2O.  Frames of one trajectory in different parts are at least 1 ps apart.
+    kind
+        Only these; all of them unless given.
+
+    Returns
+    -------
+    list of ase.Atoms
+        With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``config_type``, ``density`` (g/cm³),
+        ``temperature`` (K), ``time`` (fs, as in MD; the files have ps), ``trajectory``, ``id``, ``level``.
+
+    Raises
+    ------
+    DatasetError
+        The file is missing or was changed.
+
+    >>> len(load_water("valid", kind="liquid")[0])
+    96
+    """
+    check_choice((None, *WATER_KINDS), kind=kind)
+    frames = [atoms for atoms in _load_part("water_dft", split) if kind in (None, atoms.info["config_type"])]
+    for atoms in frames:
+        if "time" in atoms.info:
+            atoms.info["time"] = round(1000 * atoms.info["time"], 6)
+    return frames
+
+
+def load_scan(name: Literal["bond", "angle", "torsion", "dimer"]) -> list[Atoms]:
+    """DFT along one simple motion, B3LYP/6-31G(2df,p): what the terms of a force field can be compared with.
+
+    Parameters
+    ----------
+    name
+        The O-H bond of water, the angle of water, the torsion of butane, or two waters pulled apart.
+
+    Returns
+    -------
+    list of ase.Atoms
+        With energy and forces, in order; ``info["coordinate"]`` is the length in Å or the angle in degrees.
+
+    Raises
+    ------
+    DatasetError
+        The file is missing or was changed.
+
+    >>> [float(atoms.info["coordinate"]) for atoms in load_scan("bond")][:2]
+    [0.75, 0.8]
+    """
+    check_choice(SCANS, scan=name)
+    tell_once("scans_b3lyp")
+    return read_frames(shipped_file(f"scans_b3lyp/{name}.extxyz.xz"))
+
+
+def molecule_list(max_heavy: int = 5, exclude: Sequence[Part] = ("valid", "test", "test_large")) -> list[str]:
+    """SMILES to pretrain on: our own enumeration of small molecules, without the DFT set's held-out ones.
+
+    Parameters
+    ----------
+    max_heavy
+        Largest number of atoms other than H.
+    exclude
+        Parts of `load_molecules` whose molecules are left out.
+
+    Raises
+    ------
+    DatasetError
+        A file is missing or was changed.
+
+    >>> molecule_list(max_heavy=1, exclude=())
+    ['C', 'N', 'O']
+    """
+    check_counts(max_heavy=max_heavy)
+    if isinstance(exclude, str) or not hasattr(exclude, "__iter__"):
+        raise TypeError(f"exclude is {exclude!r}; a tuple of parts among {PARTS} is expected")
+    held_out = {skeleton(atoms.info["smiles"]) for part in exclude for atoms in load_molecules(part)}
+    rows = [row.rsplit(",", 1) for row in shipped_file("molecules.csv").read_text().split()[1:]]
+    return [smiles for smiles, size in rows if int(size) <= max_heavy and skeleton(smiles) not in held_out]
+
+
+# --- QM9 ---
+
+
+def load_qm9(n: int | None = None, root: Path | str = QM9_ROOT, seed: int | None = 0) -> list[Atoms]:
+    """The real QM9 (Ramakrishnan et al. 2014, doi:10.1038/sdata.2014.22): relaxed molecules, energies, no forces.
+
+    Its three raw files are taken from ``root`` or its folder ``raw``, and fetched there first if they are missing.
+    (PyTorch Geometric's ``QM9`` reads the same files but keeps energies in float32, in steps of 1 meV.)
+
+    Parameters
+    ----------
+    n
+        A uniform random sample of so many molecules; otherwise all 130,831 that QM9 calls consistent.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Energy in eV: the electronic energy, QM9's U0 minus its zero-point energy, which is what a potential predicts.
+        ``info`` has ``id`` (QM9's number), ``U0`` and ``zpve`` in eV.
+
+    Raises
+    ------
+    DatasetError
+        No network and no files, or damaged ones; the message says where they belong.
+
+    >>> methane, *others = load_qm9(100)  # doctest: +SKIP
+    """
+    if n is not None:
+        check_counts(n=n)
+    rng = generator(seed)
+    folder = _qm9_files(path_of(root, "root").expanduser())
+    try:
+        energies = _qm9_energies(folder)
+    except (OSError, ValueError, IndexError) as error:
+        message = f"the tables in {folder} are not QM9's ({error}); remove them, to have them fetched again"
+        raise DatasetError(message) from error
+    if n is not None and n > len(energies):
+        raise ValueError(f"n is {n}; 1 to {len(energies)} are possible")
+    wanted = set(energies if n is None else rng.choice(list(energies), n, replace=False).tolist())
+    return [_qm9_molecule(k, block, *energies[k]) for k, block in _sdf_blocks(folder / "gdb9.sdf") if k in wanted]
 
 
 def _qm9_files(root):
     """The folder with QM9's raw files, fetched if need be."""
-    needed = {"gdb9.sdf", "gdb9.sdf.csv", "uncharacterized.txt"}
     for folder in (root, root / "raw"):
-        if all((folder / name).exists() for name in needed):
+        if all((folder / name).exists() for name in QM9_FILES):
             return folder
     from torch_geometric.datasets import QM9  # knows where they are
 
     print(f"QM9 is not in {root}; fetching it (about 90 MB, once) ...")
     try:
         with zipfile.ZipFile(io.BytesIO(_fetched(QM9.raw_url))) as archive:
-            for name in ("gdb9.sdf", "gdb9.sdf.csv"):
+            for name in QM9_FILES[:2]:
                 write_bytes(root / name, archive.read(name))
-        write_bytes(root / "uncharacterized.txt", _fetched(QM9.raw_url2))
+        write_bytes(root / QM9_FILES[2], _fetched(QM9.raw_url2))
     except (OSError, urllib.error.URLError, zipfile.BadZipFile, KeyError) as error:
         raise DatasetError(
-            f"QM9 could not be fetched ({error}), and {root} does not hold {', '.join(sorted(needed))}: bring them "
-            "there from another machine, name their folder with root=..., or take the set that is shipped: "
+            f"QM9 could not be fetched ({error}), and {root} does not hold {', '.join(QM9_FILES)}: bring them there "
+            "from another machine, name their folder with root=..., or take the set that is shipped: "
             "load_molecules('train')"
         ) from error
     return root
@@ -222,8 +274,7 @@ def _fetched(address):
 def _qm9_energies(folder):
     """{number: [U0, zero-point energy] in Hartree} of the molecules that QM9 calls consistent."""
     lines = check_readable(folder / "gdb9.sdf.csv").read_text().splitlines()
-    names = lines[0].split(",")
-    columns = [names.index(name) for name in ("u0", "zpve")]
+    columns = [lines[0].split(",").index(name) for name in ("u0", "zpve")]
     listed = (line.split() for line in check_readable(folder / "uncharacterized.txt").read_text().splitlines())
     doubtful = {int(words[0]) for words in listed if len(words) > 2 and words[0].isdigit()}
     return {k: [float(lines[k].split(",")[c]) for c in columns] for k in range(1, len(lines)) if k not in doubtful}
@@ -231,7 +282,8 @@ def _qm9_energies(folder):
 
 def _sdf_blocks(path):
     """(number from 1, lines) of each molecule of an SDF file."""
-    number, block = 1, []
+    number: int = 1
+    block: list[str] = []
     with open(check_readable(path), errors="replace") as file:
         for line in file:
             if line.startswith("$$$$"):
@@ -244,10 +296,6 @@ def _sdf_blocks(path):
 
 
 def _qm9_molecule(number, block, u0, zpve):
-    from ase import Atoms
-    from ase.calculators.singlepoint import SinglePointCalculator
-    from ase.units import Hartree
-
     try:
         rows = [line.split() for line in block[4 : 4 + int(block[3][:3])]]
         atoms = Atoms([row[3] for row in rows], np.array([row[:3] for row in rows], dtype=float))
@@ -260,36 +308,21 @@ def _qm9_molecule(number, block, u0, zpve):
     return atoms
 
 
-def shipped_file(name):
-    """Path of a shipped file, after comparing its checksum with ``data/SHA256SUMS``."""
-    folder = data_folder()
-    for needed in ("SHA256SUMS", name):
-        if not (folder / needed).exists():
-            if (folder / name).with_name("unfinished.extxyz.xz").exists():
-                raise DatasetError(f"data/{name} is still being computed; data/README.md says what is there")
-            raise DatasetError(f"data/{needed} is missing; restore it with: git checkout -- data/{needed}")
-    sums = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
-    path = folder / name
-    if sums.get(name) != sha256(path):
-        raise DatasetError(
-            f"data/{name} is not the file that was shipped (its checksum differs); restore it with: "
-            f"git checkout -- data/{name}"
-        )
-    return path
+# --- results ---
 
 
-def load_results(name):
-    """Read what a benchmark wrote.
+def results_path(name: str) -> Path:
+    """Where the results of a benchmark are, or will be written."""
+    return data_folder() / "results" / f"{name}.json"
 
-    Parameters
-    ----------
-    name : str
-        "tour" for ``data/results/tour.json``.
 
-    Returns
-    -------
-    dict
-        ``rows`` is a list of flat dicts.
+def load_results(name: str) -> dict:
+    """What a benchmark wrote: ``data/results/<name>.json``, whose ``rows`` are a list of flat dicts.
+
+    Raises
+    ------
+    DatasetError
+        There are no such results; the message lists those that there are.
 
     >>> load_results("tour")["command"].split()[1]
     'benchmarks/tour.py'
@@ -299,8 +332,3 @@ def load_results(name):
         there = sorted(file.stem for file in path.parent.glob("*.json"))
         raise DatasetError(f"no results {name!r} in {path.parent}; there are {there}")
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def results_path(name):
-    """Where the results of a benchmark are, or will be written."""
-    return data_folder() / "results" / f"{name}.json"
