@@ -64,7 +64,7 @@ def test_a_box_of_water_shows_its_density_and_structure():
     panel = md_dashboard(shaken(water_box(8, seed=1), by=0.01), water(), ensemble="npt", timestep=0.2, interval=20)
     tick(panel, REDRAWN)
     assert panel.traces.data[2].y[0] == pytest.approx(1.0, abs=0.05)
-    assert len(panel.curve.data[0].y) == 60 and panel.n_structures == 2
+    assert len(panel.curve.data[0].y) == 60 and len(panel.curves) == 2
 
 
 def test_what_flies_apart_stops_the_panel_and_breaks_nothing(ethanol_panel):

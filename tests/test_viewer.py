@@ -13,7 +13,7 @@ from PIL import Image
 
 from tpainn_lite.show import painting, viewer
 from tpainn_lite.show import scenes as module
-from tpainn_lite.show.viewer import animation, picture, view, view_side_by_side
+from tpainn_lite.show.viewer import view, view_side_by_side
 
 LIVE = "application/vnd.jupyter.widget-view+json"
 
@@ -38,6 +38,14 @@ def without_nglview(monkeypatch):
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "version", missing)
+
+
+def picture(atoms, size=360):
+    return view(atoms, size=size).png
+
+
+def animation(frames, size=320):
+    return view(frames, size=size).gif
 
 
 def pixels(data):
@@ -154,8 +162,8 @@ def test_an_animation_is_a_small_looping_gif_with_a_picture_for_each_frame(leavi
 
 
 def test_a_long_trajectory_is_thinned_and_keeps_its_last_frame(leaving):
-    gif = Image.open(io.BytesIO(animation(leaving * 30, size=100, max_frames=12)))
-    assert gif.n_frames <= 12
+    gif = Image.open(io.BytesIO(animation(leaving * 30, size=100)))
+    assert gif.n_frames <= painting.MAX_FRAMES + 1
     scenes, _ = module.make_scenes([leaving * 30], [""])
     assert len(scenes[0].drawings) <= module.MAX_FRAMES
     assert scenes[0].notes[0] == "frame 1 of 300" and scenes[0].notes[-1] == "frame 300 of 300"

@@ -5,13 +5,19 @@ the time between two ticks.  So pausing stops the physics at once, and when the 
 """
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from ase import Atoms
+from ase.calculators.abc import GetPropertiesMixin
+from numpy.typing import ArrayLike
 
 from tpainn_lite.show import painting, plots
+from tpainn_lite.show.plot_data import check_named, pair_of
 from tpainn_lite.show.scenes import make_scenes
-from tpainn_lite.show.viewer import Shown, move, moving_widget, nglview_works
-from tpainn_lite.simulate.md import Simulation, check_md_calculator, check_settings, flown_apart
+from tpainn_lite.show.viewer import Shown, live_viewer, move_atoms, nglview_works
+from tpainn_lite.simulate.md import Ensemble, Simulation, check_md_calculator, check_settings, flown_apart
 from tpainn_lite.simulate.observables import rdf
 from tpainn_lite.structures.arguments import check_counts
 from tpainn_lite.structures.checks import check_structure
@@ -28,26 +34,31 @@ class Dashboard:
 
     def __init__(self, atoms, calculators, size, interval, reference, seed, settings):
         self.atoms, self.calculators, self.seed, self.settings = atoms, calculators, seed, settings
-        self.interval, self.reference = interval, reference
+        self.interval = interval
         self.alt = f"MD of {atoms.get_chemical_formula()}, to be started with the play button"
-        scenes, self.half_width = make_scenes([[atoms]], [""])
-        self.scene = scenes[0]
-        self.png = painting.png(scenes, self.half_width, size)
-        self._build(size)
+        scenes, half_width = make_scenes([[atoms]], [""])
+        self.png = painting.png(scenes, half_width, size)
+        self.viewer = live_viewer(scenes[0].drawings, half_width, size, is_moving=True) if nglview_works() else None
+        self.is_liquid = atoms.pbc.all() and (atoms.numbers == 8).sum() > 3
+        self.r_max = min(6.0, 0.45 * min(atoms.cell.lengths())) if self.is_liquid else None  # Å; the box may shrink
+        self._make_figures(reference or {})
+        self._make_controls()
         self.restart()
 
     # --- physics ---
 
-    def restart(self, *_):
+    def restart(self, *_: Any) -> None:
         """Begin again from the first structure, with the model that is chosen."""
         calculator = self.calculators[self.model.value]
         self.simulation = Simulation(self.atoms, calculator, self.seed, **self.settings | self._chosen())
-        self.n_steps, self.ticks, self.structure, self.n_structures = 1, 0, 0.0, 0
-        self.rows, self.energy_at_start = [], self._energy()
+        self.n_steps, self.ticks = 1, 0
+        self.rows: list[dict[str, float]] = []
+        self.curves: list[np.ndarray] = []  # g(r) so far
+        self.energy_at_start = self._energy()
         self.remember()
         self.show()
 
-    def step(self, *_):
+    def step(self, *_: Any) -> None:
         """One tick: as much MD as fits into it, then the picture, and now and then the traces."""
         if self.simulation.stopped:
             return
@@ -62,16 +73,16 @@ class Dashboard:
         if self.simulation.stopped:
             self.player.playing = False
 
-    def remember(self):
+    def remember(self) -> None:
         """One more point of each trace, and of the radial distribution function."""
         work = self.simulation.work
         row = {"time": self.simulation.time / 1000, "temperature": work.get_temperature()}
         row["energy"] = self._energy() - self.energy_at_start
         if work.pbc.all():
             row["density"] = density_of(work)
-            if self.liquid and self.ticks % REDRAWN == 0 and self.r_max < 0.49 * min(work.cell.lengths()):
+            if self.is_liquid and self.ticks % REDRAWN == 0 and self.r_max < 0.49 * min(work.cell.lengths()):
                 self.r, g = rdf([work], "OO", r_max=self.r_max, n_bins=60)
-                self.structure, self.n_structures = self.structure + g, self.n_structures + 1
+                self.curves.append(g)
         self.rows = (self.rows + [row])[-KEPT:]
 
     def _energy(self):
@@ -81,22 +92,26 @@ class Dashboard:
 
     # --- what is seen ---
 
-    def _build(self, size):
+    def _make_figures(self, reference):
+        names = {"temperature": "temperature / K", "energy": "ΔE / meV per atom"}  # since the start
+        names |= {"density": "density / g cm⁻³"} if self.settings["ensemble"] == "npt" else {}
+        self.keys = list(names)
+        self.traces = plots.stacked(list(names.values()), "time / ps").update_layout(width=WIDTH)
+        if self.is_liquid:
+            curves = {"so far": ([0.0], [0.0]), **reference}
+            self.curve = plots.in_place(plots.lines(curves, "r / Å", "g_OO").update_layout(height=260, width=WIDTH))
+
+    def _make_controls(self):
         from ipywidgets import Button, Dropdown, FloatSlider, HBox, Label, Layout, Play, VBox
 
-        self.liquid = self.atoms.pbc.all() and (self.atoms.numbers == 8).sum() > 3
-        self.r_max = min(6.0, 0.45 * min(self.atoms.cell.lengths())) if self.liquid else None  # Å; the box may shrink
         self.model = Dropdown(options=list(self.calculators), description="model")
-        self.temperature = FloatSlider(
-            self.settings["temperature"], min=10, max=1000, step=10, description="T / K", continuous_update=False
-        )
-        self.pressure = FloatSlider(
-            self.settings["pressure"], min=-2000, max=10000, step=100, description="p / bar", continuous_update=False
+        sliders = {"temperature": ("T / K", 10, 1000, 10), "pressure": ("p / bar", -2000, 10000, 100)}
+        self.temperature, self.pressure = (
+            FloatSlider(self.settings[name], min=low, max=high, step=step, description=text, continuous_update=False)
+            for name, (text, low, high, step) in sliders.items()
         )
         self.player = Play(max=10**6, interval=self.interval, show_repeat=False)
         self.again, self.note = Button(description="from the start"), Label()
-        self.viewer = moving_widget(self.scene.drawings, self.half_width, size) if nglview_works() else None
-        self._figures()
         for control in (self.temperature, self.pressure):
             control.observe(self._steer, "value")
         self.model.observe(self.restart, "value")
@@ -104,99 +119,100 @@ class Dashboard:
         self.player.observe(self.step, "value")
         controls = [self.model, self.temperature, *([self.pressure] if self.settings["ensemble"] == "npt" else [])]
         left = [*([self.viewer] if self.viewer else []), HBox([self.player, self.again]), self.note, *controls]
-        layout = Layout(flex_flow="row wrap", grid_gap="8px")
-        self.widget = HBox([VBox(left), VBox([self.traces, *([self.curve] if self.liquid else [])])], layout=layout)
-
-    def _figures(self):
-        names = {"temperature": "temperature / K", "energy": "ΔE / meV per atom"}  # since the start
-        names |= {"density": "density / g cm⁻³"} if self.settings["ensemble"] == "npt" else {}
-        self.keys = list(names)
-        self.traces = plots.stacked(list(names.values()), "time / ps").update_layout(width=WIDTH)
-        if self.liquid:
-            curves = {"so far": ([0.0], [0.0])} | (self.reference or {})
-            self.curve = plots.in_place(plots.lines(curves, "r / Å", "g_OO").update_layout(height=260, width=WIDTH))
+        right = [self.traces, *([self.curve] if self.is_liquid else [])]
+        self.widget = HBox([VBox(left), VBox(right)], layout=Layout(flex_flow="row wrap", grid_gap="8px"))
 
     def _steer(self, _):
-        """A slider was moved: go on so, and say so, also while paused."""
+        """A slider was moved: continue with its value, and show it, also while paused."""
         self.simulation.change(**self._chosen())
         self.show(redraw=False)
 
     def _chosen(self):
         return {"temperature": self.temperature.value, "pressure": self.pressure.value}
 
-    def show(self, redraw=True):
+    def show(self, redraw: bool = True) -> None:
         """Bring picture, note and traces up to date."""
         work, stopped = self.simulation.work, self.simulation.stopped
         if self.viewer is not None and not flown_apart(work.positions, work.cell.array, work.pbc):
-            move(self.viewer, make_scenes([[self.atoms, work]], [""])[0][0].drawings[1])
+            move_atoms(self.viewer, make_scenes([[self.atoms, work]], [""])[0][0].drawings[1])
         now = f"{self.simulation.time / 1000:.3f} ps"
-        asked = f"{self.temperature.value:g} K"
-        asked += f", {self.pressure.value:g} bar" if self.settings["ensemble"] == "npt" else ""
-        going = f"{now} at {asked}; steps in a picture: {self.n_steps}"
-        self.note.value = f"stopped at {now}: {stopped}" if stopped else going
+        chosen = f"{self.temperature.value:g} K"
+        chosen += f", {self.pressure.value:g} bar" if self.settings["ensemble"] == "npt" else ""
+        running = f"{now} at {chosen}; steps in a picture: {self.n_steps}"
+        self.note.value = f"stopped at {now}: {stopped}" if stopped else running
         if not redraw:
             return
         times = [row["time"] for row in self.rows]
         with self.traces.batch_update():
             for key, trace in zip(self.keys, self.traces.data, strict=True):
                 trace.x, trace.y = times, [row[key] for row in self.rows]
-        if self.liquid and self.n_structures:
+        if self.curves:
             with self.curve.batch_update():
-                self.curve.data[0].x, self.curve.data[0].y = self.r, self.structure / self.n_structures
+                self.curve.data[0].x, self.curve.data[0].y = self.r, np.mean(self.curves, axis=0)
 
     def _repr_mimebundle_(self, include=None, exclude=None):
         return Shown(self.widget, self.png, None, self.alt)._repr_mimebundle_(include, exclude)
 
 
 def md_dashboard(
-    atoms, calculators, *, ensemble="nvt", temperature=300.0, pressure=1.0, timestep=0.5, friction=10.0, size=340,
-    interval=50, reference=None, seed=0,
-):  # fmt: skip
+    atoms: Atoms,
+    calculators: GetPropertiesMixin | Mapping[str, GetPropertiesMixin],
+    *,
+    ensemble: Ensemble = "nvt",
+    temperature: float = 300.0,
+    pressure: float = 1.0,
+    timestep: float = 0.5,
+    friction: float = 10.0,
+    size: int = 340,
+    interval: int = 50,
+    reference: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    seed: int = 0,
+) -> Dashboard:
     """A panel in which MD runs: start, pause, heat, press, change the model, and watch.
 
     Parameters
     ----------
-    atoms : ase.Atoms
-        Where it begins.
-    calculators : ase Calculator, or dict {name: Calculator}
-        To choose from.
+    calculators
+        One, or several by name to choose from.
     ensemble, temperature, pressure, timestep, friction
-        As in `run_md`; temperature and, for "npt", pressure have sliders.
-    size : int
-        Of the picture, in pixels.
-    interval : int
-        ms between two pictures.
-    reference : dict {name: (r, g)}, optional
-        Curves to draw g_OO over, for boxes of water.
+        As in `run_md`; temperature (K) and, for "npt", pressure (bar) have sliders.
+    size, interval
+        Width of the picture in pixels; time between two pictures in ms.
+    reference
+        By name, curves (r in Å, g) to draw g_OO over, for boxes of water.
 
     Returns
     -------
     Dashboard
         Displays itself as the last line of a cell; without a kernel, a picture.
+
+    Raises
+    ------
+    ValueError, TypeError
+        A bad structure, calculator, setting or curve, which is named.
+
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> panel = md_dashboard(bulk("Cu", cubic=True), {"EMT": EMT()})
+    >>> panel.step()
+    >>> panel.simulation.time
+    0.5
     """
     check_structure(atoms)
-    found = calculators if isinstance(calculators, dict) else {"potential": calculators}
-    if not found:
+    models = calculators if isinstance(calculators, Mapping) else {"potential": calculators}
+    if not models:
         raise ValueError("no calculator was given; at least one is expected: {'name': calculator}")
-    for calculator in found.values():
+    for calculator in models.values():
         check_md_calculator(calculator, ensemble)
-    check_settings(ensemble, temperature=temperature, timestep=timestep, pressure=pressure, friction=friction)
+    settings: dict[str, Any] = {
+        "ensemble": ensemble, "temperature": temperature, "pressure": pressure, "timestep": timestep,
+        "friction": friction,
+    }  # fmt: skip
+    check_settings(**settings)
     check_counts(size=size, interval=interval)
     check_counts(least=0, seed=seed)
-    _check_reference(reference)
-    settings = {"ensemble": ensemble, "temperature": temperature, "pressure": pressure, "timestep": timestep}
-    return Dashboard(atoms, found, size, interval, reference, seed, settings | {"friction": friction})
-
-
-def _check_reference(reference):
-    if reference is None:
-        return
-    if not isinstance(reference, dict):
-        raise TypeError(f"reference is a {type(reference).__name__}; {{'name': (r, g)}} is expected")
-    for name, curve in reference.items():
-        if (
-            not isinstance(curve, (tuple, list, np.ndarray))
-            or len(curve) != 2
-            or np.size(curve[0]) != np.size(curve[1])
-        ):
-            raise ValueError(f"reference {name!r} is no curve; as many distances r as values of g are expected: (r, g)")
+    if reference is not None:
+        check_named(reference, "(r, g)", may_be_empty=True)
+        for name, curve in reference.items():
+            pair_of(curve, name)
+    return Dashboard(atoms, models, size, interval, reference, seed, settings)

@@ -1,32 +1,33 @@
-"""Pictures of scenes, painted here: no browser, no graphics card.
+"""Pictures of scenes, painted with Pillow: no browser, no graphics card.
 
-`png` and `gif` draw balls and sticks from the farthest to the nearest, what is far paler.  Web pages, PDFs, GitHub and
-a broken viewer extension show these.
+`png` and `gif` draw balls and sticks from the farthest to the nearest, what is far paler (ASE's own pictures have
+neither bonds nor depth).  Web pages, PDFs, GitHub and a broken viewer extension show these.
 """
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from ase.data.colors import jmol_colors
+from PIL import Image, ImageDraw, ImageFont
 
-from tpainn_lite.show.scenes import ball_radii, evenly
+from tpainn_lite.show.scenes import Drawing, Scene, ball_radii, evenly
 
 STICK, EDGE = 0.13, 0.03  # radii of bonds and of the edges of the cell, Å
 INK, SMOOTH = 0.14, 3  # grey of outlines; pictures are painted three times as large, then shrunk
 MAX_GIF = 400_000  # bytes
+MAX_FRAMES = 40  # of a GIF
 GIF_ATOMS = 5_000  # atoms times frames: what is quickly painted
 
 
-def painted(drawing, half_width, size):
-    """One drawing as a PIL image of size × size pixels, painted from the farthest thing to the nearest."""
-    from PIL import Image, ImageDraw
-
+def painted(drawing: Drawing, half_width: float, size: int) -> Image.Image:
+    """One drawing as size × size pixels, painted from the farthest thing to the nearest."""
     canvas = Image.new("RGB", (SMOOTH * size, SMOOTH * size), "white")
     pen, scale, n = ImageDraw.Draw(canvas), SMOOTH * size / (2 * half_width), len(drawing.numbers)  # scale: pixels/Å
     points = drawing.positions * (scale, -scale, 1) + (SMOOTH * size / 2, SMOOTH * size / 2, 0)  # pixels, pixels, Å
     radii, colours = scale * ball_radii(drawing.numbers), jmol_colors[drawing.numbers]
     depth = np.append(points[:, 2], points[drawing.bonds, 2].mean(1))  # of the atoms, then of the bonds
-    pale = 0.6 * np.clip(-depth / half_width - 0.2, 0, 1)  # what is far is pale
+    pale = 0.6 * np.clip(-depth / half_width - 0.2, 0, 1)
     for k in np.argsort(depth):
         if k >= n:
             ends = drawing.bonds[k - n]
@@ -40,8 +41,6 @@ def painted(drawing, half_width, size):
 
 def _ball(radius, colour, pale):
     """A shaded disc with a dark outline, transparent outside it."""
-    from PIL import Image
-
     grid = np.arange(2 * np.ceil(radius)) + 0.5 - np.ceil(radius)
     distance = np.hypot(grid[:, None], grid) / radius  # (w, w) from the middle
     light = np.sqrt(np.clip(1 - distance**2, 0, 1))[..., None]  # 1 where the surface faces the eye
@@ -78,8 +77,6 @@ def _outline(radius):
 
 def _panel(scene, step, half_width, size):
     """A frame with its title above, and below which frame it is; the last one if the trajectory has ended."""
-    from PIL import Image, ImageDraw, ImageFont
-
     note, top = scene.notes[step], 20 * bool(scene.title)
     image = Image.new("RGB", (size, size + top + 20 * bool(note)), "white")
     image.paste(painted(scene.drawings[min(step, len(scene.drawings) - 1)], half_width, size), (0, top))
@@ -92,9 +89,7 @@ def _panel(scene, step, half_width, size):
 
 
 def _row(scenes, step, half_width, size):
-    """The panels of all trajectories at one step, side by side, as one PIL image."""
-    from PIL import Image
-
+    """All trajectories at one step, next to each other."""
     panels = [_panel(scene, step, half_width, size) for scene in scenes]
     row = Image.new("RGB", (size * len(panels), max(panel.height for panel in panels)), "white")
     for k, panel in enumerate(panels):
@@ -102,19 +97,19 @@ def _row(scenes, step, half_width, size):
     return row
 
 
-def png(scenes, half_width, size):
-    """A PNG of how it ends."""
+def png(scenes: Sequence[Scene], half_width: float, size: int) -> bytes:
+    """A PNG file of the last frames."""
     file = io.BytesIO()
     _row(scenes, -1, half_width, size).save(file, "PNG")
     return file.getvalue()
 
 
-def gif(scenes, half_width, size, max_frames=40):
-    """A looping GIF, made again with smaller and fewer frames while it is too large."""
+def gif(scenes: Sequence[Scene], half_width: float, size: int) -> bytes:
+    """A looping GIF file, made again with smaller and fewer frames while it is too large."""
     n_atoms, shrink = sum(len(scene.drawings[0].numbers) for scene in scenes), 1.0
-    max_frames = min(max_frames, max(12, GIF_ATOMS // n_atoms))
+    n_frames = min(MAX_FRAMES, max(12, GIF_ATOMS // n_atoms))
     while True:
-        steps = evenly([len(scene.drawings) for scene in scenes], max(2, int(max_frames * shrink)))
+        steps = evenly([len(scene.drawings) for scene in scenes], max(2, int(n_frames * shrink)))
         data = _encoded([_row(scenes, step, half_width, int(size * shrink)) for step in steps])
         if len(data) < MAX_GIF or size * shrink < 60:
             return data
@@ -122,7 +117,7 @@ def gif(scenes, half_width, size, max_frames=40):
 
 
 def _encoded(images):
-    """PIL images as a GIF of few colours that are not mixed by dots: a small file."""
+    """A GIF of few colours that are not mixed by dots: a small file."""
     palette = images[0].quantize(48)
     colours = np.array(palette.getpalette()).reshape(-1, 3)
     colours[colours.min(1) > 245] = 255  # the paper stays white

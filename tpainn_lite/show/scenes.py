@@ -6,11 +6,14 @@ off leaves the picture; the view does not shrink to follow it.
 """
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
 from ase.data import vdw_radii
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from tpainn_lite.structures.geometry import is_boxed, whole_molecules
 
@@ -23,20 +26,20 @@ LIVE_ATOMS = 20_000  # atoms times frames: what is quickly sent to a browser
 class Drawing(NamedTuple):
     """One frame, turned to face the viewer (x right, y up, z to the eye); the cell's 8 corners come last."""
 
-    numbers: np.ndarray  # (N,)
-    positions: np.ndarray  # (N, 3) Å
-    bonds: np.ndarray  # (B, 2) indices; between two corners: an edge of the cell
+    numbers: NDArray  # (N,)
+    positions: NDArray  # (N, 3) Å
+    bonds: NDArray  # (B, 2) indices; between two corners: an edge of the cell
 
 
 class Scene(NamedTuple):
     """One trajectory, ready to be shown."""
 
     title: str
-    drawings: list  # fewer than there are steps if it ends before the others
-    notes: list  # what is written below it at each step
+    drawings: list[Drawing]  # fewer than there are steps if it ends before the others
+    notes: list[str]  # what is written below it at each step
 
 
-def make_scenes(trajectories, titles):
+def make_scenes(trajectories: Sequence[Sequence[Atoms]], titles: Sequence[str]) -> tuple[list[Scene], float]:
     """A `Scene` for each trajectory, and half the width in Å that all of them are shown in."""
     lengths, n_atoms = [len(frames) for frames in trajectories], sum(len(frames[0]) for frames in trajectories)
     steps = evenly(lengths, min(MAX_FRAMES, max(12, LIVE_ATOMS // n_atoms)))
@@ -52,7 +55,7 @@ def make_scenes(trajectories, titles):
     return scenes, min(largest, 1.6 * first)
 
 
-def evenly(lengths, most):
+def evenly(lengths: Sequence[int], most: int) -> NDArray[np.int_]:
     """About ``most`` evenly spaced steps (S,) of the longest trajectory, with the last frame of each."""
     even = np.linspace(0, max(lengths) - 1, min(max(lengths), most)).round().astype(int)
     return np.unique(np.append(even, np.array(lengths) - 1))
@@ -71,10 +74,8 @@ def _facing(atoms):
         axes = np.linalg.svd(atoms.positions - atoms.positions.mean(0))[2]  # rows, longest first
         axes *= np.sign(axes[np.arange(3), np.abs(axes).argmax(1)])[:, None]
         axes[2] = np.cross(axes[0], axes[1])  # a rotation, not a mirror
-    tilt = Atoms("H3", np.eye(3))
-    tilt.rotate(22 if boxed else 12, "y")  # a little, so that no atom hides another
-    tilt.rotate(15 if boxed else 12, "x")
-    return tilt.positions.T @ axes
+    tilt = Rotation.from_euler("yx", (22, 15) if boxed else (12, 12), degrees=True)  # so that no atom hides another
+    return tilt.as_matrix() @ axes
 
 
 def _drawing(atoms, turn):
@@ -90,14 +91,14 @@ def _drawing(atoms, turn):
     return Drawing(numbers, positions @ turn.T, bonds)
 
 
-def _followed(scene):
+def _followed(drawings):
     """Put the first frame in the middle, then follow a drifting molecule; a box stays where it is."""
-    shown = slice(-8, None) if scene[0].numbers[-1] == CORNER else slice(None)
-    points = scene[0].positions[shown]
+    shown = slice(-8, None) if drawings[0].numbers[-1] == CORNER else slice(None)
+    points = drawings[0].positions[shown]
     middle, start = (points.max(0) + points.min(0)) / 2, points.mean(0)
     mean, reach = start, 2 * np.linalg.norm(points - start, axis=1).max() + 2
     moved = []
-    for drawing in scene:
+    for drawing in drawings:
         near = np.linalg.norm(drawing.positions - mean, axis=1)[shown] < reach  # what flew off does not pull the view
         mean = drawing.positions[shown][near].mean(0) if near.any() else mean
         positions = (drawing.positions - middle + start - mean).clip(-20 * reach, 20 * reach)  # far out of sight
@@ -105,6 +106,6 @@ def _followed(scene):
     return moved
 
 
-def ball_radii(numbers):
+def ball_radii(numbers: NDArray) -> NDArray:
     """Radii (N,) in Å of the balls; corners of the cell have none."""
     return np.where(numbers == CORNER, 0.0, BALL * np.nan_to_num(vdw_radii[numbers], nan=2.0))

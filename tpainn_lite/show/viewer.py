@@ -1,4 +1,4 @@
-"""Molecules on the screen: a picture always, and a live 3D viewer beside it where one can run.
+"""Molecules on the screen: a picture always, and a live 3D viewer where one can run.
 
 `view(atoms)` or `view(frames)` gives one notebook output in several formats: the live nglview widget for
 JupyterLab, and a picture (PNG, or GIF for a trajectory) painted here, which needs neither a browser nor a graphics
@@ -10,15 +10,17 @@ Both draw the same scene (`tpainn_lite.show.scenes`) on the same scale.
 import base64
 import html
 import warnings
+from collections.abc import Iterable, Sequence
 from importlib import metadata
+from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
 
 from tpainn_lite.show import painting
-from tpainn_lite.show.scenes import BALL, CORNER, make_scenes
-from tpainn_lite.structures.arguments import check_counts, check_list
+from tpainn_lite.show.scenes import BALL, CORNER, Drawing, make_scenes
+from tpainn_lite.structures.arguments import check_counts
 from tpainn_lite.structures.geometry import is_boxed
 
 NGLVIEW = "4.0"  # 4.0.1 asks the browser for an extension that it does not bring: an empty box
@@ -31,7 +33,7 @@ class Shown:
     bytes; ``alt`` says in words what is seen.
     """
 
-    def __init__(self, widget, png, gif, alt):
+    def __init__(self, widget: Any, png: bytes, gif: bytes | None, alt: str):
         self.widget, self.png, self.gif, self.alt = widget, png, gif, alt
 
     def _repr_mimebundle_(self, include=None, exclude=None):
@@ -45,17 +47,17 @@ class Shown:
         }
 
 
-def view(atoms, title="", size=360, interval=100):
+def view(atoms: Atoms | Iterable[Atoms], title: str = "", size: int = 360, interval: int = 100) -> Shown:
     """Show one structure, or a trajectory with a player that loops.
+
+    A molecule is shown from its flat side; of a periodic box the edges are drawn, and its molecules are kept whole.
 
     Parameters
     ----------
-    atoms : ase.Atoms or list of ase.Atoms
+    atoms
         One structure, or the frames of a trajectory (the same atoms in each).
-    size : int
-        Width and height in pixels.
-    interval : int
-        Time between frames in ms.
+    size, interval
+        Width and height in pixels; time between frames in ms.
 
     Returns
     -------
@@ -66,76 +68,51 @@ def view(atoms, title="", size=360, interval=100):
     ------
     ValueError, TypeError
         If there is nothing to show, the frames differ in their atoms, or a position is not finite.
+
+    >>> from ase.build import molecule
+    >>> view(molecule("H2O")).alt
+    'Ball-and-stick picture of H2O'
     """
     return view_side_by_side([atoms], [title], size, interval)
 
 
-def view_side_by_side(trajectories, titles=None, size=320, interval=100):
-    """Show two or more trajectories next to each other, on one scale, moved by one player.
+def view_side_by_side(
+    trajectories: Sequence[Atoms | Iterable[Atoms]],
+    titles: Sequence[str] | None = None,
+    size: int = 320,
+    interval: int = 100,
+) -> Shown:
+    """Show two or more structures or trajectories next to each other, on one scale, moved by one player.
 
-    A trajectory shorter than the longest stays at its last frame and says that it ended there.
-
-    Parameters
-    ----------
-    trajectories : list of list of ase.Atoms
-        A lone ase.Atoms counts as a trajectory of one frame.
-    titles : list of str, optional
-        One for each.
-    size, interval : int
-        Width and height of each in pixels; time between frames in ms.
-
-    Returns
-    -------
-    Shown
-    """
-    trajectories = _checked(trajectories)
-    check_counts(size=size, interval=interval)
-    titles = [""] * len(trajectories) if titles is None else list(titles)
-    if len(titles) != len(trajectories) or not all(isinstance(title, str) for title in titles):
-        raise ValueError(
-            f"{len(trajectories)} trajectories were given with titles {titles!r:.60}; one text for each is expected "
-            "(and the trajectories together in one list)"
-        )
-    scenes, half_width = make_scenes(trajectories, titles)
-    gif = painting.gif(scenes, half_width, size) if len(scenes[0].notes) > 1 else None
-    widget = _live(scenes, half_width, size, interval) if nglview_works() else None
-    return Shown(widget, painting.png(scenes, half_width, size), gif, _in_words(trajectories, titles))
-
-
-def picture(atoms, size=360):
-    """Paint one structure: a PNG file (bytes) of ``size`` × ``size`` pixels, on white.
-
-    A molecule is shown from its flat side; of a periodic box the edges are drawn, and its molecules are kept whole.
+    A trajectory shorter than the longest stays at its last frame and says that it ended there.  Other parameters and
+    errors are those of `view`.
 
     >>> from ase.build import molecule
-    >>> picture(molecule("H2O"))[1:4]
-    b'PNG'
+    >>> view_side_by_side([molecule("H2O"), molecule("CH4")], ["water", "methane"]).alt
+    'Ball-and-stick picture of water: H2O; methane: CH4'
     """
-    scenes, half_width = make_scenes(_checked([atoms]), [""])
-    return painting.png(scenes, half_width, size)
-
-
-def animation(frames, size=320, max_frames=40):
-    """Paint a trajectory: a looping GIF file (bytes) of less than 400 kB, with one view for all frames.
-
-    The frames are evenly thinned to ``max_frames``; large systems get fewer and smaller ones.
-    """
-    scenes, half_width = make_scenes(_checked([frames]), [""])
-    return painting.gif(scenes, half_width, size, max_frames)
-
-
-# ---------------------------------------------------------------- what was given
+    checked = _checked(trajectories)
+    check_counts(size=size, interval=interval)
+    titles = [""] * len(checked) if titles is None else list(titles)
+    if len(titles) != len(checked) or not all(isinstance(title, str) for title in titles):
+        raise ValueError(
+            f"{len(checked)} trajectories were given with titles {titles!r:.60}; one text for each is expected "
+            "(and the trajectories together in one list)"
+        )
+    scenes, half_width = make_scenes(checked, titles)
+    gif = painting.gif(scenes, half_width, size) if len(scenes[0].notes) > 1 else None
+    widget = _live(scenes, half_width, size, interval) if nglview_works() else None
+    return Shown(widget, painting.png(scenes, half_width, size), gif, _in_words(checked, titles))
 
 
 def _checked(trajectories):
-    """Lists of sound frames, or a clear error."""
-    check_list([] if isinstance(trajectories, Atoms) else trajectories, "trajectories")
-    if isinstance(trajectories, Atoms) or len(trajectories) == 0:
+    """Lists of sound frames."""
+    if isinstance(trajectories, Atoms) or not hasattr(trajectories, "__len__") or len(trajectories) == 0:
         raise ValueError(f"{trajectories!r} was given; a list of trajectories (lists of ase.Atoms) is expected")
     for one in trajectories:
-        if not isinstance(one, Atoms) and not hasattr(one, "__iter__"):
+        if not hasattr(one, "__iter__"):
             raise TypeError(f"a trajectory is {one!r}; a list of ase.Atoms is expected")
-    return [_checked_frames([t] if isinstance(t, Atoms) else list(t)) for t in trajectories]
+    return [_checked_frames([one] if isinstance(one, Atoms) else list(one)) for one in trajectories]
 
 
 def _checked_frames(frames):
@@ -150,22 +127,20 @@ def _checked_frames(frames):
                 "are expected; show different structures with view_side_by_side"
             )
         if not np.isfinite(atoms.positions).all():
-            raise ValueError(
-                f"frame {k} of {len(frames)} has a position that is not a finite number, as when MD blows up; "
-                + (f"show what came before: frames[:{k}]" if k else "check where it came from")
-            )
+            advice = f"show what came before: frames[:{k}]" if k else "check where it came from"
+            raise ValueError(f"frame {k} of {len(frames)} has a position that is not a finite number; {advice}")
     return frames
 
 
-def nglview_works():
+def nglview_works() -> bool:
     """Whether the live viewer can run; if not, say in one line what to do."""
     try:
-        found = metadata.version("nglview")
+        version = metadata.version("nglview")
     except metadata.PackageNotFoundError:
-        found = "missing"
-    if found != NGLVIEW:
-        print(f"Picture only: nglview is {found}. For 3D, pip install nglview=={NGLVIEW} and restart JupyterLab.")
-    return found == NGLVIEW
+        version = "missing"
+    if version != NGLVIEW:
+        print(f"Picture only: nglview is {version}. For 3D, pip install nglview=={NGLVIEW} and restart JupyterLab.")
+    return version == NGLVIEW
 
 
 def _in_words(trajectories, titles):
@@ -177,14 +152,14 @@ def _in_words(trajectories, titles):
     return "Ball-and-stick picture of " + "; ".join(parts)
 
 
-# ---------------------------------------------------------------- live
+# --- live ---
 
 
 def _live(scenes, half_width, size, interval):
     """An ipywidgets box: viewers side by side, and below them, for trajectories, one player and one slider for all."""
     from ipywidgets import HTML, HBox, IntSlider, Label, Play, VBox, jslink
 
-    viewers = [_ngl_widget(scene.drawings, half_width, size) for scene in scenes]
+    viewers = [live_viewer(scene.drawings, half_width, size) for scene in scenes]
     heads = [HTML(f"<b>{html.escape(scene.title)}</b>") for scene in scenes]
     notes = [Label(scene.notes[0]) for scene in scenes]
     row = HBox([VBox(column) for column in zip(heads, viewers, notes, strict=True)])
@@ -204,40 +179,36 @@ def _live(scenes, half_width, size, interval):
     return VBox([row, HBox([player, slider])])
 
 
-def _ngl_widget(drawings, half_width, size):
+def live_viewer(drawings: Sequence[Drawing], half_width: float, size: int, is_moving: bool = False) -> Any:
     """An nglview widget that holds each frame as a model of its own, and shows the first.
 
     nglview's own trajectories move the atoms of the first frame and keep its bonds, so that a bond that breaks would
     be stretched across the picture; models have each their bonds.  The widget usually waits for Python to send it
     what to draw, and is blank while the cells below it run.  So all of it is put in the state that the browser has
     from the start, as for a page that is loaded again, and nothing is left to send.
+
+    ``is_moving``, for atoms that `move_atoms` moves all the time, leaves out the eight draws by which NGL makes a
+    picture at rest smoother.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of nglview's own making
         import nglview
-    widget = nglview.NGLWidget(
-        nglview.TextStructure("".join(map(_mol2, drawings)), "mol2"), default_representation=False
-    )
+    text = nglview.TextStructure("".join(map(_mol2, drawings)), "mol2")
+    widget = nglview.NGLWidget(text, default_representation=False)
     atoms, corners = _selections(0)
     balls = {"sele": atoms, "radiusType": "vdw", "radiusScale": BALL / 2, "aspectRatio": 2}
     edges = {"sele": corners, "radiusSize": painting.EDGE, "color": "gray"}
     kinds = {"0": {"type": "ball+stick", "params": balls}, "1": {"type": "licorice", "params": edges}}
     widget.n_components, widget._ngl_repr_dict = 1, {"0": kinds}
     # The picture's projection; and nothing is cut off for being near: NGL's 10 Å is more than a small molecule has.
-    widget._ngl_full_stage_parameters = {"cameraType": "orthographic", "clipDist": 0}
+    stage = {"cameraType": "orthographic", "clipDist": 0}
+    widget._ngl_full_stage_parameters = stage | ({"sampleLevel": -1} if is_moving else {})
     distance = half_width / np.tan(np.radians(20))  # NGL's eye spans 40 degrees
     camera = np.diag([distance] * 3 + [1]).ravel().tolist()
     widget._remote_call("set_camera_orientation", args=[camera], fire_embed=True)
     widget._callbacks_before_loaded.clear()
     widget._view_width = widget._view_height = f"{size}px"
     widget.layout.border = "1px solid lightgray"  # so that an atom that leaves is seen to leave
-    return widget
-
-
-def moving_widget(drawings, half_width, size):
-    """One for atoms that move all the time: without the eight draws by which NGL makes a picture at rest smoother."""
-    widget = _ngl_widget(drawings, half_width, size)
-    widget._ngl_full_stage_parameters = widget._ngl_full_stage_parameters | {"sampleLevel": -1}
     return widget
 
 
@@ -253,7 +224,7 @@ def _show_model(widget, model):
     widget._remote_call("request_repr_dict", fire_once=True)  # remembered, should the page be loaded again
 
 
-def move(widget, drawing):
+def move_atoms(widget: Any, drawing: Drawing) -> None:
     """Put the atoms of a viewer of one frame where this drawing has them; its bonds stay as they are."""
     widget.set_coordinates({0: _ngl_positions(drawing)})
 
