@@ -1,12 +1,15 @@
 """The reference of the library, from its docstrings, as pages of the site: by pdoc, searchable and offline.
 
-    python docs/site_api.py [folder]        # build/api/ unless given
+python docs/site_api.py [folder]        # build/api/ unless given
 """
 
+import re
 import sys
 from pathlib import Path
 
 import pdoc
+from ase.calculators.calculator import BaseCalculator, Calculator
+from torch import nn
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = Path(__file__).parent / "site" / "api"
@@ -21,8 +24,27 @@ def write_api(folder):
     ----------
     folder : Path
     """
-    pdoc.render.configure(docformat="numpy", template_directory=TEMPLATES, show_source=False)
+    for foreign in (BaseCalculator, Calculator, nn.Module):
+        foreign.__init__.__doc__ = None  # which our constructors would inherit
+    pdoc.docstrings.rst = with_examples(pdoc.docstrings.rst)
+    pdoc.render.configure(
+        docformat="numpy", template_directory=TEMPLATES, show_source=False, include_undocumented=False
+    )
     pdoc.pdoc("tpainn_lite", *(f"tpainn_lite.{module}" for module in MODULES), output_directory=folder)
+
+
+def with_examples(convert):
+    """pdoc's first step of a docstring, after which examples, `>>>`, are code whatever section they follow."""
+
+    def converted(docstring, source_file):
+        text, begin, examples = docstring.partition("\n>>> ")
+        if not begin:
+            return convert(docstring, source_file)
+        code, blank, rest = re.sub(r"\n{2,}(?=>>> )", "\n", begin.strip() + " " + examples).partition("\n\n")
+        fenced = f"\n\nExamples\n--------\n\n```pycon\n{code.rstrip()}\n```\n"
+        return convert(text + blank + rest, source_file) + fenced
+
+    return converted
 
 
 if __name__ == "__main__":
