@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import unicodedata
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,16 +23,15 @@ HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # kinds of characters that 
 JOINERS = "\u200c\u200d"  # invisible, and part of names in Persian and in India
 
 
-def hand_in(name, solved, folder=".", **more):
+def hand_in(name: str, solved: Iterable[str], folder: Path | str = ".", **more: object) -> Path:
     """Write a sealed receipt.
 
     Parameters
     ----------
-    name : str
+    name
         Of the student.
-    solved : iterable of str
+    solved
         Exercises: "00.1", …
-    folder : str or Path
     **more
         What else is to be in it: seconds, versions.
 
@@ -44,7 +44,7 @@ def hand_in(name, solved, folder=".", **more):
     Raises
     ------
     ValueError
-        If there is no name, or what was solved is not a list of exercises.
+        There is no name, or what was solved is not a list of exercises.
     """
     check_list([] if isinstance(solved, str) else solved, "solved")
     name, solved = plain(name), {solved} if isinstance(solved, str) else set(solved)
@@ -54,7 +54,7 @@ def hand_in(name, solved, folder=".", **more):
         raise ValueError('exercises are named by short texts: {"00.1", "00.2"} is expected')
     notebooks = "-".join(sorted({_for_a_file(exercise.split(".")[0]) for exercise in solved})) or "none"
     path, before = _place(path_of(folder, "folder"), f"receipt-{notebooks[:100]}-{_for_a_file(name)}", name)
-    content = {"name": name, "solved": sorted(solved | before)}
+    content: dict[str, object] = {"name": name, "solved": sorted(solved | before)}
     content |= {"made": datetime.now(UTC).isoformat(timespec="seconds")} | more
     write_text(path, json.dumps(content | {"seal": seal(content)}, indent=1, ensure_ascii=False) + "\n")
     return path
@@ -80,7 +80,7 @@ def _place(folder, stem, name):
     raise FileExistsError(f"{folder} is full of files called {stem}: name another folder")
 
 
-def plain(text, longest=LONGEST):
+def plain(text: object, longest: int = LONGEST) -> str:
     """A text that is safe to show in one line: no line ends, no codes that a terminal obeys, no turned direction.
 
     >>> plain("Ada\\nBob    3 solved")
@@ -91,13 +91,13 @@ def plain(text, longest=LONGEST):
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
-def seal(content):
+def seal(content: dict) -> str:
     """Hexadecimal SHA-256 of a receipt's content."""
     text = SALT + json.dumps(content, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_receipt(path):
+def read_receipt(path: Path | str) -> dict:
     """A receipt without its seal.
 
     Raises
@@ -105,7 +105,7 @@ def read_receipt(path):
     FileNotFoundError
         There is no such file.
     ValueError
-        If it is no receipt, or was changed after it was made.
+        It is no receipt, or was changed after it was made.
     """
     path, wanted = Path(path), "JSON written by receipt.hand_in is expected"
     size = path.stat().st_size
@@ -136,20 +136,14 @@ def _is_exercise(text):
     return isinstance(text, str) and 0 < len(text) <= 20 and text == plain(text)
 
 
-def receipt_table(paths):
+def receipt_table(paths: Sequence[Path | str]) -> str:
     """A line for each student: exercises solved, over all of their receipts; then what could not be read, and why.
 
-    Parameters
-    ----------
-    paths : sequence of str or Path
-        Receipts, and folders of them.
-
-    Returns
-    -------
-    str
+    ``paths`` are receipts, and folders of them.
     """
     check_list(paths, "paths")
-    solved, faults = {}, []
+    solved: dict[str, set[str]] = {}
+    faults = []
     for path in sorted(file for given in map(path_of, paths) for file in _files_of(given)):
         try:
             content = read_receipt(path)
@@ -168,6 +162,6 @@ def receipt_table(paths):
 def _files_of(given):
     """The receipts in a folder; anything else as it is."""
     try:
-        return list(given.glob("*.json")) if given.is_dir() else [given]
+        return [*given.glob("*.json")] if given.is_dir() else [given]
     except OSError:
         return [given]

@@ -5,7 +5,10 @@ import os
 import re
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,133 +16,16 @@ from tpainn_lite.course.receipts import hand_in
 from tpainn_lite.structures.arguments import check_list, check_numbers
 from tpainn_lite.structures.files import path_of
 
-solved = set()  # exercises answered rightly since the kernel started
+if TYPE_CHECKING:
+    from IPython.display import HTML
+    from ipywidgets import VBox
+
+solved: set[str] = set()  # exercises answered rightly since the kernel started
 ROUNDING = 1e-9  # relative; numbers that differ by less are the same
 PACKAGES = ("torch", "torch-geometric", "ase", "lightning", "rdkit")
 
 
-def check(answer, correct, hint, tolerance=None, exercise=""):
-    """Compare an answer with the correct one; say what to think about if it is wrong.  Never raises.
-
-    Parameters
-    ----------
-    answer : object
-        ``...`` (an untouched exercise) is answered with "not attempted".
-    correct : object, or callable(answer) -> bool
-        A callable tests behaviour, so that any right answer passes.  Numbers, arrays, tensors, tables, and lists and
-        dictionaries of them, are compared number by number, and must have the same shape; NaN is never right.
-    tolerance : float, optional
-        For numbers: how far off is still right; unless given, rounding alone is.
-    exercise : str
-        Its number, for the answer and for `solved`.
-    """
-    if tolerance is not None:
-        check_numbers(0, tolerance=tolerance)
-    if answer is ...:
-        print(f"{exercise} not attempted yet: replace the ... and run this cell again".strip())
-        return
-    try:
-        right = _plain(correct(answer)) if callable(correct) else _all_same(answer, correct, tolerance)
-        right = np.size(right) > 0 and bool(np.all(right)) and not _is_nan(answer)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a wrong answer of any kind gets its hint, no traceback
-        print(f"{exercise} not yet ({_said(error)}). Hint: {hint}".strip())
-        return
-    if right and exercise:
-        solved.add(exercise)
-    print(f"{exercise} right!".strip() if right else f"{exercise} not yet. Hint: {hint}".strip())
-
-
-def solution(exercise, folder="solutions"):
-    """The solution of an exercise, folded: click to see it.
-
-    Parameters
-    ----------
-    exercise : str
-        Such as "00.2": block ``# %% 00.2`` of the file ``solutions/00_*.py``.
-    """
-    from IPython.display import HTML
-
-    files = sorted(path_of(folder, "folder").glob(f"{str(exercise)[:2]}_*.py"))
-    if not files:
-        raise ValueError(f"no solutions of exercise {exercise!r} in {folder}; a number such as '00.2' is expected")
-    blocks = solutions(files[0])
-    if exercise not in blocks:
-        raise ValueError(f"no solution {exercise!r}; there are {', '.join(blocks)}")
-    code = html.escape(blocks[exercise])
-    return HTML(f"<details><summary>Solution of {exercise}</summary><pre>{code}</pre></details>")
-
-
-def solutions(path):
-    """{exercise: code} of a solutions file."""
-    blocks = re.split(r"^# %% (\S+)$", path_of(path).read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
-    return {name: code.strip() for name, code in zip(blocks[::2], blocks[1::2], strict=True)}
-
-
-def predict(question, options):
-    """Buttons for a guess before the cell that answers it; in a page without a kernel, the list of options.
-
-    Returns
-    -------
-    ipywidgets.VBox
-    """
-    import ipywidgets as widgets
-
-    check_list(options, "options")
-    if not all(isinstance(text, str) for text in (question, *options)):
-        raise TypeError(f"question {question!r} and options {options!r} were given; texts are expected")
-    note = widgets.HTML()
-    buttons = [widgets.Button(description=option, layout=widgets.Layout(width="auto")) for option in options]
-
-    def remember(button):
-        note.value = f"Your guess: <b>{html.escape(button.description)}</b>. Run on, and see."
-
-    for button in buttons:
-        button.on_click(remember)
-    return widgets.VBox([widgets.HTML(f"<b>Predict.</b> {html.escape(question)}"), widgets.HBox(buttons), note])
-
-
-class Receipt:
-    """Started at the top of a notebook, printed at its end: time and memory against the promise, and versions.
-
-    >>> receipt = Receipt(minutes=3, megabytes=1200)
-    >>> receipt.seconds < 5
-    True
-    """
-
-    def __init__(self, minutes, megabytes):
-        check_numbers(above=0, minutes=minutes, megabytes=megabytes)
-        self.minutes, self.megabytes, self.started = minutes, megabytes, time.perf_counter()
-
-    @property
-    def seconds(self):
-        """Since the start."""
-        return time.perf_counter() - self.started
-
-    @property
-    def peak_megabytes(self):
-        """Largest memory this process has used so far."""
-        if sys.platform == "win32":
-            import psutil
-
-            return psutil.Process().memory_info().peak_wset / 1024**2
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (1024**2 if sys.platform == "darwin" else 1024)
-
-    def __str__(self):
-        lines = [
-            f"time    {self.seconds:6.0f} s   (promised: {60 * self.minutes:.0f} s on 2 cores; here: {os.cpu_count()})",
-            f"memory  {self.peak_megabytes:6.0f} MB  (promised: {self.megabytes} MB)",
-            f"solved  {len(solved)} exercises" + (f": {', '.join(sorted(solved))}" if solved else ""),
-            "with    " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
-        ]
-        return "\n".join(lines + (['to hand in: receipt.hand_in("your name")'] if solved else []))
-
-    def hand_in(self, name, folder="."):
-        """Write what was solved to a small sealed file for the teacher, see `tpainn_lite.course.receipts`; its path."""
-        versions = {package: version(package) for package in PACKAGES}
-        return hand_in(name, solved, folder, seconds=round(self.seconds), versions=versions)
+# --- answers ---
 
 
 def _same(answer, correct, tolerance):
@@ -159,7 +45,9 @@ def _same(answer, correct, tolerance):
         answer = np.asarray([_plain(part) for part in answer])
     if np.shape(answer) != np.shape(correct) and isinstance(correct, (np.ndarray, np.generic, int, float)):
         return False
-    if not _are_numbers(correct) or (tolerance is None and not _have_decimals(answer, correct)):
+    if not _are_numbers(correct):
+        return answer == correct
+    if tolerance is None and not any(np.asarray(value).dtype.kind in "fc" for value in (answer, correct)):
         return answer == correct
     if not _are_numbers(answer, correct):
         raise TypeError(f"numbers are expected, not {type(answer).__name__}")
@@ -176,10 +64,6 @@ def _are_numbers(*values):
     return {np.asarray(value).dtype.kind for value in values} <= set("biufc")
 
 
-def _have_decimals(*values):
-    return _are_numbers(*values) and any(np.asarray(value).dtype.kind in "fc" for value in values)
-
-
 def _plain(value):
     """A tensor or a column of a table as an array; anything else as it is."""
     if hasattr(value, "detach"):
@@ -194,16 +78,142 @@ def _is_nan(answer):
     answer = _plain(answer)
     if isinstance(answer, (list, tuple)):
         return any(map(_is_nan, answer))
-    return isinstance(answer, (float, complex, np.ndarray, np.generic)) and _has_nan(np.asarray(answer))
-
-
-def _has_nan(array):
+    array = np.asarray(answer) if isinstance(answer, (float, complex, np.ndarray, np.generic)) else np.zeros(0)
     return array.dtype.kind in "fc" and bool(np.isnan(array).any())
 
 
-def _said(error):
+def _in_words(error):
     """Kind and words of an error; some errors cannot be put into words."""
     try:
         return f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001
         return type(error).__name__
+
+
+def check(answer: Any, correct: Any, hint: str, tolerance: float | None = None, exercise: str = "") -> None:
+    """Compare an answer with the correct one; say what to think about if it is wrong.  Never raises.
+
+    Parameters
+    ----------
+    answer
+        ``...`` (an untouched exercise) is answered with "not attempted".
+    correct
+        A function (answer) -> bool tests behaviour, so that any right answer passes.  Numbers, arrays, tensors, tables,
+        and lists and dictionaries of them, are compared number by number, and must have the same shape; NaN is never
+        right.
+    tolerance
+        For numbers: how far off is still right; unless given, rounding alone is.
+    exercise
+        Its number, for the answer and for `solved`.
+
+    >>> check(0.1 + 0.2, 0.3, hint="add them")
+    right!
+    """
+    if tolerance is not None:
+        check_numbers(0, tolerance=tolerance)
+    if answer is ...:
+        print(f"{exercise} not attempted yet: replace the ... and run this cell again".strip())
+        return
+    try:
+        right = _plain(correct(answer)) if callable(correct) else _all_same(answer, correct, tolerance)
+        right = np.size(right) > 0 and bool(np.all(right)) and not _is_nan(answer)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  a wrong answer of any kind gets its hint, no traceback
+        print(f"{exercise} not yet ({_in_words(error)}). Hint: {hint}".strip())
+        return
+    if right and exercise:
+        solved.add(exercise)
+    print(f"{exercise} right!".strip() if right else f"{exercise} not yet. Hint: {hint}".strip())
+
+
+def solution(exercise: str, folder: Path | str = "solutions") -> "HTML":
+    """The solution of an exercise, folded: click to see it.
+
+    That of "00.2" is block ``# %% 00.2`` of the file ``solutions/00_*.py``; ValueError where there is none.
+
+    >>> solution("00.2", "notebooks/solutions")  # doctest: +SKIP
+    """
+    from IPython.display import HTML
+
+    files = sorted(path_of(folder, "folder").glob(f"{str(exercise)[:2]}_*.py"))
+    if not files:
+        raise ValueError(f"no solutions of exercise {exercise!r} in {folder}; a number such as '00.2' is expected")
+    blocks = solutions(files[0])
+    if exercise not in blocks:
+        raise ValueError(f"no solution {exercise!r}; there are {', '.join(blocks)}")
+    code = html.escape(blocks[exercise])
+    return HTML(f"<details><summary>Solution of {exercise}</summary><pre>{code}</pre></details>")
+
+
+def solutions(path: Path | str) -> dict[str, str]:
+    """{exercise: code} of a solutions file."""
+    blocks = re.split(r"^# %% (\S+)$", path_of(path).read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    return {name: code.strip() for name, code in zip(blocks[::2], blocks[1::2], strict=True)}
+
+
+def predict(question: str, options: Sequence[str]) -> "VBox":
+    """Buttons for a guess before the cell that answers it; in a page without a kernel, the list of options.
+
+    >>> len(predict("How long is an O-H bond?", ["0.7 Å", "1.0 Å"]).children)
+    3
+    """
+    import ipywidgets as widgets
+
+    check_list(options, "options")
+    if not all(isinstance(text, str) for text in (question, *options)):
+        raise TypeError(f"question {question!r} and options {options!r} were given; texts are expected")
+    note = widgets.HTML()
+    buttons = [widgets.Button(description=option, layout=widgets.Layout(width="auto")) for option in options]
+
+    def remember(button):
+        note.value = f"Your guess: <b>{html.escape(button.description)}</b>. Run on, and see."
+
+    for button in buttons:
+        button.on_click(remember)
+    return widgets.VBox([widgets.HTML(f"<b>Predict.</b> {html.escape(question)}"), widgets.HBox(buttons), note])
+
+
+# --- the end of a notebook ---
+
+
+class Receipt:
+    """Started at the top of a notebook, printed at its end: time and memory against the promise, and versions.
+
+    >>> receipt = Receipt(minutes=3, megabytes=1200)
+    >>> receipt.seconds < 5
+    True
+    """
+
+    def __init__(self, minutes: float, megabytes: float):
+        check_numbers(above=0, minutes=minutes, megabytes=megabytes)
+        self.minutes, self.megabytes, self.started = minutes, megabytes, time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self.started
+
+    @property
+    def peak_megabytes(self) -> float:
+        """Largest memory this process has used so far."""
+        if sys.platform == "win32":
+            import psutil
+
+            return psutil.Process().memory_info().peak_wset / 1024**2
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (1024**2 if sys.platform == "darwin" else 1024)
+
+    def __str__(self):
+        lines = [
+            f"time    {self.seconds:6.0f} s   (promised: {60 * self.minutes:.0f} s on 2 cores; here: {os.cpu_count()})",
+            f"memory  {self.peak_megabytes:6.0f} MB  (promised: {self.megabytes} MB)",
+            f"solved  {len(solved)} exercises" + (f": {', '.join(sorted(solved))}" if solved else ""),
+            "with    " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        ]
+        return "\n".join(lines + (['to hand in: receipt.hand_in("your name")'] if solved else []))
+
+    def hand_in(self, name: str, folder: Path | str = ".") -> Path:
+        """Write what was solved to a small sealed file for the teacher, see `tpainn_lite.course.receipts`; its path."""
+        versions = {package: version(package) for package in PACKAGES}
+        return hand_in(name, solved, folder, seconds=round(self.seconds), versions=versions)

@@ -87,7 +87,8 @@ def conformers(smiles: str, n: int = 10, seed: int = 0, apart: float = 0.3) -> l
     mmff = AllChem.MMFFHasAllMoleculeParams(rdmol)
     optimise = AllChem.MMFFOptimizeMoleculeConfs if mmff else AllChem.UFFOptimizeMoleculeConfs
     energies = [energy for _, energy in optimise(rdmol, maxIters=2000)]  # kcal/mol
-    skeleton, kept = RemoveHs(rdmol), []
+    skeleton = RemoveHs(rdmol)
+    kept: list[int] = []
     for k in sorted(range(len(energies)), key=energies.__getitem__):
         if all(AllChem.GetBestRMS(skeleton, skeleton, k, other) >= apart for other in kept):
             kept.append(k)

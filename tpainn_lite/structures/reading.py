@@ -8,10 +8,13 @@ frames at all is named by its line, and costs neither time nor memory.
 import io
 import lzma
 import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from ase import Atoms
 
-from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.arguments import DatasetError, shown
 from tpainn_lite.structures.checks import SHAPES, check_labels, check_values
 from tpainn_lite.structures.files import check_readable, write_bytes
 
@@ -24,79 +27,9 @@ MOST_COLUMNS = 1000
 XZ_MEMORY = 256 * 2**20  # bytes; what xz -9 writes needs 65 MiB
 PACKED = 2**14  # bytes of an .xz that are unpacked at once
 BLOCK = 2**20  # bytes of text that are given to ASE at once
-LONG_NUMBER = re.compile(r":[+-]?\d[\d_]{3,}")  # in a header without quotes and blanks: perhaps a number of columns
+MANY_COLUMNS = re.compile(r"Properties\s*=[^=]*:\s*[+-]?\d{4}")  # in a header without quotes
 DECIMAL = re.compile(rb"[+-]?\d+\.\d*")
-NO_QUOTES = str.maketrans("", "", "\\\"'{}[] \t\r\f\v")
-
-
-def read_frames(path, need=("energy", "forces")):
-    """Read an extended XYZ file (``.extxyz``, or ``.extxyz.xz``).
-
-    Parameters
-    ----------
-    need : tuple of str
-        Labels that every frame must have: "energy", "forces", "stress"; ``()`` for none.
-
-    Returns
-    -------
-    list of ase.Atoms
-        Labels are as they stand in the file, those on fixed atoms too: ``atoms.calc.results``.
-
-    Raises
-    ------
-    DatasetError
-        Missing, empty, truncated or corrupted file, positions or labels that are no finite numbers, or frames without
-        labels; the message names the line or the frame.
-    """
-    if not isinstance(need, (tuple, list, set)) or not set(need) <= SHAPES.keys():
-        raise ValueError(f"need is {need!r}; a tuple of 'energy', 'forces', 'stress' is expected")
-    return frames_of(path, need)
-
-
-def frames_of(path, need=(), **how):
-    """`read_frames`, with settings of ASE's reader."""
-    try:
-        path = check_readable(path, EXPECTED)
-        text = _text(path)
-    except (OSError, ValueError) as error:
-        raise DatasetError(str(error)) from error
-    try:
-        parts = _parts(text)
-        frames = [atoms for block in _blocks(parts) for atoms in _read(text, parts[block], **how)]
-    except DatasetError as error:
-        message = f"{path.name} is not a whole extended XYZ file: {error}; fetch or make it again"
-        raise DatasetError(message) from error
-    if not frames:
-        raise DatasetError(f"{path.name} holds no frames; expected {EXPECTED}")
-    for (line, _, _), (index, atoms) in zip(parts, enumerate(frames), strict=True):
-        if atoms.info.get("smiles") is False:  # ASE takes hydrogen fluoride's, F, for "false"
-            atoms.info["smiles"] = "F"
-        check_values(atoms, f"{path.name}, line {line}: frame {index}")
-    if need:
-        check_labels(frames, need)
-    return frames
-
-
-def write_frames(path, frames):
-    """Write labelled frames as extended XYZ, whole or not at all; compressed if the name ends in ``.xz``.
-
-    Parameters
-    ----------
-    frames : list of ase.Atoms
-        At least one; labels are written as they are in ``atoms.calc.results``.
-    """
-    from ase.io import write
-
-    if isinstance(frames, Atoms) or not hasattr(frames, "__iter__"):
-        frames = [frames]
-    frames = list(frames)
-    if not frames or not all(isinstance(atoms, Atoms) for atoms in frames):
-        given = next((repr(other)[:60] for other in frames if not isinstance(other, Atoms)), "nothing")
-        raise TypeError(f"{given} was given to write into {path}; a list of at least one ase.Atoms is expected")
-    text = io.StringIO()
-    write(text, frames, format="extxyz")
-    content = text.getvalue().encode()
-    write_bytes(path, lzma.compress(content, preset=9) if str(path).endswith(".xz") else content)
+NO_QUOTES = str.maketrans("", "", "\\\"'{}[]_")
 
 
 # --- text ---
@@ -104,20 +37,24 @@ def write_frames(path, frames):
 
 def _text(path):
     """The bytes of a file, unpacked."""
-    if path.suffix != ".xz":
-        if path.stat().st_size > MOST_BYTES:
-            raise _too_long(path)
-        return path.read_bytes()
     text = bytearray()
     try:
-        for piece in _unpacked(path):
+        for piece in _unpacked(path) if path.suffix == ".xz" else _pieces(path):
             text += piece
             if len(text) > MOST_BYTES:
                 text.clear()  # an error that is kept would keep it
-                raise _too_long(path)
+                raise DatasetError(
+                    f"{path.name} holds more than {MOST_BYTES / 1e9:g} GB of text; cut it into smaller files"
+                )
     except (lzma.LZMAError, EOFError) as error:
         raise DatasetError(f"{path.name} is corrupted or truncated ({error}); fetch or make it again") from error
     return text
+
+
+def _pieces(path):
+    with open(path, "rb") as file:
+        while piece := file.read(BLOCK):
+            yield piece
 
 
 def _unpacked(path):
@@ -134,16 +71,13 @@ def _unpacked(path):
             packed = (unpacker.unused_data or file.read(PACKED)).lstrip(b"\0")  # another stream may follow
 
 
-def _too_long(path):
-    return DatasetError(f"{path.name} holds more than {MOST_BYTES / 1e9:g} GB of text; cut it into smaller files")
-
-
 # --- structure ---
 
 
 def _parts(text):
     """[(number of its first line, start, end)] of each frame in the text."""
-    parts, line, total = [], 1, 0
+    parts: list[tuple[int, int, int]] = []
+    line, total = 1, 0
     place = 3 if text.startswith(b"\xef\xbb\xbf") else 0  # a mark that some editors put in front
     while place < len(text):
         end = _end_of_line(text, place)
@@ -176,8 +110,8 @@ def _count(words, line):
     except ValueError:
         n = 0
     if n < 1:
-        shown = words.strip()[:40].decode(errors="replace")
-        raise DatasetError(f"line {line}: {shown!r} stands where a number of atoms is expected")
+        start = words.strip()[:40].decode(errors="replace")
+        raise DatasetError(f"line {line}: {start!r} stands where a number of atoms is expected")
     return n
 
 
@@ -201,19 +135,8 @@ def _check_header(header, line):
         header = header.decode()
     except UnicodeDecodeError:
         raise DatasetError(f"line {line} is not text in UTF-8") from None
-    if LONG_NUMBER.search(header.translate(NO_QUOTES)) and _most_columns(header) > 3:
+    if MANY_COLUMNS.search(header.translate(NO_QUOTES)):
         raise DatasetError(f"line {line}: more than {MOST_COLUMNS} columns are announced")
-
-
-def _most_columns(header):
-    """Digits of the largest number of columns in a header, as ASE understands it."""
-    from ase.io.extxyz import key_val_str_to_dict
-
-    try:
-        words = str(key_val_str_to_dict(header).get("Properties", "")).split(":")[2::3]
-    except Exception:  # noqa: BLE001  ASE will say the same when it reads the frame
-        return 0
-    return max((len(word.strip().lstrip("+-0")) for word in words), default=0)
 
 
 def _is_cut(frame):
@@ -256,3 +179,83 @@ def _read(text, parts, **how):
     if len(parts) > 1:
         return [atoms for part in parts for atoms in _read(text, [part], **how)]
     raise DatasetError(f"the frame that begins in line {parts[0][0]} cannot be read ({error})")
+
+
+# --- files ---
+
+
+def frames_of(path: Path | str, need: Sequence[str] = (), **how: Any) -> list[Atoms]:
+    """`read_frames`, with settings of ASE's reader, and without labels unless they are needed."""
+    try:
+        path = check_readable(path, EXPECTED)
+        text = _text(path)
+    except (OSError, ValueError) as error:
+        raise DatasetError(str(error)) from error
+    try:
+        parts = _parts(text)
+        frames = [atoms for block in _blocks(parts) for atoms in _read(text, parts[block], **how)]
+    except DatasetError as error:
+        message = f"{path.name} is not a whole extended XYZ file: {error}; fetch or make it again"
+        raise DatasetError(message) from error
+    if not frames:
+        raise DatasetError(f"{path.name} holds no frames; expected {EXPECTED}")
+    for (line, _, _), (index, atoms) in zip(parts, enumerate(frames), strict=True):
+        if atoms.info.get("smiles") is False:  # ASE takes hydrogen fluoride's, F, for "false"
+            atoms.info["smiles"] = "F"
+        check_values(atoms, f"{path.name}, line {line}: frame {index}")
+    if need:
+        check_labels(frames, need)
+    return frames
+
+
+def read_frames(path: Path | str, need: Sequence[str] = ("energy", "forces")) -> list[Atoms]:
+    """Read an extended XYZ file (``.extxyz``, or ``.extxyz.xz``).
+
+    Parameters
+    ----------
+    need
+        Labels that every frame must have: "energy" (eV), "forces" (eV/Å), "stress" (eV/Å³); ``()`` for none.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Labels are as they stand in the file, those on fixed atoms too: ``atoms.calc.results``.
+
+    Raises
+    ------
+    DatasetError
+        Missing, empty, truncated or corrupted file, positions or labels that are no finite numbers, or frames without
+        labels; the message names the line or the frame.
+
+    >>> from tpainn_lite.structures.shipped import shipped_file
+    >>> len(read_frames(shipped_file("scans_b3lyp/bond.extxyz.xz")))
+    20
+    """
+    if not isinstance(need, (tuple, list, set)) or not set(need) <= SHAPES.keys():
+        raise ValueError(f"need is {need!r}; a tuple of 'energy', 'forces', 'stress' is expected")
+    return frames_of(path, need)
+
+
+def write_frames(path: Path | str, frames: Sequence[Atoms] | Atoms) -> None:
+    """Write frames, with the labels in ``atoms.calc.results``, as extended XYZ, whole or not at all.
+
+    Compressed if the name ends in ``.xz``.
+
+    Raises
+    ------
+    TypeError
+        There are no frames, or other things than frames.
+
+    >>> write_frames("molecules.extxyz", [Atoms("H2")])  # doctest: +SKIP
+    """
+    from ase.io import write
+
+    alone = isinstance(frames, Atoms) or not hasattr(frames, "__iter__")
+    frames = [frames] if alone else list(frames)  # type: ignore[list-item]
+    if not frames or not all(isinstance(atoms, Atoms) for atoms in frames):
+        given = next((shown(other) for other in frames if not isinstance(other, Atoms)), "nothing")
+        raise TypeError(f"{given} was given to write into {path}; a list of at least one ase.Atoms is expected")
+    text = io.StringIO()
+    write(text, frames, format="extxyz")
+    content = text.getvalue().encode()
+    write_bytes(path, lzma.compress(content, preset=9) if str(path).endswith(".xz") else content)

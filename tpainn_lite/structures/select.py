@@ -152,8 +152,8 @@ def split_by_molecule(
     if not isinstance(fractions, (list, tuple, np.ndarray)) or len(fractions) == 0:
         raise TypeError(f"fractions is {fractions!r}; a sequence of positive numbers is expected")
     check_numbers(above=0, **{f"fraction {k}": fraction for k, fraction in enumerate(fractions)})
-    spelt = [atoms.info.get("smiles") for atoms in frames]
-    if all(spelt):
+    if all(atoms.info.get("smiles") for atoms in frames):
+        spelt = [atoms.info["smiles"] for atoms in frames]
         keys = [skeleton(smiles) for smiles in spelt]
     else:
         keys = spelt = [atoms.get_chemical_formula() for atoms in frames]

@@ -1,27 +1,20 @@
 """SMILES: what can be built from one, and when two mean the same molecule, which must stay together in splits."""
 
 from functools import lru_cache
+from typing import Any
 
-from tpainn_lite.structures.arguments import ForceFieldError
+from tpainn_lite.structures.arguments import ForceFieldError, shown
 
 LONGEST = 1000  # characters; longer ones are refused, and compared as they are written
 MOST_HEAVY = 150  # atoms other than H in a molecule that is built: seconds; a thousand would take hours
 
 
 @lru_cache(maxsize=200_000)
-def skeleton(smiles):
+def skeleton(smiles: str) -> str:
     """RDKit's canonical SMILES, without stereochemistry, isotopes and atom maps: equal for equal molecules.
 
     Mirror images and other stereoisomers are one molecule here: their energies would give each other away.  What RDKit
     cannot read is compared as it is written.
-
-    Parameters
-    ----------
-    smiles : str
-
-    Returns
-    -------
-    str
 
     >>> skeleton("OCC") == skeleton("CCO") == skeleton("[CH3:1][CH2:2][OH]")
     True
@@ -44,20 +37,19 @@ def skeleton(smiles):
         return Chem.MolToSmiles(molecule, isomericSmiles=False)
 
 
-def check_smiles(smiles):
+def check_smiles(smiles: object) -> None:
     """Raise `ForceFieldError` for what cannot be the SMILES of a molecule of a size that can be built."""
     example = "an example is 'CCO' (ethanol)"
-    if not isinstance(smiles, str):
-        raise ForceFieldError(f"a SMILES is text; {repr(smiles)[:60]} was given; {example}")
-    if len(smiles) > LONGEST:
-        given = f"{smiles[:20]!r}... has {len(smiles)} characters"
-        raise ForceFieldError(f"{given}; a SMILES of at most {LONGEST} is expected; {example}")
+    if not isinstance(smiles, str) or len(smiles) > LONGEST:
+        raise ForceFieldError(
+            f"{shown(smiles)} is no SMILES: text of at most {LONGEST} characters is expected; {example}"
+        )
     if smiles.split() != [smiles]:
         raise ForceFieldError(f"{smiles!r} is not a SMILES that RDKit can read; {example}")
 
 
-def rdkit_molecule(smiles):
-    """RDKit's molecule, hydrogens included, without places for its atoms."""
+def rdkit_molecule(smiles: str) -> Any:
+    """RDKit's molecule, hydrogens included, without positions of its atoms."""
     from rdkit import Chem, rdBase
 
     check_smiles(smiles)
@@ -73,7 +65,7 @@ def rdkit_molecule(smiles):
     return Chem.AddHs(rdmol)
 
 
-def why_untyped(rdmol, smiles, method):
+def why_untyped(rdmol: Any, smiles: str, method: str) -> str:
     """One sentence that names the first atom without parameters and what to do about it."""
     from rdkit.Chem import rdForceFieldHelpers as helpers
 
