@@ -43,7 +43,8 @@ import numpy as np
 from speed_packages import CUTOFF, LARGE, SIZE
 
 ROOT = Path(__file__).resolve().parents[1]
-PEERS = {"schnetpack": "SchNetPack 2.1.1", "graph_pes": "graph-pes 1.0.2"}
+SCHNETPACK = "2.2.0" if sys.version_info >= (3, 12) else "2.1.1"  # the newest for this Python
+PEERS = {"schnetpack": f"SchNetPack {SCHNETPACK}", "graph_pes": "graph-pes 1.0.2"}
 NAMES = {"ours": "tpainn_lite", "ours_reference": "tpainn_lite, painn.py", **PEERS}
 NAMES |= {"schnetpack_skin": f"{PEERS['schnetpack']}, skin list"}
 DENSITY = 0.997  # g/cm³
@@ -54,8 +55,8 @@ MOLECULES = (
 PEER_PACKAGES = {  # SchNetPack's own list asks for a sympy older than torch does, so its packages are named here
     "schnetpack": [
         "ase matscipy h5py pyyaml hydra-core pytorch-lightning torchmetrics fasteners dirsync torch-ema rich "
-        "hydra-colorlog tensorboardX protobuf tqdm",
-        "--no-deps schnetpack==2.1.1",
+        "hydra-colorlog tensorboardX protobuf tqdm progressbar",
+        f"--no-deps schnetpack=={SCHNETPACK}",
     ],
     "graph_pes": ["ase graph-pes==1.0.2"],
 }

@@ -145,7 +145,14 @@ def test_the_temperature_is_the_one_asked_for_from_the_first_step_on():
 
 def test_torch_sim_itself_runs_with_the_model():
     model = TorchSimPotential(lively_potential())
-    final = torch_sim.integrate(boxes(), model, integrator=torch_sim.nve, n_steps=3, temperature=100, timestep=0.0001)
+    final = torch_sim.integrate(
+        boxes(),
+        model,
+        integrator=getattr(torch_sim, "Integrator", torch_sim).nve,
+        n_steps=3,
+        temperature=100,
+        timestep=0.0001,
+    )
     assert torch.isfinite(final.positions).all() and final.n_systems == 2
 
 

@@ -5,20 +5,22 @@ memory; here is what it has to know of our potentials.  An optional extra: ``pip
 """
 
 from collections.abc import Iterable
-from types import SimpleNamespace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+from numpy.typing import NDArray
 
-from tpainn_lite.model.calculator import SKIN, compiled
-from tpainn_lite.model.potential import Potential, stress_of
+from tpainn_lite.model.graph import SKIN, NeighbourList
+from tpainn_lite.model.potential import Potential, check_potential
 from tpainn_lite.simulate.md import check_settings, flown_apart, has_exploded, moving, trouble
 from tpainn_lite.simulate.record import MDRun
 from tpainn_lite.structures.arguments import check_counts, check_numbers
 from tpainn_lite.structures.checks import check_structure
-from tpainn_lite.structures.geometry import bonds_of, check_search
+from tpainn_lite.structures.geometry import bonds_of
 
 try:
     import torch_sim
@@ -27,6 +29,7 @@ try:
 except ImportError as error:
     raise ImportError("MD of many structures at once needs torch-sim: pip install 'tpainn_lite[batched]'") from error
 
+MANY_STEPS = 10_000  # evaluations that are expected: a run of many structures is compiled however small they are
 FEMTOSECOND = 1e-3 * MetalUnits.time  # in torch-sim's unit of time
 
 
@@ -35,81 +38,61 @@ class TorchSimPotential(ModelInterface):
 
     Parameters
     ----------
-    potential : Potential
-        Stays where it is, CPU or GPU.  On the CPU, in float32 and with Numba, it is compiled (`tpainn_lite.model.compiled`).
-    skin : float
-        Å.  Extra cutoff of the neighbour lists, so that they serve for several steps.
-    strict : bool
+    potential
+        Stays where it is, CPU or GPU.  On the CPU, in float32 and with Numba, it is compiled.
+    skin
+        Å beyond the cutoff, so that neighbour lists serve for several steps.
+    strict
         Raise ValueError when a structure has exploded; otherwise its atoms are left without forces.
 
     Positions and momenta are kept in float64, whatever the potential's precision.  ``pbc`` of a state may be one value
     for all directions, or one for each (a slab, whose stress is 0); torch-sim's own integrators know the first only.
     """
 
-    def __init__(self, potential, skin=SKIN, strict=True):
+    def __init__(self, potential: Potential, skin: float = SKIN, strict: bool = True) -> None:
         super().__init__()
-        if not isinstance(potential, Potential):
-            raise TypeError(f"potential is a {type(potential).__name__}; a Potential is expected")
-        check_numbers(least=0, skin=skin)
-        self.potential, self.skin, self.strict = potential, skin, strict
+        check_potential(potential)
+        check_numbers(0, skin=skin)
+        self.potential, self.evaluator = potential, potential.evaluator(evaluations=MANY_STEPS)
+        self.skin, self.strict = skin, strict
         self._device, self._dtype = potential.device, torch.float64
         self._compute_forces = self._compute_stress = True
-        self._lists = {}  # number of the structure: vesin's neighbour list, and the positions it was last asked for
-        self._compiled = None
+        self._lists: dict[int, NeighbourList] = {}  # of each structure, by its number
+        self._last: dict[int, NDArray] = {}  # its positions at the last call
 
-    def forward(self, state, **_):
+    def forward(self, state: Any, **_: Any) -> dict[str, torch.Tensor]:
         """``energy`` (B,) in eV, ``forces`` (N, 3) in eV/Å and ``stress`` (B, 3, 3) in eV/Å³ of a ``SimState``."""
-        graph = self._graph(state if isinstance(state, torch_sim.SimState) else torch_sim.SimState(**state))
-        if not self.potential.can_be_compiled():
-            output = self.potential(graph)
-            return {key: output[key].detach().to(self.dtype) for key in ("energy", "forces", "stress")}
-        self.potential.check_elements(graph.atomic_numbers)
-        self._compiled = compiled(self.potential, self._compiled)
-        energy, forces, virial = (values.to(self.dtype) for values in self._compiled[1].of_graph(graph))
-        energy = energy + self.potential.reference_energies(graph)
-        return {"energy": energy, "forces": forces, "stress": stress_of(virial, graph.volume)}
-
-    def unwrapped(self, number):
-        """Positions (N, 3) in Å of a structure at the last call; torch-sim's own jump from side to side of the box."""
-        return self._lists[number][1]
-
-    def _graph(self, state):
-        """What `graph.collate` gives, without a detour over single graphs."""
+        state = state if isinstance(state, torch_sim.SimState) else torch_sim.SimState(**state)
         sizes = torch.bincount(state.system_idx).cpu().numpy()
         starts, periodic = np.cumsum(sizes) - sizes, _periodic(state)
         positions = np.split(state.positions.detach().cpu().numpy().astype(float), starts[1:])
         cells = state.row_vector_cell.detach().cpu().numpy().astype(float)  # (B, 3, 3) Å
-        found = [self._neighbours(k, *parts, periodic) for k, parts in enumerate(zip(positions, cells, strict=True))]
-        idx_i, idx_j = (np.concatenate([f[c] + start for f, start in zip(found, starts, strict=True)]) for c in (0, 1))
-        place = {"device": self.potential.device}
+        pairs = [self._pairs(k, *parts, periodic) for k, parts in enumerate(zip(positions, cells, strict=True))]
+        idx_i, idx_j = (np.concatenate([p[c] + start for p, start in zip(pairs, starts, strict=True)]) for c in (0, 1))
         volumes = np.abs(np.linalg.det(cells)) * periodic.all()
-        return SimpleNamespace(
-            atomic_numbers=state.atomic_numbers.long(),
-            edge_index=torch.as_tensor(np.stack([idx_j, idx_i]).astype(np.int64), **place),
-            r_ij=torch.as_tensor(np.concatenate([f[2] for f in found]), dtype=self.potential.dtype, **place),
-            volume=torch.as_tensor(volumes, dtype=self.potential.dtype, **place),
-            batch=state.system_idx,
-            num_graphs=len(sizes),
-        )
+        joined = idx_i, idx_j, np.concatenate([p[2] for p in pairs])
+        output = self.evaluator.of_pairs(state.atomic_numbers, joined, volumes, state.system_idx)
+        return {name: output[name].to(self.device, self.dtype) for name in ("energy", "forces", "stress")}
 
-    def _neighbours(self, number, positions, cell, periodic):
+    def unwrapped(self, number: int) -> NDArray:
+        """Positions (N, 3) in Å of a structure at the last call; torch-sim's own jump from side to side of the box."""
+        return self._last[number]
+
+    def _pairs(self, number, positions, cell, periodic):
         """idx_i, idx_j and r_ij of one structure."""
         exploded = flown_apart(positions, cell, periodic)
         if exploded and self.strict:
             raise ValueError(f"structure {number} has exploded; use a shorter timestep, or a better potential for it")
+        last, self._last[number] = self._last.get(number, positions), positions
         if exploded:
-            self._lists[number] = (None, positions)
+            self._lists.pop(number, None)
             return np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3))
-        neighbours, last = self._lists.get(number, (None, positions))
-        if neighbours is None:
-            from vesin import NeighborList
-
-            check_search(Atoms(positions=positions, cell=cell, pbc=periodic), self.potential.cutoff + self.skin)
-            neighbours = NeighborList(cutoff=self.potential.cutoff, full_list=True, sorted=True, skin=self.skin)
         if periodic.any() and last.shape == positions.shape:  # torch-sim wraps atoms into the box
             positions = positions - np.round((positions - last) @ np.linalg.inv(cell)) * periodic @ cell
-        self._lists[number] = (neighbours, positions)
-        return neighbours.compute(positions, cell, periodic, "ijD")
+            self._last[number] = positions
+        return self._lists.setdefault(number, NeighbourList(self.potential.cutoff, self.skin)).pairs(
+            positions, cell, periodic
+        )
 
 
 def _periodic(state):
@@ -161,7 +144,7 @@ def run_many(
         raise TypeError(f"watch is {watch!r}; a function of the runs so far, or None, is expected")
     structures = _checked(structures)
     model = TorchSimPotential(potential, strict=False)
-    start, step = torch_sim.nvt_langevin(model, **_in_its_units(model, timestep, temperature, friction))
+    start, step = _langevin(model, _in_its_units(model, timestep, temperature, friction))
     runs, bonds = [MDRun() for _ in structures], [bonds_of(a) if stop_when_broken else None for a in structures]
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -197,12 +180,22 @@ def _in_its_units(model, timestep, temperature, friction):
     return {name: torch.tensor(value, **place) for name, value in values.items()}
 
 
+def _langevin(model, settings):
+    """torch-sim's functions of a state that start Langevin dynamics and make one step; before 0.4 it made them itself."""
+    if not hasattr(torch_sim, "nvt_langevin_step"):
+        return torch_sim.nvt_langevin(model, **settings)
+    start = partial(torch_sim.nvt_langevin_init, model=model, kT=settings["kT"])
+    return start, partial(torch_sim.nvt_langevin_step, model=model, **settings)
+
+
 def _moving_state(structures, model, temperature, seed):
     """The structures for torch-sim, with velocities: its own are too fast where masses differ (CH4: 562 K for 500)."""
     state = torch_sim.initialize_state([_boxed(atoms) for atoms in structures], model.device, model.dtype)
     moved = [moving(atoms, None, "nvt", temperature, (seed, k))[0] for k, atoms in enumerate(structures)]
     momenta = np.concatenate([atoms.get_momenta() for atoms in moved])
     state.momenta = torch.as_tensor(momenta, dtype=model.dtype, device=model.device)
+    if hasattr(type(state), "rng"):  # since 0.4; before that torch's own random numbers are used
+        state.rng = seed
     return state
 
 
