@@ -1,29 +1,45 @@
-"""Figures that can be changed where they stand: sliders under a figure, traces that grow."""
+"""Figures that can be changed where they stand: sliders above a figure, traces that grow."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from tpainn_lite.structures.arguments import check_numbers
 
+if TYPE_CHECKING:
+    from ipywidgets import VBox
 
-def in_place(figure):
-    """The same figure as a `FigureWidget`, whose traces can be changed where it stands."""
+
+def in_place(figure: go.Figure) -> go.FigureWidget:
+    """The same figure as a widget, whose traces can be changed where it stands.
+
+    >>> in_place(go.Figure()).add_scatter(y=[1, 2]).data[0].y
+    (1, 2)
+    """
     return go.FigureWidget(figure)
 
 
-def interactive(draw, **controls):
+def interactive(draw: Callable[..., go.Figure], **controls: tuple[float, float, float, float] | list) -> "VBox":
     """A figure with a slider for each of its numbers; moving one redraws the figure where it stands.
 
     Parameters
     ----------
-    draw : callable
+    draw
         Takes the controls by name, gives a figure; always the same traces in the same order.
-    **controls : (low, high, step, start) for a number, or a list to choose from
+    controls
+        (low, high, step, start) for a number, or a list to choose from.
 
     Returns
     -------
     ipywidgets.VBox
         Without a kernel it shows the figure for the first values.
+
+    Raises
+    ------
+    ValueError
+        A control that is neither, or ``draw`` is no function.
 
     >>> from tpainn_lite.show.plots import lines
     >>> box = interactive(lambda k: lines({"spring": ([0, 1], [0, k])}, "r / Å", "energy / eV"), k=(1, 9, 1, 5))
@@ -35,10 +51,14 @@ def interactive(draw, **controls):
     if not callable(draw):
         raise ValueError(f"draw is a {type(draw).__name__}; a function that gives a figure is expected")
     sliders = {name: _slider(name, control) for name, control in controls.items()}
-    figure = in_place(draw(**{name: slider.value for name, slider in sliders.items()}))
 
-    def redraw(_):
-        fresh = draw(**{name: slider.value for name, slider in sliders.items()})
+    def drawn():
+        return draw(**{name: slider.value for name, slider in sliders.items()})
+
+    figure = in_place(drawn())
+
+    def redraw(_: Any) -> None:
+        fresh = drawn()
         with figure.batch_update():
             for old, new in zip(figure.data, fresh.data, strict=True):
                 old.update({key: value for key, value in new.to_plotly_json().items() if key != "type"})
