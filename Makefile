@@ -32,7 +32,7 @@ else
 install_torch = $(py) -m pip install $(pins) $(TORCH)
 endif
 
-# Jupyter wants to be told when it runs as root, as in a container.
+# Jupyter wants a flag when it runs as root, as in a container.
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
@@ -60,7 +60,7 @@ site: $(ready)  ## build/site/: the course as a web site that needs no network (
 check-site: site  ## open every page of it in a headless Chromium: figures, links, phone, accessibility (npm fetches axe)
 	$(py) tests/browser/check_site.py
 
-bench: $(ready)  ## speed beside SchNetPack and graph-pes (seven minutes; the first time it fetches both)
+bench: $(ready)  ## speed compared with SchNetPack and graph-pes (seven minutes; the first time it fetches both)
 	$(py) benchmarks/speed.py
 	$(py) docs/speed_picture.py
 	$(py) docs/readme_numbers.py

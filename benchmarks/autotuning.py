@@ -7,7 +7,7 @@
 |------------------|---------------------------------------------------------------------------------------------------|
 | choices          | which settings of `autotune` pay, with 50 labels of our DFT set                                   |
 | choices_energies | the same with 100 energies of QM9                                                                 |
-| closed_form      | ridge regression on the pretrained network's features beside autotuning, 100 energies of QM9      |
+| closed_form      | ridge regression on the pretrained network's features, and autotuning, 100 energies of QM9        |
 | convergence      | how errors fall with the steps, from before the first: T-PaiNN and from scratch (50 labels)       |
 | size             | how the number of classical frames shows in the pretrained and in the autotuned error (50 labels) |
 | forgetting       | how well an autotuned potential still imitates its teacher, with and without replay               |

@@ -10,7 +10,7 @@ validation molecules: ``histories``).
 Water: q-TIP4P/F at densities and temperatures between those trained on and one beyond, from runs of other seeds, with
 the charges that it was taught (damped-shifted at 5 Å) and, forces alone, with the full Ewald sum, whose energies have
 another zero.  `water_xtb`, `water_iamoeba`: GFN2-xTB's, iAMOEBA's labels of boxes of 32 H2O at the same states.
-Each beside guessing zero forces (``zero_mae``).  Errors in meV/Å, meV/atom and, of the stress, GPa.  Writes
+Each with the error of guessing zero forces (``zero_mae``).  Errors in meV/Å, meV/atom and, of the stress, GPa.  Writes
 ``data/results/checkpoints.json``; then ``python data/make/cards.py`` puts the table into the weights' card.
 """
 
@@ -101,14 +101,18 @@ def history_of(recipe, folder):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", nargs="+", choices=RECIPES, default=list(RECIPES), help="others stay as told")
+    parser.add_argument(
+        "--recipe", nargs="+", choices=RECIPES, default=list(RECIPES), help="the others keep their rows"
+    )
     parser.add_argument("--history", nargs="*", default=[], metavar="RECIPE=FOLDER")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     rows, before = earlier("checkpoints")
-    told = load_results("checkpoints") if rows else {}
+    earlier_results = load_results("checkpoints") if rows else {}
     runs = dict(pair.split("=") for pair in arguments.history)
-    histories = told.get("histories", {}) | {recipe: history_of(recipe, folder) for recipe, folder in runs.items()}
+    histories = earlier_results.get("histories", {}) | {
+        recipe: history_of(recipe, folder) for recipe, folder in runs.items()
+    }
     started = time.perf_counter()
     tests = {"gas": gas_tests(tp.mmff94), "gas_xtb": gas_tests(tp.gfn2_xtb)}
     tests |= {"water": water_tests(), "water_xtb": small_water_tests(tp.gfn2_xtb())}
@@ -119,7 +123,7 @@ def main():
         rows += [print(new, flush=True) or new for new in (row(recipe, *case, potential) for case in tests[recipe])]
     rows.sort(key=lambda row: list(RECIPES).index(row["task"]))
     shipped = {name: sha256(data_folder() / "checkpoints" / f"{name}.safetensors") for name in arguments.recipe}
-    weights = told.get("weights", {}) | shipped  # each with the rows that were measured with it
+    weights = earlier_results.get("weights", {}) | shipped  # each with the rows that were measured with it
     packages, spent = ["torch", "rdkit", "openmm"], before + time.perf_counter() - started
     more = {"weights": weights, "histories": histories}
     save_results("checkpoints", rows, "python benchmarks/checkpoints.py", spent, packages, 1, **more)

@@ -5,7 +5,7 @@
 With the shipped weights.  Case ``agreement``: 64 H2O, 20 ps at constant energy with the compiled path (`fast.py`), from
 a liquid of 300 K, in steps of 0.5 fs: drift of the total energy (meV/atom/ps), and the largest difference of a force
 component from `painn.py` along the way (meV/Å).  Case ``batched``: 20 molecules under Langevin dynamics, one after the
-other through ASE (with `painn.py` and compiled) and all of them in one step through torch-sim, by turns: milliseconds
+other through ASE (with `painn.py` and compiled) and all of them in one step through torch-sim, in alternation: ms
 for a step of all.  Writes ``data/results/fast_md.json``.
 """
 
@@ -46,7 +46,7 @@ def agreement(potential):
 
 
 def batched(potential):
-    """Milliseconds per step of twenty molecules: one by one, as read and compiled, and together; medians by turns."""
+    """Milliseconds per step of twenty molecules: one by one, as read and compiled, and together; medians."""
     smiles = tp.molecule_list(max_heavy=6)[-N_TOGETHER:]
     molecules = [tp.molecule(name, seed=0) for name in smiles]
     settings = {"temperature": 300.0, "n_steps": STEPS, "every": STEPS, "stop_when_broken": False}
@@ -67,8 +67,8 @@ def batched(potential):
             run()
             times[name].append(1e3 * (time.perf_counter() - started) / STEPS)
     for name, taken in times.items():
-        told = {"case": "batched", "system": f"{N_TOGETHER} molecules", "implementation": name}
-        yield told | {"n_atoms": sum(map(len, molecules)), "milliseconds": round(statistics.median(taken[1:]), 2)}
+        row = {"case": "batched", "system": f"{N_TOGETHER} molecules", "implementation": name}
+        yield row | {"n_atoms": sum(map(len, molecules)), "milliseconds": round(statistics.median(taken[1:]), 2)}
 
 
 def main():

@@ -181,8 +181,8 @@ def untrained_rows(task, pool, tests):
 def study(task, sizes, seeds, methods, jobs):
     """All rows of one task; ``sizes``: instead of `sizes_of`."""
     source, pool, tests = TASKS[task]()
-    told = ", ".join(f"{len(frames)} in {name}" for name, frames in tests.items())
-    print(f"{task}: {len(pool)} frames to draw from; tested on {told}; ", end="")
+    sizes = ", ".join(f"{len(frames)} in {name}" for name, frames in tests.items())
+    print(f"{task}: {len(pool)} frames to draw from; tested on {sizes}; ", end="")
     print(f"composition leaves {np.std(composition_residual(pool)):.2f} eV", flush=True)
     chosen = {name: train for name, train in methods_of(task).items() if name in methods}
     make_starts(task, chosen)

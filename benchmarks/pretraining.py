@@ -1,10 +1,10 @@
-"""What pretraining needs: how many classical labels, and how much weight on energies beside forces.
+"""What pretraining needs: how many classical labels, and how much weight on energies relative to forces.
 
     python benchmarks/pretraining.py            # about half an hour on one core; resumes run by run
 
 MMFF94 labels of shaken molecules with up to 6 heavy atoms, the tour's small network and steps; errors on MMFF94 labels
 of molecules it has not seen (those of the DFT set's `valid` and `test`).  Case ``size``: 100 to 30,000 frames at equal
-steps.  Case ``weights``: energy weights from 0 to 10 beside a force weight of 1, with 6,000 frames.  Writes
+steps.  Case ``weights``: energy weights from 0 to 10 with a force weight of 1, with 6,000 frames.  Writes
 ``data/results/pretraining.json``.
 """
 

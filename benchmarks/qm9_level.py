@@ -1,9 +1,9 @@
-"""Are our DFT labels at QM9's level?  Our energies of QM9's own molecules, at QM9's own geometries, beside QM9's.
+"""Are our DFT labels at QM9's level?  Our energies of QM9's molecules, at its geometries, compared with QM9's.
 
     TPAINN_REFERENCE_DATA=... python benchmarks/qm9_level.py       # 210 molecules, about half an hour on one core
 
 QM9's electronic energy is U0 minus the zero-point energy.  Molecules: all of the reference file with up to 4 heavy
-atoms, 30 that contain F (the smallest), and by turns random ones with 5, 6 and 7 heavy atoms.  Writes
+atoms, 30 that contain F (the smallest), and random ones with 5, 6 and 7 heavy atoms.  Writes
 ``data/results/qm9_level.json``; safe to interrupt.
 """
 

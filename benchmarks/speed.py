@@ -1,11 +1,11 @@
-"""How fast is our PaiNN, beside SchNetPack's and graph-pes's at equal size, and beside what the machine could do?
+"""How fast is our PaiNN, compared with SchNetPack's and graph-pes's at equal size, and with what the machine could do?
 
     python benchmarks/speed.py                  # seven minutes; makes the other environments where they are missing
     python benchmarks/speed.py --all            # SchNetPack's step of the largest box too: three minutes more
     python benchmarks/speed.py --quick          # without the largest box; prints, and writes nothing
 
 All run the same network (64 features, 3 interactions, 20 radial functions, 5 Å, float32) on the same structures with
-the same torch and as many threads, each in a process of its own, by turns: what else the machine does then hurts all
+the same torch and as many threads, each in a process of its own, in alternation: what else runs then hurts all
 alike.  Written to data/results/speed.json: ``seconds`` (and ``cpu_seconds``, the time of all cores, which a busy
 machine disturbs least) are medians over the rounds; SchNetPack's largest box, half a minute a step, is run once.
 
@@ -147,7 +147,7 @@ class Worker:
 
 
 def measure(pythons, path, cases, threads):
-    """{(case, implementation): [(seconds, CPU seconds) of each round]}, the implementations by turns."""
+    """{(case, implementation): [(seconds, CPU seconds) of each round]}, the implementations in alternation."""
     workers = {name: Worker(python, name, path, threads) for name, python in pythons.items()}
     found = {}
     for case in cases:
@@ -357,8 +357,8 @@ def print_table(rows):
         print(f" {times:>6.2f}× {row.get('peak_mb') or '–':>6}")
     for row in rows:
         if row["case"] == "growth":
-            told = f"{row['times_linear']:.2f} × linear, {row['kb_per_pair']:.2f} kB a pair"
-            print(f"growth, {row['system']}: {row['implementation']:<28} {told}")
+            words = f"{row['times_linear']:.2f} × linear, {row['kb_per_pair']:.2f} kB a pair"
+            print(f"growth, {row['system']}: {row['implementation']:<28} {words}")
 
 
 def main():

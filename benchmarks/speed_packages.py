@@ -49,11 +49,8 @@ class Ours:
     def energy_forces(self, implementation):
         if implementation == "ours_reference":
             return lambda: self.potential(self.graph)["forces"]
-        from tpainn_lite.model.compiled import FastPotential
-
-        fast, (idx_j, idx_i) = FastPotential(self.potential), self.graph.edge_index.numpy()
-        inputs = self.graph.atomic_numbers.numpy(), idx_i, idx_j, self.graph.r_ij.double().numpy()
-        return lambda: fast(*inputs)
+        evaluator = self.potential.evaluator(fast=True)
+        return lambda: evaluator.of_graph(self.graph, compiled=True)
 
     def training_step(self, implementation):
         from tpainn_lite.model.compiled_training import fast_outputs

@@ -14,7 +14,7 @@ and, smaller, kept in ``build/water/`` and compared at two numbers of labels: q-
 boxes labelled by iAMOEBA (``tpainn_iamoeba_short``), SPC/Fw, the poor teacher (``tpainn_spcfw``), single q-TIP4P/F
 molecules (``tpainn_monomer``), and q-TIP4P/F with its labels dealt to wrong frames (``tpainn_shuffled``, the negative
 control).  ``tpainn_gentle`` is ``tpainn`` whose deeper layers learn more slowly.
-Rivals: from scratch with one fitted constant (``scratch_atomref``), as all of them have, and Δ-learning on q-TIP4P/F
+Baselines: from scratch with one fitted constant (``scratch_atomref``), as all of them have, and Δ-learning on q-TIP4P/F
 (``delta``) and on iAMOEBA (``delta_iamoeba``).  Untrained: ``constant``, the mean energy and no forces; the classical
 models themselves, ``force_field`` (q-TIP4P/F) and ``force_field_iamoeba``; ``pretrained``, ``pretrained_xtb`` and
 ``pretrained_iamoeba``.  The pool: the liquid in the DFT set's `train`, drawn evenly over its trajectories; subsets of
@@ -192,8 +192,8 @@ def trials(arguments):
     for batch, rate in itertools.product((4, 1), (5e-4, 1e-3, 3e-3)):
         for name, train, from_scratch in (("tpainn", tuned("water"), False), ("scratch_atomref", scratch, True)):
             steps = settings(N_TRIALS, from_scratch)["steps"] // batch
-            told = f"{name}, {steps} steps of {batch}, learning rate {rate:g}"
-            ways[told] = partial(train, steps=steps, batch_size=batch, learning_rate=rate)
+            way = f"{name}, {steps} steps of {batch}, learning rate {rate:g}"
+            ways[way] = partial(train, steps=steps, batch_size=batch, learning_rate=rate)
     pool, _ = data()
     return run("trials", ways, pool, {"valid": tp.load_water("valid", "liquid")}, (N_TRIALS,), arguments)
 

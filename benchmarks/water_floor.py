@@ -26,7 +26,7 @@ TRAINING = {"steps": 1500, "batch_size": 2, "learning_rate": 3e-3}
 
 
 def frames(seed):
-    """Structures of the Ewald liquid, the three states by turns, the last ``N_TEST`` from another run."""
+    """Structures of the Ewald liquid, the three states in alternation, the last ``N_TEST`` from another run."""
     train, test = (
         tp.water_runs(STATES, n // len(STATES), seed=k, n_molecules=64, spacing=150)
         for n, k in ((max(SIZES), seed), (N_TEST, seed + 100))

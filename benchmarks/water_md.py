@@ -86,7 +86,7 @@ def beginning(seed):
 
 
 def md(model, seed, name, picoseconds):
-    """One run, or its rest, and what it says; kept beside its trajectory, so that a stopped run stays stopped."""
+    """One run, or its rest, and what it says; kept next to its trajectory, so that a stopped run stays stopped."""
     torch.set_num_threads(1)
     ensemble, kelvin, longest = RUNS[name]
     path = BUILD / "md" / f"{model}, {seed}, {name}.traj"
@@ -94,29 +94,29 @@ def md(model, seed, name, picoseconds):
     calculator = tp.PotentialCalculator(potential(model, seed))
     settings = {"temperature": kelvin, "timestep": TIMESTEP, "every": EVERY, "seed": seed}
     made_from = identity(calculator=calculator, ensemble=ensemble, density=DENSITY, molecules=N, **settings)
-    told = _told(path)
-    if told is not None:
-        check_same(told.get("identity"), made_from, str(path), "remove the files of this run")
-    if told and (told["stopped"] or told["picoseconds"] >= n_steps * TIMESTEP / 1000):
-        return told
+    summary = _summary(path)
+    if summary is not None:
+        check_same(summary.get("identity"), made_from, str(path), "remove the files of this run")
+    if summary and (summary["stopped"] or summary["picoseconds"] >= n_steps * TIMESTEP / 1000):
+        return summary
     started = time.perf_counter()
     path.parent.mkdir(parents=True, exist_ok=True)
     settings["progress"] = False
     warm = run_md(beginning(seed), calculator, n_steps=2000, **settings)  # 1 ps in which bonds find their lengths
     if warm.stopped:
-        told = {"stopped": f"before it began, {warm.stopped}", "picoseconds": 0.0}
-        told |= {"found": [("lasted", 0.0, None, "ps")], "curves": {}}
+        summary = {"stopped": f"before it began, {warm.stopped}", "picoseconds": 0.0}
+        summary |= {"found": [("lasted", 0.0, None, "ps")], "curves": {}}
     else:
         run = run_md(warm.frames[-1], calculator, ensemble=ensemble, n_steps=n_steps, path=path, **settings)
         found, curves = quantities(name, run)
-        told = {"stopped": run.stopped, "picoseconds": run.time[-1] / 1000, "found": found, "curves": curves}
-    told["identity"] = made_from
-    told["seconds"] = round(time.perf_counter() - started, 1) + (_told(path) or {"seconds": 0})["seconds"]
-    write_text(path.with_suffix(".json"), json.dumps(told))
-    return told
+        summary = {"stopped": run.stopped, "picoseconds": run.time[-1] / 1000, "found": found, "curves": curves}
+    summary["identity"] = made_from
+    summary["seconds"] = round(time.perf_counter() - started, 1) + (_summary(path) or {"seconds": 0})["seconds"]
+    write_text(path.with_suffix(".json"), json.dumps(summary))
+    return summary
 
 
-def _told(path):
+def _summary(path):
     kept = path.with_suffix(".json")
     return json.loads(kept.read_text()) if kept.exists() else None
 
@@ -169,11 +169,11 @@ def _structure(frames, pair, n_blocks=5):
     return curves[0][0], np.array([g for _, g in curves])
 
 
-def rows_of(model, seed, name, told):
+def rows_of(model, seed, name, summary):
     """A row for each quantity."""
     run = {"case": "md", "model": model, "n_train": _size(model), "seed": seed, "run": name}
-    run |= {"picoseconds": told["picoseconds"], "stopped": told["stopped"], "seconds": told["seconds"]}
-    rounded = ((q, round(v, 4), e and round(e, 4), unit) for q, v, e, unit in told["found"])
+    run |= {"picoseconds": summary["picoseconds"], "stopped": summary["stopped"], "seconds": summary["seconds"]}
+    rounded = ((q, round(v, 4), e and round(e, 4), unit) for q, v, e, unit in summary["found"])
     return [run | {"quantity": q, "value": v, "error": e, "unit": unit} for q, v, e, unit in rounded]
 
 
@@ -183,17 +183,17 @@ def _size(model):
 
 
 def save(unfinished=False):
-    """Write what is there so far, beside what earlier runs have left in the results."""
+    """Write what is there so far, with what earlier runs have left in the results."""
     rows, _ = earlier("water_md")
     curves = load_results("water_md")["curves"] if rows else {}
     new = []
     for model, name in itertools.product(MODELS, RUNS):
         kept = [path for kind in ("json", "traj") for path in (BUILD / "md").glob(f"{model}, *, {name}.{kind}")]
         for path in sorted({path.with_suffix(".traj") for path in kept}):
-            told, seed = _told(path) or (unfinished and _so_far(path, name)), int(path.stem.split(", ")[-2])
-            if told:
-                new += rows_of(model, seed, name, told)
-                curves |= {f"{model}, {seed}, {pair}": curve for pair, curve in told["curves"].items()}
+            summary, seed = _summary(path) or (unfinished and _so_far(path, name)), int(path.stem.split(", ")[-2])
+            if summary:
+                new += rows_of(model, seed, name, summary)
+                curves |= {f"{model}, {seed}, {pair}": curve for pair, curve in summary["curves"].items()}
     rows = merged(rows, new, KEY)
     seconds = sum(row["seconds"] for row in rows if row["quantity"] == "lasted")  # a row of each run
     save_results("water_md", rows, "python benchmarks/water_md.py", seconds, ["torch", "ase"], 1, curves=curves)
@@ -222,8 +222,8 @@ def main():
         tasks = [task for task in asked if not _in_results(rows, *task, arguments.picoseconds)]
         for model, seed, _ in tasks:
             potential(model, seed)
-        for told in in_parallel(md, ((*task, arguments.picoseconds) for task in tasks), arguments.jobs):
-            print(told["picoseconds"], "ps", told["stopped"] or "", told["found"], flush=True)
+        for summary in in_parallel(md, ((*task, arguments.picoseconds) for task in tasks), arguments.jobs):
+            print(summary["picoseconds"], "ps", summary["stopped"] or "", summary["found"], flush=True)
     save(unfinished=arguments.analyse)
 
 

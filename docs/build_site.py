@@ -3,7 +3,7 @@
     python docs/build_site.py [--out build/site] [--no-pictures]        # or: make site
 
 Notebooks run once; their executed copies stay in build/executed/ until the notebook, the library or the data change.
-Plotly figures are live; beside each stands a picture of it for a browser without scripts, drawn by a headless Chromium
+Plotly figures are live; with each comes a picture of it for a browser without scripts, drawn by a headless Chromium
 while the site is built and kept in build/stills/.  A broken link, a picture without words, or a notebook that warns
 ends the build.
 """

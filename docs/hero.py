@@ -74,8 +74,8 @@ def draw(axes, frame, way):
     edge = 0.64 * width
     axes.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal", xticks=[], yticks=[])
     axes.set_title(way, color=COLOURS[OWN[way]], fontweight="bold", fontsize=13)
-    told = f"{frame.get_temperature():,.0f} K, {broken.sum()} of {len(broken)} molecules broken"
-    axes.set_xlabel(told, fontsize=11)
+    caption = f"{frame.get_temperature():,.0f} K, {broken.sum()} of {len(broken)} molecules broken"
+    axes.set_xlabel(caption, fontsize=11)
 
 
 def mourn(axes, stopped):

@@ -34,11 +34,11 @@ def main():
                 axes.plot(
                     min(times) / seconds["tpainn_lite"], y, marker, color=colour, markersize=9, markeredgewidth=1.5
                 )
-        told = f"{1e3 * seconds['tpainn_lite']:.3g} ms"
-        axes.annotate(told, (1, y), xytext=(4, 6), textcoords="offset points", fontsize=8)
+        words = f"{1e3 * seconds['tpainn_lite']:.3g} ms"
+        axes.annotate(words, (1, y), xytext=(4, 6), textcoords="offset points", fontsize=8)
     for name, (colour, marker) in STYLES.items():
         axes.plot([], [], marker, color=colour, label=name, markeredgewidth=1.5)
-    axes.axvline(1, color="black", label="tpainn_lite, compiled (time beside the line)")
+    axes.axvline(1, color="black", label="tpainn_lite, compiled (time at the line)")
     axes.set_yticks(range(len(CASES)), [f"{case}\n{system}" for case, system in CASES])
     axes.set_ylim(len(CASES) - 0.6, -0.6)
     axes.set_xticks([0.5, 1, 2, 5, 10, 20, 50], ["0.5×", "1×", "2×", "5×", "10×", "20×", "50×"])

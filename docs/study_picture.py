@@ -13,7 +13,7 @@ from study_tables import of_task
 from tpainn_lite.show.plots import COLOURS
 
 ROOT = Path(__file__).resolve().parents[1]
-STYLES = {  # as in the results: (told, colour, marker, line)
+STYLES = {  # as in the results: (words, colour, marker, line)
     "scratch_atomref": ("from scratch, one energy per element", COLOURS[1], "s", "-"),
     "tpainn_shuffled": ("control: MMFF94, shuffled labels", "grey", "x", ":"),
     "delta_xtb": ("Δ-learning on GFN2-xTB", COLOURS[2], "^", "--"),
@@ -32,13 +32,13 @@ def main():
     figure = Figure(figsize=(8.4, 4.2), dpi=150, layout="constrained")
     for axes, (task, subset, value, title, unit) in zip(figure.subplots(1, 2), PANELS, strict=True):
         rows, sizes = [r for r in of_task(results, task) if r["subset"] == subset], set()
-        for method, (told, colour, marker, line) in STYLES.items():
+        for method, (words, colour, marker, line) in STYLES.items():
             errors = {}
             for row in (r for r in rows if r["method"] == method):
                 errors.setdefault(row["n_train"], []).append(row[value])
             n = sorted(errors)
             mean, spread = ([f(errors[k]) for k in n] for f in (statistics.mean, _deviation))
-            axes.errorbar(n, mean, spread, None, line + marker, color=colour, label=told, capsize=2, markersize=5)
+            axes.errorbar(n, mean, spread, None, line + marker, color=colour, label=words, capsize=2, markersize=5)
             sizes |= set(n)
         axes.set(xscale="log", yscale="log", title=title, xlabel="DFT labels", ylabel=unit)
         axes.set_xticks(sorted(sizes), [f"{k:,}" for k in sorted(sizes)])

@@ -94,8 +94,8 @@ def energies_table(results):
     """Energy errors on QM9 by method and number of labels."""
     rows = of_task(results, "qm9_energy")
     composition = alone(rows, "composition", "molecule_energy_mae")
-    told = f"The best energy per element that all labels give, without a network: {composition} meV."
-    return f"{pivot(rows, 'molecule_energy_mae')}\n\n{told}"
+    words = f"The best energy per element that all labels give, without a network: {composition} meV."
+    return f"{pivot(rows, 'molecule_energy_mae')}\n\n{words}"
 
 
 def ratios(rows, value, method, baseline):
@@ -111,11 +111,11 @@ def gains_table(results):
     cases += [("qm9_energy", 100, "molecule_energy_mae", "QM9 energies, 100 labels", energies)]
     names, lines = ("shuffled", "mmff94", "shipped", "ladder", "shipped_xtb", "pool", "dft"), []
     methods = [f"tpainn_{name}" for name in names]
-    for task, n, value, told, baselines in cases:
+    for task, n, value, words, baselines in cases:
         chosen = [r for r in of_task(results, task) if r["n_train"] == n and r["subset"] in ("test", "uniform")]
         for baseline in baselines:
             found = [spread(ratios(chosen, value, method, baseline)) for method in methods]
-            lines.append([f"{told}, beside {LEARNERS[baseline]}", *found])
+            lines.append([f"{words}, compared with {LEARNERS[baseline]}", *found])
     return markdown(["error divided by that of →", *(LEARNERS[method] for method in methods)], lines)
 
 
@@ -137,7 +137,7 @@ def choices_table(results):
 
 
 def closed_form_table(results):
-    """Ridge regression beside autotuning, by start."""
+    """Ridge regression compared with autotuning, by start."""
     rows, lines = of_case(results, "closed_form"), []
     kinds = ("ridge", "autotuned", "both")
     for start in dict.fromkeys(r["method"].split(", ")[0] for r in rows):
@@ -202,10 +202,10 @@ def scans_table(results):
     scans = list(dict.fromkeys(r["subset"] for r in rows))
     for method, n in sorted({(r["method"], r["n_train"]) for r in rows}, key=lambda pair: (pair[1], pair[0])):
         chosen = [r for r in rows if (r["method"], r["n_train"]) == (method, n)]
-        told = f"{LEARNERS[method]}, " + (f"{n:,} labels" if n else "not autotuned")
+        words = f"{LEARNERS[method]}, " + (f"{n:,} labels" if n else "not autotuned")
         cells = [spread([r["rmse"] for r in chosen if r["subset"] == scan]) for scan in scans]
         short = [spread([r["rmse_short"] for r in chosen if r["subset"] == scan]) for scan in ("bond", "dimer")]
-        lines.append([told, *cells, *short])
+        lines.append([words, *cells, *short])
     return markdown(["", *scans, "bond, short side", "dimer, short side"], lines)
 
 

@@ -35,8 +35,8 @@ def forces_table(results, value="force_mae"):
     """Errors of forces at later times by start and number of boxes, and of what was trained on none."""
     rows = curve_rows(results)
     bare = {r["method"]: f"{r[value]:.0f}" for r in rows if r["n_train"] == 0}
-    told = ", ".join(f"{name} {bare[method]}" for method, name in UNTRAINED.items())
-    return f"{pivot(rows, value, LEARNERS)}\n\nWithout any DFT force: {told} meV/Å."
+    words = ", ".join(f"{name} {bare[method]}" for method, name in UNTRAINED.items())
+    return f"{pivot(rows, value, LEARNERS)}\n\nWithout any DFT force: {words} meV/Å."
 
 
 def between_table(results):
@@ -58,14 +58,14 @@ def liquid_table(results):
     for model in dict.fromkeys(row["model"] for row in rows):
         mine = [row for row in rows if row["model"] == model]
         lasted = [r for r in mine if r["quantity"] == "lasted"]
-        told = [
+        words = [
             f"{RUNS[r['run']]}: {r['value']:g} ps{' †' if r['stopped'] else ''}" for r in lasted if r["run"] in RUNS
         ]
         found = [
             ", ".join(f"{r['value']:.3g} ± {r['error']:.1g}" for r in mine if r["quantity"] == quantity) or NOTHING
             for quantity in QUANTITIES
         ]
-        lines.append([model, ", ".join(told), *found])
+        lines.append([model, ", ".join(words), *found])
     return markdown(["", "lasted († broken)", *QUANTITIES.values()], lines)
 
 

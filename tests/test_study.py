@@ -79,7 +79,7 @@ def test_every_start_is_a_method_and_from_scratch_gets_more_steps():
             assert settings_of(task, n, True)["steps"] > settings_of(task, n, False)["steps"]
 
 
-def test_fair_rivals_and_what_ships_are_asked_at_every_number_of_labels_and_the_bars_ones():
+def test_fair_baselines_and_what_ships_are_asked_at_every_number_of_labels_and_the_bars_ones():
     for task, bar in (("molecule_forces", 50), ("qm9_energy", 100)):
         everywhere = [name for name in methods_of(task) if sizes_of(task, name) == SIZES[task]]
         assert {"scratch_atomref", "delta_xtb", "tpainn_shipped_xtb", "tpainn_pool"} <= set(everywhere)

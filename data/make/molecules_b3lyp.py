@@ -37,7 +37,7 @@ MORE = {(1, 4): 178, (5, 5): 170, (6, 6): 60}  # six frames each; all that are l
 LARGE = {(7, 7): 27, (8, 8): 20, (9, 9): 20}  # three frames each
 LARGE_TOO = {(7, 7): 4}  # for three that have no 3D geometry
 AMINO_ACID = ("C(=O)[OH]", "[NX3;!H0;!$(NC=O)]")  # all of these up to six heavy atoms: prone to move a proton
-FIRST_PARTS = ("train", "test", "train", "train", "test", "train", "train", "test", "train", "valid")  # by turns
+FIRST_PARTS = ("train", "test", "train", "train", "test", "train", "train", "test", "train", "valid")  # repeated
 MORE_PARTS = ("train", "train", "test", "train", "valid", "train", "test")
 ENVIRONMENT = {  # of the processes: one thread each; memory is kept, not given back and asked for again (up to 1.4x)
     "OMP_NUM_THREADS": "1", "MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "4000000000",
