@@ -29,7 +29,7 @@ HEAVY = {
     "torch_sim": {"simulate.many"},
     "torch_geometric": {"model.graph", "structures.shipped"},
     "typer": {"cli.app", "cli.errors"},
-    "vesin": {"structures.geometry", "model.calculator", "simulate.many"},
+    "vesin": {"structures.geometry", "model.graph"},
 }
 LAZY = {"nglview", "openmm", "pyscf", "rdkit", "tblite"}  # imported inside the function that needs them
 

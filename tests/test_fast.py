@@ -10,8 +10,7 @@ from ase.build import bulk
 from ase.build import molecule as ase_molecule
 from conftest import lively_potential, shaken, small_water_box
 
-from tpainn_lite.model import calculator as calculator_module
-from tpainn_lite.model import potential as potential_module
+from tpainn_lite.model import evaluator as evaluator_module
 from tpainn_lite.model.calculator import PotentialCalculator
 from tpainn_lite.model.painn import PaiNN
 from tpainn_lite.model.potential import Potential
@@ -75,19 +74,24 @@ def test_new_weights_are_noticed(ethanol):
     assert abs(after - before) > 1e-3
 
 
-def test_large_structures_take_the_fast_way_and_small_ones_and_float64_do_not(potential):
+def is_compiled(potential, atoms, fast=None):
+    calculator = PotentialCalculator(potential, fast=fast)
+    calculator.get_potential_energy(atoms)
+    return calculator.evaluator._compiled[1] is not None
+
+
+def test_large_structures_are_compiled_and_small_ones_and_float64_are_not(potential):
     box, small = water_box(20), water_box(8)
-    assert PotentialCalculator(potential)._takes_the_fast_way(box)
-    assert not PotentialCalculator(potential)._takes_the_fast_way(small)
-    assert not PotentialCalculator(lively_potential())._takes_the_fast_way(box)
-    assert not PotentialCalculator(potential, fast=False)._takes_the_fast_way(box)
+    assert is_compiled(potential, box) and not is_compiled(potential, small)
+    assert is_compiled(potential, small, fast=True) and not is_compiled(potential, box, fast=False)
+    assert not is_compiled(lively_potential(), box)
 
 
 def test_without_numba_the_reference_is_taken_and_that_is_said_once(potential, monkeypatch, capsys):
-    monkeypatch.setattr(potential_module, "find_spec", lambda _: None)
-    monkeypatch.setattr(calculator_module, "_told", set())
+    monkeypatch.setattr(evaluator_module, "find_spec", lambda _: None)
+    monkeypatch.setattr(evaluator_module, "_reported", set())
     for _ in range(2):
-        assert not PotentialCalculator(potential)._takes_the_fast_way(water_box(20))
+        assert not is_compiled(potential, water_box(20))
     assert capsys.readouterr().err.count("pip install numba") == 1
 
 

@@ -10,7 +10,7 @@ from ase.build import molecule as ase_molecule
 from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import lively_potential, shaken, small_water_box
 
-from tpainn_lite.model import potential as potential_module
+from tpainn_lite.model import evaluator as evaluator_module
 from tpainn_lite.model.calculator import PotentialCalculator
 from tpainn_lite.model.graph import collate, to_graph, to_graphs
 from tpainn_lite.model.painn import PaiNN
@@ -231,8 +231,8 @@ def test_nobody_who_asks_changes_the_mode_or_needs_one(potential, ethanol):
 
 
 def test_energies_alone_are_the_same_energies(monkeypatch, labelled):
-    for limit in (10**9, 100):  # exact, and compiled
-        monkeypatch.setattr(potential_module, "WORTH_COMPILING", limit)
+    for limit in (10**9, 2000):  # exact, and compiled
+        monkeypatch.setattr(evaluator_module, "WORTH_COMPILING", limit)
         potential = lively_potential(torch.float32)
         energies, forces = potential.predict(labelled[:6], forces=False)
         assert forces is None
@@ -452,7 +452,7 @@ def test_fit_atomref_needs_energies():
 def test_predicting_many_frames_gives_what_one_at_a_time_gives(monkeypatch, labelled):
     potential, frames = lively_potential(torch.float32), labelled[:12]
     energies, forces = potential.predict(frames)
-    monkeypatch.setattr(potential_module, "WORTH_COMPILING", 100)
+    monkeypatch.setattr(evaluator_module, "WORTH_COMPILING", 2000)
     fast_energies, fast_forces = potential.predict(frames, batch_size=5)
     np.testing.assert_allclose(fast_energies, energies, atol=1e-4)
     for fast, slow in zip(fast_forces, forces, strict=True):
@@ -462,15 +462,15 @@ def test_predicting_many_frames_gives_what_one_at_a_time_gives(monkeypatch, labe
 def test_predictions_are_cut_by_pairs_so_that_boxes_do_not_fill_the_memory(monkeypatch, labelled):
     potential, frames = lively_potential(), labelled[:12]
     energies, forces = potential.predict(frames)
-    sizes, together = [], potential_module.collate
+    sizes, together = [], evaluator_module.collate
     pairs = [graph.num_edges for graph in to_graphs(frames, potential.cutoff)]
-    monkeypatch.setattr(potential_module, "BATCH_PAIRS", 2 * max(pairs))
-    monkeypatch.setattr(potential_module, "collate", lambda chunk: sizes.append(len(chunk)) or together(chunk))
+    monkeypatch.setattr(evaluator_module, "BATCH_PAIRS", 2 * max(pairs))
+    monkeypatch.setattr(evaluator_module, "collate", lambda chunk: sizes.append(len(chunk)) or together(chunk))
     again, forces_again = potential.predict(frames)
     assert sum(sizes) == 12 and 2 <= max(sizes) < 12
     np.testing.assert_allclose(again, energies, atol=1e-9)
     np.testing.assert_allclose(np.concatenate(forces_again), np.concatenate(forces), atol=1e-9)
-    monkeypatch.setattr(potential_module, "BATCH_PAIRS", 1)  # less than any structure has: one at a time
+    monkeypatch.setattr(evaluator_module, "BATCH_PAIRS", 1)  # less than any structure has: one at a time
     np.testing.assert_allclose(potential.predict(frames)[0], energies, atol=1e-9)
 
 

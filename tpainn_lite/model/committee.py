@@ -1,12 +1,17 @@
-"""Several potentials asked at once: where they disagree, none of them should be trusted.
+"""Several potentials together: where they disagree, none of them should be trusted.
 
-Potentials that were trained on the same labels from different random numbers agree where the labels tell them what to
-say, and disagree elsewhere (query by committee; for potentials: Artrith and Behler 2012,
+Potentials that were trained on the same labels from different random numbers agree where the labels determine what is
+right, and disagree elsewhere (query by committee; for potentials: Artrith and Behler 2012,
 doi:10.1103/PhysRevB.85.045439).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from numpy.typing import NDArray
 
 from tpainn_lite.model.calculator import PotentialCalculator
 from tpainn_lite.model.potential import Potential
@@ -16,57 +21,52 @@ from tpainn_lite.structures.select import diverse
 
 
 class Committee:
-    """Potentials for the same elements, asked like one `Potential`.
+    """Two or more potentials for the same elements, used like one `Potential`.
 
-    Parameters
-    ----------
-    potentials : list of Potential
-        Three or more tell something.
+    Raises
+    ------
+    ValueError, TypeError
+        They are not for the same elements, or fewer than two.
+
+    >>> from tpainn_lite import load_pretrained, molecule
+    >>> committee = Committee([load_pretrained("gas"), load_pretrained("gas_xtb")])
+    >>> bool(committee.disagreement([molecule("O")])[0] > 0)
+    True
     """
 
-    def __init__(self, potentials):
+    def __init__(self, potentials: Sequence[Potential]) -> None:
         self.potentials = _members(potentials)
 
-    def predict(self, frames, batch_size=64):
+    def predict(self, frames: Sequence[Atoms], batch_size: int = 64) -> tuple[NDArray, list[NDArray]]:
         """Mean energies (n,) in eV and a list of mean forces (N, 3) in eV/Å, as `Potential.predict`."""
         check_frames(frames)
         energies, forces = zip(*(potential.predict(frames, batch_size) for potential in self.potentials), strict=True)
         return np.mean(energies, axis=0), [np.mean(each, axis=0) for each in zip(*forces, strict=True)]
 
-    def disagreement(self, frames, batch_size=64):
-        """How far the members' forces lie apart, for the atom where that is farthest.
-
-        Returns
-        -------
-        numpy.ndarray (n,)
-            eV/Å: the largest over atoms of the standard deviation of the force, √⟨|F_k − ⟨F⟩|²⟩ over members k.
-        """
+    def disagreement(self, frames: Sequence[Atoms], batch_size: int = 64) -> NDArray:
+        """How far the members' forces lie apart, (n,) in eV/Å: the largest over atoms of the standard deviation of the
+        force, √⟨|F_k − ⟨F⟩|²⟩ over members k."""
         check_frames(frames)
-        forces = (potential.predict(frames, batch_size)[1] for potential in self.potentials)
+        forces = (potential.predict(frames, batch_size)[1] or [] for potential in self.potentials)
         return np.array([spread(np.stack(each)).max() for each in zip(*forces, strict=True)])
 
-    def pick(self, frames, n, seed=0):
-        """The frames most worth a dear label: of the 3n with the largest disagreement, n that differ most.
-
-        Returns
-        -------
-        list of ase.Atoms
-        """
+    def pick(self, frames: Sequence[Atoms], n: int, seed: int | None = 0) -> list[Atoms]:
+        """The frames most worth an expensive label: of the 3n with the largest disagreement, n that differ most."""
         check_frames(frames)
         check_counts(n=n)
         generator(seed)
         if n > len(frames):
-            raise ValueError(f"{n} of {len(frames)} frames asked for; 1 to {len(frames)} are possible")
+            raise ValueError(f"n is {n}; 1 to {len(frames)}, the number of frames, is expected")
         doubtful = np.argsort(-self.disagreement(frames), kind="stable")[: 3 * n]
         return diverse([frames[k] for k in doubtful], n, seed)
 
-    def calculator(self, **settings):
+    def calculator(self, **settings: Any) -> "CommitteeCalculator":
         """For MD: the mean of all members, and how far they lie apart (settings of `PotentialCalculator`)."""
         return CommitteeCalculator(self.potentials, **settings)
 
 
 def _members(potentials):
-    """The list of members, after a look whether they can be asked the same."""
+    """The list of members, which must know the same elements."""
     if isinstance(potentials, (str, dict, Potential)) or not hasattr(potentials, "__iter__"):
         raise TypeError(f"potentials is a {type(potentials).__name__}; a list of at least 2 Potentials is expected")
     members = list(potentials)
@@ -83,7 +83,7 @@ def _members(potentials):
     return members
 
 
-def spread(forces):
+def spread(forces: NDArray) -> NDArray:
     """√⟨|F_k − ⟨F⟩|²⟩ over members: (members, N, 3) to (N,) in eV/Å."""
     return np.sqrt(((forces - forces.mean(axis=0)) ** 2).sum(axis=2).mean(axis=0))
 
@@ -91,18 +91,21 @@ def spread(forces):
 class CommitteeCalculator(Calculator):
     """Mean energy, forces and stress of several potentials; ``force_spread`` (N,) in eV/Å is among its results."""
 
-    implemented_properties = ("energy", "forces", "stress")
+    implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012  as in ASE
 
-    def __init__(self, potentials, **settings):
+    def __init__(self, potentials: Sequence[Potential], **settings: Any) -> None:
         super().__init__()
         self.members = [PotentialCalculator(potential, **settings) for potential in _members(potentials)]
 
     @property
-    def level(self):
+    def level(self) -> str:
         """Name of the level of theory, as stored with each label."""
         return f"committee of {len(self.members)}: {self.members[0].level}"
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+    def calculate(
+        self, atoms: Any = None, properties: Sequence[str] = ("energy",), system_changes: Sequence[str] = all_changes
+    ) -> None:
+        """Fill ``results``, as ASE's calculators do."""
         super().calculate(atoms, properties, system_changes)
         for member in self.members:
             member.calculate(atoms, properties, system_changes)

@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numba import njit
+from torch import Tensor
 from torch.nn.functional import silu
 
-from tpainn_lite.model.graph import unpack
+from tpainn_lite.model.graph import Data, unpack
 from tpainn_lite.model.painn import EPSILON, RadialBasis, cosine_cutoff
 
 INTERVALS = 512  # of the tables of the filters, from 0 to the cutoff: forces are right to 1e-5 of the largest
@@ -47,7 +48,7 @@ class FastPotential:
     def __init__(self, potential):
         painn = potential.painn
         self.n_features, self.cutoff = painn.n_features, painn.cutoff
-        self.scale, self.atomref = potential.scale.item(), potential.atomref.double().cpu().numpy()
+        self.scale = potential.scale.item()
         (self.embedding,) = weights_of(painn.embedding)
         dense, listen, mix = self.blocks()
         self.rounds = [
@@ -61,39 +62,15 @@ class FastPotential:
         """The classes it is made of."""
         return Dense, Listen, Mix
 
-    def __call__(self, atomic_numbers, idx_i, idx_j, r_ij):
-        """Compute one structure.
-
-        Parameters
-        ----------
-        atomic_numbers : numpy.ndarray (N,)
-        idx_i, idx_j : numpy.ndarray (E,)
-            Pairs, ``idx_i`` ascending; with each pair its reverse.
-        r_ij : numpy.ndarray (E, 3)
-            Å.
-
-        Returns
-        -------
-        (float, numpy.ndarray (N, 3), numpy.ndarray (3, 3))
-            Energy in eV, forces in eV/Å, and Σ_ij r_ij ⊗ ∂E/∂r_ij in eV.
-        """
-        pairs = Pairs.of(len(atomic_numbers), idx_i, idx_j, r_ij)
-        numbers, one = torch.as_tensor(atomic_numbers, dtype=torch.long), np.zeros(len(atomic_numbers), dtype=np.int64)
-        local, forces, virial = self.of_batch(numbers, pairs, one, 1)
-        return local.double().sum().item() + self.atomref[atomic_numbers].sum(), forces, virial[0]
-
-    def of_graph(self, graph, forces=True):
-        """Interaction energies (B,), forces (N, 3) and virials (B, 3, 3), in float32, of a graph or a batch; without
-        ``forces`` None in the place of the last two."""
+    def of_graph(self, graph: Data, forces: bool = True) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Local energies (N,) in float32, forces (N, 3) and virials Σ_ij r_ij ⊗ ∂E/∂r_ij (B, 3, 3) in float64, of a
+        graph or a batch; eV and Å.  Without ``forces`` None in the place of the last two."""
         idx_i, idx_j, batch, n_graphs = unpack(graph)
         self.pairs = Pairs.of(len(batch), idx_i.numpy(), idx_j.numpy(), graph.r_ij.numpy())
-        if forces:
-            local, on_atoms, virial = self.of_batch(graph.atomic_numbers, self.pairs, batch.numpy(), n_graphs)
-            slopes = torch.from_numpy(on_atoms).float(), torch.from_numpy(virial).float()
-        else:
-            local, slopes = self.local_energies(graph.atomic_numbers, self.pairs), (None, None)
-        energy = local.new_zeros(n_graphs).index_add(0, batch, local)  # (B,)
-        return energy, *slopes
+        if not forces:
+            return self.local_energies(graph.atomic_numbers, self.pairs), None, None
+        local, on_atoms, virial = self.of_batch(graph.atomic_numbers, self.pairs, batch.numpy(), n_graphs)
+        return local, torch.from_numpy(on_atoms), torch.from_numpy(virial)
 
     @torch.no_grad()
     def local_energies(self, atomic_numbers, pairs):

@@ -19,8 +19,7 @@ import torch
 from numba import njit
 
 from tpainn_lite.model.compiled import Dense, FastPotential, Listen, Mix, cubic_pieces, silu_slope
-from tpainn_lite.model.graph import unpack
-from tpainn_lite.model.potential import stress_of
+from tpainn_lite.model.graph import stress_of, unpack
 
 
 def fast_outputs(potential, graph):
@@ -46,7 +45,9 @@ class _EnergyForces(torch.autograd.Function):
     @staticmethod
     def forward(ctx, potential, graph, *weights):
         ctx.step, ctx.graph = TrainingStep(potential), graph
-        return ctx.step.of_graph(graph)
+        local, forces, virial = ctx.step.of_graph(graph)
+        _, _, batch, n_graphs = unpack(graph)
+        return local.new_zeros(n_graphs).index_add(0, batch, local), forces.float(), virial.float()
 
     @staticmethod
     def backward(ctx, by_energy, by_forces, by_virial):

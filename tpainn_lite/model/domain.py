@@ -1,11 +1,16 @@
-"""When not to trust a potential: structures that are not like those it was taught or tested on.
+"""When not to trust a potential: structures that are not like those it was trained or tested on.
 
-A network answers every question.  Three signs that it guesses: an element that it has never met, atoms nearer to each
-other than any it has seen, and the members of a committee that disagree more than they do on what is known.
+A network answers every question.  Three signs that it guesses: an element that it does not know, atoms nearer to each
+other than any it has seen, and the members of a committee that disagree more than they do on known structures.
 """
 
-import numpy as np
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+
+from tpainn_lite.model.committee import Committee
 from tpainn_lite.structures.checks import check_frames
 from tpainn_lite.structures.geometry import contacts
 
@@ -18,16 +23,22 @@ class Domain:
 
     Parameters
     ----------
-    committee : Committee
-    known : list of ase.Atoms
+    committee
+        Its disagreement is judged.
+    known
         Structures that it was trained on or, better, whose labels agreed with it: they set what is usual.
-    trained : list of ase.Atoms
+    trained
         Others that it was trained on: their elements and distances are known as well, but not how far to disagree.
 
     ``limit`` (eV/Å) is the disagreement beyond which a structure is doubted: 1.5 × the largest on ``known``.
+
+    >>> from tpainn_lite import Committee, load_pretrained, molecule
+    >>> committee = Committee([load_pretrained("gas"), load_pretrained("gas_xtb")])
+    >>> Domain(committee, known=[molecule("O")]).doubts([molecule("N")])[0][0]
+    'element N is in none of the known frames'
     """
 
-    def __init__(self, committee, known, trained=()):
+    def __init__(self, committee: Committee, known: Sequence[Atoms], trained: Sequence[Atoms] = ()) -> None:
         if not hasattr(committee, "disagreement"):
             raise TypeError(f"committee is a {type(committee).__name__}; a Committee is expected")
         if isinstance(known, (list, tuple)) and not known:
@@ -35,42 +46,35 @@ class Domain:
         check_frames(known, "known: ")
         _check_any(trained, "trained: ")
         self.committee = committee
-        met = [*known, *trained]
-        self.elements = {int(z) for atoms in met for z in atoms.numbers}
-        self.closest = {}  # {(element, element): Å}
-        for atoms in met:
+        frames = [*known, *trained]
+        self.elements = {int(z) for atoms in frames for z in atoms.numbers}
+        self.closest: dict[tuple[int, int], float] = {}  # {(element, element): Å}
+        for atoms in frames:
             for pair, distance in contacts(atoms).items():
                 self.closest[pair] = min(distance, self.closest.get(pair, np.inf))
         self.limit = MARGIN * float(committee.disagreement(known).max())
 
-    def doubts(self, frames):
-        """Why not to trust the potential there.
-
-        Returns
-        -------
-        list of list of str
-            For each frame its reasons; none, where it is like what is known.
-        """
+    def doubts(self, frames: Sequence[Atoms]) -> list[list[str]]:
+        """For each frame the reasons not to trust the potential there; none, where it is like what is known."""
         _check_any(frames)
-        strange = [self._strange(atoms) for atoms in frames]
+        doubts = [self._doubts(atoms) for atoms in frames]
         ask = [k for k, atoms in enumerate(frames) if self.elements.issuperset(atoms.numbers.tolist())]
-        spread = self.committee.disagreement([frames[k] for k in ask]) if ask else []
+        spread: Iterable[float] = self.committee.disagreement([frames[k] for k in ask]) if ask else ()
         for k, disagreement in zip(ask, spread, strict=True):
             if disagreement > self.limit:
-                strange[k].append(
+                doubts[k].append(
                     f"the committee disagrees by {disagreement:.2f} eV/Å; at most {self.limit:.2f} is usual"
                 )
-        return strange
+        return doubts
 
-    def _strange(self, atoms):
-        from ase.data import chemical_symbols
-
+    def _doubts(self, atoms):
+        """Reasons that the structure itself gives."""
         unknown = sorted({int(z) for z in atoms.numbers} - self.elements)
         reasons = [f"element {chemical_symbols[z]} is in none of the known frames" for z in unknown]
         for (a, b), distance in contacts(atoms).items():
             usual = self.closest.get((a, b))
-            names = f"{chemical_symbols[a]} and {chemical_symbols[b]}"
             if usual and distance < SLACK * usual:
+                names = f"{chemical_symbols[a]} and {chemical_symbols[b]}"
                 reasons.append(f"{names} are {distance:.2f} Å apart; never nearer than {usual:.2f} Å before")
         return reasons
 

@@ -10,32 +10,37 @@ Two examples, cutoff 5 Å:
 Graphs are `torch_geometric.data.Data`; batching is PyG's (`torch_geometric.data.Batch`).
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import torch
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from tpainn_lite.structures.arguments import check_numbers
 from tpainn_lite.structures.checks import check_structure
-from tpainn_lite.structures.geometry import search_pairs
+from tpainn_lite.structures.geometry import check_extent, check_search, in_one_order, search_pairs
 
-LABELS = ("energy", "forces", "stress")
+Pairs = tuple[NDArray, NDArray, NDArray]  # idx_i (E,) ascending, idx_j (E,), r_ij (E, 3) in Å
+SKIN = 0.5  # Å; pairs are searched again only after an atom has moved half of this
 
 
-def to_graph(atoms, cutoff, dtype=torch.float32):
-    """Build the graph of a structure.
+def to_graph(atoms: Atoms, cutoff: float, dtype: torch.dtype = torch.float32) -> Data:
+    """The graph of a structure: a molecule, a periodic box of any shape and size, or a slab.
 
     Parameters
     ----------
-    atoms : ase.Atoms
-        N atoms; molecules, periodic boxes of any shape and size, and slabs.
-    cutoff : float
+    cutoff
         Å.
-    dtype : torch.dtype
+    dtype
         Of the pair vectors, which are computed in float64.
 
     Returns
     -------
-    torch_geometric.data.Data
+    Data
         ``atomic_numbers`` (N,), ``edge_index`` (2, E) with rows (neighbour j, centre i) and centres ascending,
         ``r_ij`` (E, 3) in Å, ``volume`` (1,) in Å³ (0 if not periodic in all directions), and the labels the
         structure carries: ``energy`` (1,) eV, ``forces`` (N, 3) eV/Å, ``stress`` (1, 3, 3) eV/Å³.
@@ -45,24 +50,26 @@ def to_graph(atoms, cutoff, dtype=torch.float32):
     ValueError
         No atoms, positions that are not finite, atoms on top of each other, or a cutoff that is no positive number or
         reaches too many of them.
+
+    >>> from tpainn_lite import molecule
+    >>> to_graph(molecule("O"), cutoff=5.0).edge_index.shape
+    torch.Size([2, 6])
     """
     check_numbers(above=0, cutoff=cutoff)
     check_structure(atoms)
-    idx_i, idx_j, r_ij = neighbour_pairs(atoms, cutoff)
-    graph = Data(
-        atomic_numbers=torch.tensor(atoms.numbers, dtype=torch.long),  # (N,)
-        edge_index=torch.from_numpy(np.stack([idx_j, idx_i]).astype(np.int64)),  # (2, E)
-        r_ij=torch.from_numpy(r_ij).to(dtype),  # (E, 3)
-        volume=torch.tensor([atoms.get_volume() if atoms.pbc.all() else 0.0], dtype=dtype),  # (1,)
-        num_nodes=len(atoms),
-    )
+    graph = graph_of(atoms.numbers, neighbour_pairs(atoms, cutoff), volume_of(atoms), dtype)
     for key, value in _labels(atoms).items():
         graph[key] = value
     return graph
 
 
-def to_graphs(frames, cutoff, dtype=torch.float32):
-    """`to_graph` for a list of structures, with the number of the bad one in the error."""
+def to_graphs(frames: Sequence[Atoms], cutoff: float, dtype: torch.dtype = torch.float32) -> list[Data]:
+    """`to_graph` for a list of structures, with the number of the bad one in the error.
+
+    >>> from tpainn_lite import molecule
+    >>> [graph.num_edges for graph in to_graphs([molecule("O"), molecule("C")], cutoff=5.0)]
+    [6, 20]
+    """
     graphs = []
     for index, atoms in enumerate(frames):
         try:
@@ -72,34 +79,96 @@ def to_graphs(frames, cutoff, dtype=torch.float32):
     return graphs
 
 
-def collate(graphs):
-    """Join graphs into one big graph of disconnected parts; ``batch`` (N,) says which part an atom is in."""
-    return Batch.from_data_list(graphs)
+def graph_of(
+    atomic_numbers: NDArray | Tensor, pairs: Pairs, volume: ArrayLike, dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu", batch: Tensor | None = None,
+) -> Data:  # fmt: skip
+    """The graph of atoms (N,) and their pairs, as `neighbour_pairs` gives them; the volume of each structure is in Å³,
+    and ``batch`` (N,) says which structure an atom is in."""
+    idx_i, idx_j, r_ij = pairs
+    return Data(
+        atomic_numbers=torch.as_tensor(atomic_numbers).to(device, torch.long, copy=True),  # (N,)
+        edge_index=torch.as_tensor(np.stack([idx_j, idx_i]).astype(np.int64), device=device),  # (2, E)
+        r_ij=torch.as_tensor(r_ij, dtype=dtype, device=device),  # (E, 3)
+        volume=torch.as_tensor(volume, dtype=dtype, device=device).reshape(-1),  # (B,)
+        num_nodes=len(atomic_numbers),
+        batch=batch,
+    )
 
 
-def neighbour_pairs(atoms, cutoff):
-    """All ordered pairs of atoms (periodic images included) closer than ``cutoff``, by vesin.
+def collate(graphs: Sequence[Data]) -> Batch:
+    """Join graphs into one big graph of disconnected parts; ``batch`` (N,) says which part an atom is in.
+
+    >>> from tpainn_lite import molecule
+    >>> collate(to_graphs([molecule("O"), molecule("C")], cutoff=5.0)).num_nodes
+    8
+    """
+    return Batch.from_data_list(list(graphs))
+
+
+def neighbour_pairs(atoms: Atoms, cutoff: float) -> Pairs:
+    """All ordered pairs of atoms (periodic images included) closer than ``cutoff`` (Å).
 
     Returns
     -------
-    (numpy.ndarray, numpy.ndarray, numpy.ndarray)
+    tuple
         ``idx_i`` (E,) ascending, ``idx_j`` (E,), and ``r_ij`` (E, 3), from i to j, in Å.
 
     Raises
     ------
     ValueError
         A cutoff that is no positive number, or so many pairs that they would not fit into memory.
+
+    >>> from tpainn_lite import molecule
+    >>> neighbour_pairs(molecule("O"), 5.0)[2].shape
+    (6, 3)
     """
-    return tuple(search_pairs("ijD", atoms, cutoff))
+    idx_i, idx_j, r_ij = search_pairs("ijD", atoms, cutoff)
+    return idx_i, idx_j, r_ij
 
 
-def unpack(graph):
+class NeighbourList:
+    """Pairs of a structure that moves: each search reaches a ``skin`` (Å) beyond the cutoff, and serves some steps."""
+
+    def __init__(self, cutoff: float, skin: float = SKIN) -> None:
+        check_numbers(0, skin=skin)
+        self.cutoff, self.skin = cutoff, skin
+        self._search: Any = None  # vesin's list, made at the first step
+
+    def __getstate__(self) -> dict[str, Any]:
+        """vesin's list cannot be pickled; a copy makes its own."""
+        return {**self.__dict__, "_search": None}
+
+    def pairs(self, positions: NDArray, cell: NDArray, pbc: NDArray) -> Pairs:
+        """As of `neighbour_pairs`, of atoms at ``positions`` (N, 3) in Å."""
+        check_extent(positions, cell, pbc)
+        if self._search is None:
+            from vesin import NeighborList
+
+            check_search(Atoms(positions=positions, cell=cell, pbc=pbc), self.cutoff + self.skin)
+            self._search = NeighborList(cutoff=self.cutoff, full_list=True, sorted=True, skin=self.skin)
+        idx_i, idx_j, r_ij = self._search.compute(positions, cell, pbc, "ijD")
+        return in_one_order(idx_i, idx_j, r_ij, len(positions)) if pbc.any() else (idx_i, idx_j, r_ij)
+
+
+def unpack(graph: Data) -> tuple[Tensor, Tensor, Tensor, int]:
     """(idx_i (E,), idx_j (E,), batch (N,), number of structures) of a graph or a batch of graphs."""
     idx_j, idx_i = graph.edge_index
     batch = getattr(graph, "batch", None)
     if batch is None:
         return idx_i, idx_j, torch.zeros_like(graph.atomic_numbers), 1
-    return idx_i, idx_j, batch, graph.num_graphs
+    return idx_i, idx_j, batch, len(graph.volume)
+
+
+def volume_of(atoms: Atoms) -> float:
+    """Å³; 0 unless periodic in all directions."""
+    return atoms.get_volume() if atoms.pbc.all() else 0.0
+
+
+def stress_of(virial: Tensor, volume: Tensor) -> Tensor:
+    """Stress (B, 3, 3) in eV/Å³ from Σ_ij r_ij ⊗ ∂E/∂r_ij (B, 3, 3) in eV; zero where there is no volume (B,)."""
+    periodic = (volume > 0).view(-1, 1, 1)
+    return torch.where(periodic, virial / volume.clamp(min=1e-6).view(-1, 1, 1), torch.zeros_like(virial))
 
 
 def _labels(atoms):

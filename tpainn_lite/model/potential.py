@@ -7,23 +7,24 @@ respect to those, ∂E/∂r_ij, gives the forces *and* the stress.
 """
 
 import json
-from importlib.util import find_spec
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from ase import Atoms
 from ase.data import atomic_numbers as number_of
 from ase.data import chemical_symbols
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from tpainn_lite.model.graph import collate, to_graphs, unpack
+from tpainn_lite.model.evaluator import PREDICTIONS, Evaluator
+from tpainn_lite.model.graph import Data, stress_of, unpack
 from tpainn_lite.model.painn import MAX_ATOMIC_NUMBER, PaiNN
-from tpainn_lite.structures.arguments import check_counts, check_numbers
-from tpainn_lite.structures.checks import check_frames
+from tpainn_lite.structures.arguments import check_numbers
 from tpainn_lite.structures.files import write_bytes
 
-WORTH_COMPILING = 20_000  # pairs to predict; for fewer the seconds of compiling are not won back
-BATCH_PAIRS = 20_000  # in one batch of predictions: some 250 MB
 FORMAT = 1  # of the weights file; raised when old readers would misread a new file
 
 
@@ -36,44 +37,52 @@ class Potential(nn.Module):
 
     Parameters
     ----------
-    painn : PaiNN
-    atomref : dict {atomic number: eV}
-        Energy of one reference atom; its keys are the elements the potential knows.
-    scale : float
-        Energy in eV that the network's "1" stands for.
-    metadata : dict, optional
+    painn
+        The network.
+    atomref
+        {atomic number: eV}, the energy of one reference atom; its keys are the elements the potential knows.
+    scale
+        eV that the network's "1" stands for.
+    metadata
         How it was made: level of theory, seed, training-set size, errors to expect.  Saved with the weights.
+
+    >>> from tpainn_lite import load_pretrained, molecule
+    >>> energies, forces = load_pretrained("gas").predict([molecule("O"), molecule("C")])
+    >>> energies.shape, forces[1].shape
+    ((2,), (5, 3))
     """
 
-    def __init__(self, painn, atomref, scale=1.0, metadata=None):
+    scale: Tensor
+    atomref: Tensor
+
+    def __init__(
+        self, painn: PaiNN, atomref: Mapping[int, float], scale: float = 1.0, metadata: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__()
-        if (
-            not isinstance(painn, PaiNN)
-            or not isinstance(atomref, dict)
-            or not isinstance(metadata, (dict, type(None)))
-        ):
-            kinds = ", ".join(type(given).__name__ for given in (painn, atomref, metadata))
+        kinds = (painn, PaiNN), (atomref, dict), (metadata, (dict, type(None)))
+        if not all(isinstance(given, kind) for given, kind in kinds):
+            names = ", ".join(type(given).__name__ for given, _ in kinds)
             raise TypeError(
-                f"{kinds} were given; a PaiNN, a dict of reference energies and a dict or None are expected"
+                f"{names} were given; a PaiNN, a dict of reference energies and a dict or None are expected"
             )
-        check_numbers(above=0, scale=scale.item() if isinstance(scale, torch.Tensor) else scale)
+        check_numbers(above=0, scale=scale.item() if isinstance(scale, Tensor) else scale)
         self.painn, self.metadata = painn, dict(metadata or {})
         self.register_buffer("scale", torch.tensor(float(scale), dtype=torch.float64))
         self.register_buffer("atomref", torch.full((MAX_ATOMIC_NUMBER + 1,), torch.nan, dtype=torch.float64))
         self.set_atomref(atomref)
 
     @property
-    def cutoff(self):
+    def cutoff(self) -> float:
         """Å."""
         return self.painn.cutoff
 
     @property
-    def elements(self):
+    def elements(self) -> list[str]:
         """Chemical symbols the potential was made for."""
         return [chemical_symbols[z] for z in torch.nonzero(~self.atomref.isnan()).flatten().tolist()]
 
-    def set_atomref(self, atomref):
-        """Replace the reference energies ({atomic number: eV})."""
+    def set_atomref(self, atomref: Mapping[int, float]) -> None:
+        """Replace the reference energies, {atomic number: eV}."""
         unknown = [z for z in atomref if not isinstance(z, (int, np.integer)) or not 1 <= z <= MAX_ATOMIC_NUMBER]
         if unknown:
             raise ValueError(f"atomic numbers {unknown} in atomref; 1 to {MAX_ATOMIC_NUMBER} are expected")
@@ -82,7 +91,7 @@ class Potential(nn.Module):
         for z, energy in atomref.items():
             self.atomref[z] = energy
 
-    def _apply(self, change, recurse=True):
+    def _apply(self, change: Callable, recurse: bool = True) -> "Potential":
         """As of every module, `float` and `to` included; reference energies and scale stay in float64."""
         exact = {name: getattr(self, name) for name in ("scale", "atomref")}
         super()._apply(change, recurse)
@@ -90,14 +99,14 @@ class Potential(nn.Module):
             setattr(self, name, value.to(getattr(self, name).device))
         return self
 
-    def forward(self, graph, forces=True, differentiable=False):
+    def forward(self, graph: Data, forces: bool = True, differentiable: bool = False) -> dict[str, Tensor]:
         """Energy, forces and stress of a graph or of a batch of B graphs.
 
         Parameters
         ----------
-        forces : bool
+        forces
             False: energies alone, at a third of the cost.
-        differentiable : bool
+        differentiable
             Whether a loss that is made of the forces or the stress can be differentiated, as training does.
 
         Returns
@@ -112,7 +121,7 @@ class Potential(nn.Module):
             r_ij = graph.r_ij.detach().requires_grad_(forces)  # (E, 3)
             local = self.scale.to(r_ij.dtype) * self.painn(graph.atomic_numbers, r_ij, idx_i, idx_j)  # (N,) eV
             interaction = local.new_zeros(n_graphs).index_add(0, batch, local)  # (B,)
-        total = self.reference_energies(graph) + interaction.double()  # (B,)
+        total = self.reference_energies(graph) + interaction.double()  # (B,) eV
         energies = {"energy": total, "interaction_energy": interaction}
         if not forces:
             return energies
@@ -125,77 +134,51 @@ class Potential(nn.Module):
         stress = stress_of(virial, graph.volume)  # (B, 3, 3)
         return {**energies, "forces": on_atoms, "stress": stress}
 
-    def reference_energies(self, graph):
+    def reference_energies(self, graph: Data) -> Tensor:
         """What the atoms of each structure count without each other, (B,) in eV."""
         _, _, batch, n_graphs = unpack(graph)
-        return self.atomref.new_zeros(n_graphs).index_add(0, batch, self.atomref[graph.atomic_numbers])
+        atomref = self.atomref.to(batch.device)
+        return atomref.new_zeros(n_graphs).index_add(0, batch, atomref[graph.atomic_numbers])
 
-    def predict(self, frames, batch_size=64, forces=True):
+    def evaluator(self, fast: bool | None = None, evaluations: int = PREDICTIONS) -> Evaluator:
+        """What computes many structures, or one many times, by the shortest way: see `Evaluator`."""
+        return Evaluator(self, fast, evaluations)
+
+    def predict(
+        self, frames: Sequence[Atoms], batch_size: int = 64, forces: bool = True
+    ) -> tuple[NDArray, list[NDArray] | None]:
         """Energies and forces of a list of structures.
 
         Parameters
         ----------
-        batch_size : int
+        batch_size
             Structures that are computed together.
-        forces : bool
+        forces
             False: energies alone, at a third of the cost.
 
         Returns
         -------
-        (numpy.ndarray, list of numpy.ndarray or None)
-            Energies (n,) in eV, and forces, one (N, 3) array in eV/Å per structure.
+        tuple
+            Energies (n,) in eV, and forces, one (N, 3) array in eV/Å per structure, or None.
+
+        Raises
+        ------
+        ValueError, TypeError
+            A structure that makes no sense (with its number), or elements that the potential does not know.
         """
-        check_counts(batch_size=batch_size)
-        check_frames(frames)
-        graphs = to_graphs(frames, self.cutoff, self.dtype)
-        evaluate, energies, on_atoms = self._evaluator(sum(graph.num_edges for graph in graphs)), [], []
-        for chunk in _chunks(graphs, batch_size):
-            energy, of_chunk = evaluate(collate(chunk).to(self.device), forces)
-            energies.append(energy.detach().cpu().numpy())
-            if forces:
-                sizes = [graph.num_nodes for graph in chunk]
-                on_atoms += [f.cpu().numpy() for f in of_chunk.detach().split(sizes)]
-        return np.concatenate(energies), on_atoms if forces else None
-
-    def suits_compiling(self):
-        """Whether `tpainn_lite.model.compiled` computes such a potential: float32 on the processor."""
-        return self.dtype == torch.float32 and self.device.type == "cpu"
-
-    def can_be_compiled(self):
-        """Whether it suits, and Numba is there."""
-        return self.suits_compiling() and find_spec("numba") is not None
-
-    def _evaluator(self, n_pairs):
-        """A function of a batch to energies (B,) and forces (N, 3) or None: compiled, where that is worth it."""
-
-        def exact(graph, forces):
-            output = self(graph, forces)
-            return output["energy"], output.get("forces")
-
-        if n_pairs < WORTH_COMPILING or not self.can_be_compiled():
-            return exact
-        from tpainn_lite.model.compiled import FastPotential
-
-        fast = FastPotential(self)
-
-        def compiled(graph, forces):
-            self.check_elements(graph.atomic_numbers)
-            energy, on_atoms, _ = fast.of_graph(graph, forces)
-            return energy.double() + self.reference_energies(graph), on_atoms
-
-        return compiled
+        return self.evaluator().predict(frames, batch_size, forces)
 
     @property
-    def dtype(self):
+    def dtype(self) -> torch.dtype:
         """torch.float32 or torch.float64, of the network's weights."""
         return self.painn.embedding.weight.dtype
 
     @property
-    def device(self):
+    def device(self) -> torch.device:
         """Where the weights are."""
         return self.painn.embedding.weight.device
 
-    def save(self, path):
+    def save(self, path: Path | str) -> None:
         """Write weights and everything needed to use them to one ``.safetensors`` file, whole or not at all."""
         from safetensors.torch import save
 
@@ -209,7 +192,7 @@ class Potential(nn.Module):
         write_bytes(path, save(tensors, {"tpainn_lite": json.dumps(header)}))
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: Path | str) -> "Potential":
         """Read what `save` wrote; nothing in the file is ever executed.
 
         Raises
@@ -235,7 +218,7 @@ class Potential(nn.Module):
             where = odd[0] if odd else "scale, or a reference energy"
             raise WeightsError(f"{path}: {where} is not a finite number; get the file again, or train anew")
 
-    def check_elements(self, atomic_numbers):
+    def check_elements(self, atomic_numbers: Tensor) -> None:
         """Raise ValueError where one of the atomic numbers (N,) is none the potential was made for."""
         known = atomic_numbers.clamp(0, MAX_ATOMIC_NUMBER)
         bad = self.atomref[known].isnan() | (known != atomic_numbers)
@@ -247,31 +230,13 @@ class Potential(nn.Module):
             )
 
 
-def check_potential(potential):
+def check_potential(potential: Potential) -> None:
     """Raise TypeError for what is no `Potential`."""
     if not isinstance(potential, Potential):
         raise TypeError(f"potential is a {type(potential).__name__}; a Potential is expected")
 
 
-def _chunks(graphs, batch_size):
-    """The graphs in lists of up to ``batch_size``, and of up to `BATCH_PAIRS` pairs where one alone has no more."""
-    chunk, pairs = [], 0
-    for graph in graphs:
-        if chunk and (len(chunk) == batch_size or pairs + graph.num_edges > BATCH_PAIRS):
-            yield chunk
-            chunk, pairs = [], 0
-        chunk, pairs = [*chunk, graph], pairs + graph.num_edges
-    if chunk:
-        yield chunk
-
-
-def stress_of(virial, volume):
-    """Stress (B, 3, 3) in eV/Å³ from Σ_ij r_ij ⊗ ∂E/∂r_ij (B, 3, 3) in eV; zero where there is no volume (B,)."""
-    periodic = (volume > 0).view(-1, 1, 1)
-    return torch.where(periodic, virial / volume.clamp(min=1e-6).view(-1, 1, 1), torch.zeros_like(virial))
-
-
-def element_numbers(symbols):
+def element_numbers(symbols: Sequence[str]) -> list[int]:
     """['H', 'O'] to [1, 8], with a clear error for what is no element."""
     unknown = [symbol for symbol in symbols if symbol not in number_of]
     if unknown:
