@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.geometry import find_mic
 
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.checks import label_of
+from tpainn_lite.structures.geometry import to_nearest_image
 
 SAME = 1e-3  # Å; no atom of the same frame lies farther off: three decimals, and more, are enough
 NAMED = 0.05  # Å; nor of a frame of the same name
@@ -61,7 +61,7 @@ def displacement(one: Atoms, other: Atoms) -> float:
     if one.pbc.any():
         if not (np.array_equal(one.pbc, other.pbc) and np.allclose(one.cell, other.cell, rtol=0, atol=SAME)):
             return np.inf
-        moved = find_mic(moved, one.cell, one.pbc)[0]
+        moved = to_nearest_image(moved, one)
     return float(np.linalg.norm(moved, axis=1).max(initial=0.0))
 
 

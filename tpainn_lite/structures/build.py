@@ -26,17 +26,14 @@ TRIES = 1000  # turns of two molecules, until their nearest atoms can be as near
 def molecule(smiles: str, seed: int = 0) -> Atoms:
     """Build a molecule from SMILES and relax it with MMFF94 (UFF where MMFF94 has no parameters).
 
+    Positions are in Å, hydrogens included; ``info["smiles"]`` keeps the bonds for the force fields.
+
     Parameters
     ----------
     smiles
         For example ``"CCO"``, ethanol.
     seed
         Of the three-dimensional embedding (ETKDG).
-
-    Returns
-    -------
-    ase.Atoms
-        N atoms, positions in Å, hydrogens included; ``info["smiles"]`` keeps the bonds for the force fields.
 
     Raises
     ------
@@ -57,6 +54,8 @@ def molecule(smiles: str, seed: int = 0) -> Atoms:
 def conformers(smiles: str, n: int = 10, seed: int = 0, apart: float = 0.3) -> list[Atoms]:
     """Different shapes of one molecule, relaxed with MMFF94 (UFF where it has no parameters), lowest energy first.
 
+    ``info["energy_above_lowest"]`` is in eV.
+
     Parameters
     ----------
     n
@@ -64,11 +63,6 @@ def conformers(smiles: str, n: int = 10, seed: int = 0, apart: float = 0.3) -> l
     apart
         Å; of two shapes whose heavy atoms differ by less (rms, best superposition) only the lower one is kept. Mirror
         images count as two.
-
-    Returns
-    -------
-    list of ase.Atoms
-        ``info["energy_above_lowest"]`` in eV.
 
     Raises
     ------
@@ -98,6 +92,8 @@ def conformers(smiles: str, n: int = 10, seed: int = 0, apart: float = 0.3) -> l
 def torsion_frames(smiles: str, quadruple: Sequence[int], degrees: Iterable[float], seed: int = 0) -> list[Atoms]:
     """One torsion turned step by step, everything else relaxed with MMFF94 at each step.
 
+    ``info["coordinate"]`` is the angle in degrees.
+
     Parameters
     ----------
     quadruple
@@ -105,18 +101,18 @@ def torsion_frames(smiles: str, quadruple: Sequence[int], degrees: Iterable[floa
     degrees
         At least one.
 
-    Returns
-    -------
-    list of ase.Atoms
-        ``info["coordinate"]`` is the angle in degrees.
-
     >>> [atoms.info["coordinate"] for atoms in torsion_frames("CCCC", (0, 1, 2, 3), (60, 180))]
     [60.0, 180.0]
     """
     from rdkit.Chem import AllChem
     from rdkit.Chem import rdForceFieldHelpers as helpers
 
-    degrees = _angles(degrees)
+    if isinstance(degrees, str) or not hasattr(degrees, "__iter__"):
+        raise TypeError(f"degrees is {degrees!r}; a list of angles is expected")
+    degrees = list(degrees)
+    if not degrees:
+        raise ValueError("degrees is empty; at least one angle is expected")
+    check_numbers(**{f"degrees[{k}]": angle for k, angle in enumerate(degrees)})
     rdmol = _embedded(smiles, seed)
     quadruple, frames = _torsion(rdmol, quadruple), []
     properties = helpers.MMFFGetMoleculeProperties(rdmol)
@@ -147,16 +143,6 @@ def _atoms(rdmol, smiles, conformer=-1, **info):
     return Atoms([atom.GetAtomicNum() for atom in rdmol.GetAtoms()], positions, info={"smiles": smiles, **info})
 
 
-def _angles(degrees):
-    if isinstance(degrees, str) or not hasattr(degrees, "__iter__"):
-        raise TypeError(f"degrees is {degrees!r}; a list of angles is expected")
-    degrees = list(degrees)
-    if not degrees:
-        raise ValueError("degrees is empty; at least one angle is expected")
-    check_numbers(**{f"degrees[{k}]": angle for k, angle in enumerate(degrees)})
-    return degrees
-
-
 def _torsion(rdmol, quadruple):
     """The four atoms, after a look whether they are a torsion that can be turned."""
     n, atoms = rdmol.GetNumAtoms(), list(quadruple) if hasattr(quadruple, "__iter__") else [quadruple]
@@ -174,15 +160,12 @@ def _torsion(rdmol, quadruple):
 def water_box(n_molecules: int = 32, density: float = 1.0, seed: int | None = 0) -> Atoms:
     """A cubic box of water molecules on a lattice, turned at random: a start for MD, not yet a liquid.
 
+    It is periodic, with atoms ordered O, H, H, as `tpainn_lite.teachers.water` wants them.
+
     Parameters
     ----------
     density
         g/cm³.
-
-    Returns
-    -------
-    ase.Atoms
-        Periodic; atoms ordered O, H, H, as `tpainn_lite.teachers.water` wants them.
 
     Raises
     ------
@@ -213,17 +196,14 @@ def water_box(n_molecules: int = 32, density: float = 1.0, seed: int | None = 0)
 def water_clusters(boxes: Sequence[Atoms], size: int, n_frames: int, seed: int | None = 0) -> list[Atoms]:
     """Groups of neighbouring molecules cut out of boxes of water: a molecule and the ones nearest to it.
 
+    Not periodic; ``info["config_type"]`` is ``"cluster"``, ``info["box"]`` the place of its box in the list.
+
     Parameters
     ----------
     boxes
         Periodic, atoms as O, H, H, molecule by molecule.
     size
         Molecules in a cluster; 1 gives single molecules as they are in the liquid.
-
-    Returns
-    -------
-    list of ase.Atoms
-        Not periodic; ``info["config_type"]`` is ``"cluster"``, ``info["box"]`` the place of its box in the list.
 
     Raises
     ------
@@ -266,15 +246,12 @@ def dimer_frames(
     With ``info["smiles"]`` of both, the pair has one too, and its atoms come in the order RDKit gives them (heavy atoms
     of both, then hydrogens of both).
 
+    ``info["config_type"]`` is ``"dimer"``.
+
     Parameters
     ----------
     contact
         Å; the shortest distance between an atom of one and an atom of the other is drawn uniformly from this range.
-
-    Returns
-    -------
-    list of ase.Atoms
-        ``info["config_type"]`` is ``"dimer"``.
 
     Raises
     ------

@@ -226,10 +226,7 @@ def _is_plain(value):
 def identity(**made_from: Any) -> dict[str, str]:
     """What something is made from (frames, potentials, calculators, functions, arrays, numbers, text), to be kept.
 
-    Returns
-    -------
-    dict {str: str}
-        For each name a short description that changes whenever what it describes does.
+    Each name gets a short description that changes whenever what it describes does.
 
     >>> identity(steps=100)
     {'steps': '100', 'format': '1'}

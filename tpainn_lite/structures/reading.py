@@ -211,15 +211,12 @@ def frames_of(path: Path | str, need: Sequence[str] = (), **how: Any) -> list[At
 def read_frames(path: Path | str, need: Sequence[str] = ("energy", "forces")) -> list[Atoms]:
     """Read an extended XYZ file (``.extxyz``, or ``.extxyz.xz``).
 
+    Labels are as they stand in the file, those on fixed atoms too: ``atoms.calc.results``.
+
     Parameters
     ----------
     need
         Labels that every frame must have: "energy" (eV), "forces" (eV/Å), "stress" (eV/Å³); ``()`` for none.
-
-    Returns
-    -------
-    list of ase.Atoms
-        Labels are as they stand in the file, those on fixed atoms too: ``atoms.calc.results``.
 
     Raises
     ------

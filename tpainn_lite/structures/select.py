@@ -17,7 +17,8 @@ from tpainn_lite.structures.smiles import skeleton
 def distinct(frames: Sequence[Atoms], tolerance: float = 0.02) -> list[Atoms]:
     """Drop frames that repeat an earlier one: same atoms, and all distances between them the same.
 
-    Turned, shifted, mirrored and renumbered copies are dropped too, because sorted distances do not see the difference.
+    Turned, shifted, mirrored and renumbered copies are dropped too, because sorted distances do not see the difference;
+    the others stay in their order.
 
     Parameters
     ----------
@@ -25,11 +26,6 @@ def distinct(frames: Sequence[Atoms], tolerance: float = 0.02) -> list[Atoms]:
         Molecules, or boxes (nearest images).
     tolerance
         Å; copies differ by less in every one of the sorted distances.
-
-    Returns
-    -------
-    list of ase.Atoms
-        The frames that stay, in the same order.
 
     Raises
     ------
@@ -70,15 +66,12 @@ def diverse(frames: Sequence[Atoms], n: int, seed: int | None = 0) -> list[Atoms
     Distance is that of a fingerprint: for every pair of elements, how many pairs of atoms lie how far apart (smoothed,
     up to 6 Å).  Turned, shifted and renumbered copies have none.
 
+    They come in the order they were chosen: the first ``m`` of them are the choice of ``m``.
+
     Parameters
     ----------
     seed
         Of the first one.
-
-    Returns
-    -------
-    list of ase.Atoms
-        In the order they were chosen: the first ``m`` of them are the choice of ``m``.
 
     Raises
     ------
@@ -128,15 +121,12 @@ def split_by_molecule(
 
     Stereoisomers stay together too.  Where a frame has no SMILES, all frames of the same formula stay together.
 
+    One list comes for each fraction, with at least one molecule.
+
     Parameters
     ----------
     fractions
         Sizes of the parts, counted in molecules; their sum does not matter.
-
-    Returns
-    -------
-    tuple of list of ase.Atoms
-        One list per fraction; every list gets at least one molecule.
 
     Raises
     ------
@@ -177,10 +167,7 @@ def draw(frames: Sequence[Atoms], n: int, seed: int | None = 0) -> list[Atoms]:
     Frames are grouped by ``info["smiles"]``, however it is written; without it by ``info["trajectory"]``, the
     simulation they come from, and without both by their formula.
 
-    Returns
-    -------
-    list of ase.Atoms
-        One random frame of each molecule, molecules in random order; then a second one of each, and so on.
+    One random frame of each molecule comes first, molecules in random order; then a second one of each, and so on.
 
     Raises
     ------

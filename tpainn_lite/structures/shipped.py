@@ -97,15 +97,12 @@ def _load_part(name, split):
 def load_molecules(split: Part) -> list[Atoms]:
     """Our own DFT set: small molecules of H, C, N, O, F at B3LYP/6-31G(2df,p), split by molecule.
 
+    With energy (eV) and forces (eV/Å); ``info`` has ``smiles``, ``id``, ``config_type``, ``level``.
+
     Parameters
     ----------
     split
         "train", "valid" and "test" have up to 6 heavy atoms, "test_large" 7 to 9.  No molecule is in two parts.
-
-    Returns
-    -------
-    list of ase.Atoms
-        With energy (eV) and forces (eV/Å); ``info`` has ``smiles``, ``id``, ``config_type``, ``level``.
 
     Raises
     ------
@@ -121,18 +118,15 @@ def load_molecules(split: Part) -> list[Atoms]:
 def load_water(split: Part, kind: Literal["liquid", "dimer", "monomer"] | None = None) -> list[Atoms]:
     """Our own DFT set of liquid water: boxes of 32 H2O, molecules and pairs in a box, at revPBE-D3.
 
+    With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``config_type``, ``density`` (g/cm³),
+    ``temperature`` (K), ``time`` (fs, as in MD; the files have ps), ``trajectory``, ``id``, ``level``.
+
     Parameters
     ----------
     split
         "test_large" has boxes of 64 H2O.  Frames of one trajectory in different parts are at least 1 ps apart.
     kind
         Only these; all of them unless given.
-
-    Returns
-    -------
-    list of ase.Atoms
-        With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``config_type``, ``density`` (g/cm³),
-        ``temperature`` (K), ``time`` (fs, as in MD; the files have ps), ``trajectory``, ``id``, ``level``.
 
     Raises
     ------
@@ -153,15 +147,12 @@ def load_water(split: Part, kind: Literal["liquid", "dimer", "monomer"] | None =
 def load_scan(name: Literal["bond", "angle", "torsion", "dimer"]) -> list[Atoms]:
     """DFT along one simple motion, B3LYP/6-31G(2df,p): what the terms of a force field can be compared with.
 
+    With energy and forces, in order; ``info["coordinate"]`` is the length in Å or the angle in degrees.
+
     Parameters
     ----------
     name
         The O-H bond of water, the angle of water, the torsion of butane, or two waters pulled apart.
-
-    Returns
-    -------
-    list of ase.Atoms
-        With energy and forces, in order; ``info["coordinate"]`` is the length in Å or the angle in degrees.
 
     Raises
     ------
@@ -211,16 +202,13 @@ def load_qm9(n: int | None = None, root: Path | str = QM9_ROOT, seed: int | None
     Its three raw files are taken from ``root`` or its folder ``raw``, and fetched there first if they are missing.
     (PyTorch Geometric's ``QM9`` reads the same files but keeps energies in float32, in steps of 1 meV.)
 
+    The energy is the electronic one in eV, U0 minus the zero-point energy, which is what a potential predicts;
+    ``info`` has ``id`` (QM9's number), ``U0`` and ``zpve`` in eV.
+
     Parameters
     ----------
     n
         A uniform random sample of so many molecules; otherwise all 130,831 that QM9 calls consistent.
-
-    Returns
-    -------
-    list of ase.Atoms
-        Energy in eV: the electronic energy, QM9's U0 minus its zero-point energy, which is what a potential predicts.
-        ``info`` has ``id`` (QM9's number), ``U0`` and ``zpve`` in eV.
 
     Raises
     ------

@@ -14,7 +14,7 @@ from ase.cell import Cell
 from ase.units import kJ, mol
 
 from tpainn_lite.structures.arguments import ForceFieldError, check_choice, check_counts, check_numbers
-from tpainn_lite.structures.geometry import check_extent
+from tpainn_lite.structures.geometry import check_extent, widths
 
 KJ = kJ / mol  # 1 kJ/mol in eV
 
@@ -101,8 +101,8 @@ class WaterForceField(Calculator):
 
     def _ready(self, atoms):
         boxed = bool(atoms.pbc.all())
-        widths = 1 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1) if boxed else [np.inf]  # between faces
-        cutoff = allowed_cutoff(self.cutoff, min(widths), self.electrostatics)
+        width = widths(atoms.cell.array).min() if boxed else np.inf
+        cutoff = allowed_cutoff(self.cutoff, width, self.electrostatics)
         key = (len(atoms), boxed, round(cutoff, 3))
         if self._context is None or self._context[0] != key:
             import openmm
@@ -159,8 +159,6 @@ def _check_water(atoms):
             f"the water model needs the atoms as O, H, H, O, H, H, ...; {atoms.symbols} was given: sort them, "
             "or take a force field for other molecules"
         )
-    if not np.isfinite(atoms.positions).all():
-        raise ForceFieldError(f"{atoms.symbols} has a position that is not a finite number")
     check_extent(atoms.positions, atoms.cell.array, atoms.pbc)
     if atoms.pbc.any() and not atoms.pbc.all():
         raise ForceFieldError(f"pbc is {atoms.pbc.tolist()}; a box periodic in all directions or in none is expected")
