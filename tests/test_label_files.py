@@ -69,7 +69,7 @@ def begun(path, n, given=None, teacher=None):
     """An unfinished file, of a run that was ended after so many frames."""
     with pytest.raises(Ended):
         label_file(ended_after(n, given or frames()), teacher or mmff94(), path, progress=False)
-    return Path(f"{path}.part"), Path(f"{path}.part.log")
+    return Path(f"{path}.part")
 
 
 @pytest.fixture
@@ -83,9 +83,8 @@ def small_steps(monkeypatch):
 @pytest.mark.parametrize("n", [3, 10, 19])
 def test_an_interrupted_file_goes_on_to_the_same_bytes(tmp_path, small_steps, capsys, n, cut):
     label_file(frames(), mmff94(), tmp_path / "whole.extxyz", progress=False)
-    part, log = begun(tmp_path / "again.extxyz", n)
-    for file in (part, log):
-        os.truncate(file, max(file.stat().st_size - cut, len(log.read_bytes().splitlines()[0]) + 1))
+    part = begun(tmp_path / "again.extxyz", n)
+    os.truncate(part, max(part.stat().st_size - cut, len(part.read_bytes().splitlines()[0]) + 1))
     assert label_file(frames(), mmff94(), tmp_path / "again.extxyz", progress=False) == 20
     assert (tmp_path / "again.extxyz").read_bytes() == (tmp_path / "whole.extxyz").read_bytes()
     assert {p.name for p in tmp_path.iterdir()} == {"whole.extxyz", "again.extxyz"}
@@ -133,11 +132,11 @@ CHANGES = ("moved", "id", "smiles", "numbers", "cell", "charge", "left out", "pu
 @pytest.mark.parametrize("k", [0, 4, 7])
 @pytest.mark.parametrize("change", CHANGES)
 def test_other_frames_do_not_go_on_with_what_is_there(tmp_path, small_steps, change, k):
-    part, log = begun(tmp_path / "out.extxyz", 11)
-    before = part.read_bytes(), log.read_bytes()
+    part = begun(tmp_path / "out.extxyz", 11)
+    before = part.read_bytes()
     with pytest.raises(IdentityError, match=r"out\.extxyz\.part was made from other frames \(.*\): give it the same"):
         label_file(changed(frames(), k, change), mmff94(), tmp_path / "out.extxyz", progress=False)
-    assert (part.read_bytes(), log.read_bytes()) == before
+    assert part.read_bytes() == before
     assert label_file(frames(), mmff94(), tmp_path / "out.extxyz", progress=False) == 20
 
 
@@ -177,45 +176,43 @@ OTHER_TEACHERS = {
 @pytest.mark.parametrize("case", OTHER_TEACHERS)
 def test_another_teacher_does_not_go_on_with_what_is_there(tmp_path, small_steps, case):
     one, other = OTHER_TEACHERS[case]
-    part, log = begun(tmp_path / "out.extxyz", 11, teacher=one())
-    before = part.read_bytes(), log.read_bytes()
+    part = begun(tmp_path / "out.extxyz", 11, teacher=one())
+    before = part.read_bytes()
     with pytest.raises(IdentityError, match=r"out\.extxyz\.part was made with .*; asked for is .*: give it the same"):
         label_file(frames(), other(), tmp_path / "out.extxyz", progress=False)
-    assert (part.read_bytes(), log.read_bytes()) == before
+    assert part.read_bytes() == before
     assert label_file(frames(), one(), tmp_path / "out.extxyz", progress=False) == 20
 
 
-def test_a_part_without_a_record_of_what_made_it_is_refused_and_left_alone(tmp_path):
-    label_file(shaken_molecules(["N"], 2), mmff94(), tmp_path / "other.extxyz", progress=False)
-    (tmp_path / "other.extxyz").rename(tmp_path / "mine.extxyz.part")
-    before = (tmp_path / "mine.extxyz.part").read_bytes()
-    with pytest.raises(IdentityError, match=r"mine.extxyz.part has no record of what made it: .* or remove it"):
+@pytest.mark.parametrize("content", ["9\nProperties=species:S:1:pos:R:3\n", "precious", '{"journal": "labels"}\n'])
+def test_a_part_that_is_no_journal_of_this_version_is_refused_and_left_alone(tmp_path, content):
+    part = tmp_path / "mine.extxyz.part"
+    part.write_text(content)
+    with pytest.raises(FileExistsError, match=r"mine\.extxyz\.part is no journal of labels of this version, .* remove"):
         label_file(frames(), mmff94(), tmp_path / "mine.extxyz", progress=False)
-    assert (tmp_path / "mine.extxyz.part").read_bytes() == before
-    (tmp_path / "mine.extxyz.part").unlink()
+    assert part.read_text() == content and len(list(tmp_path.iterdir())) == 1
+    part.unlink()
     assert label_file(frames(), mmff94(), tmp_path / "mine.extxyz", progress=False) == 20
 
 
-def test_a_log_that_is_not_ours_is_left_alone(tmp_path):
-    (tmp_path / "out.extxyz.part.log").write_text("precious")
-    with pytest.raises(FileExistsError, match=r"out\.extxyz\.part\.log is there, and would be overwritten"):
-        label_file(frames(), mmff94(), tmp_path / "out.extxyz", progress=False)
-    assert (tmp_path / "out.extxyz.part.log").read_text() == "precious"
-
-
 @pytest.mark.parametrize("where", [0.1, 0.5, 0.9])
-def test_what_is_damaged_is_labelled_anew_and_said(tmp_path, small_steps, capsys, where):
+def test_what_is_damaged_is_labelled_anew_and_named(tmp_path, small_steps, capsys, where):
     label_file(frames(), mmff94(), tmp_path / "whole.extxyz", progress=False)
-    for damaged in (0, 1):
-        files = begun(tmp_path / "out.extxyz", 18)
-        content = bytearray(files[damaged].read_bytes())
-        first = len(content.splitlines()[0]) + 1
-        content[max(int(where * len(content)), first + 1)] = ord("?")
-        files[damaged].write_bytes(content)
-        assert label_file(frames(), mmff94(), tmp_path / "out.extxyz", progress=False) == 20
-        assert "is damaged after" in capsys.readouterr().err
-        assert (tmp_path / "out.extxyz").read_bytes() == (tmp_path / "whole.extxyz").read_bytes()
-        (tmp_path / "out.extxyz").unlink()
+    part = begun(tmp_path / "out.extxyz", 18)
+    content = bytearray(part.read_bytes())
+    first = len(content.splitlines()[0]) + 1
+    content[max(int(where * len(content)), first + 1)] ^= 1
+    part.write_bytes(content)
+    assert label_file(frames(), mmff94(), tmp_path / "out.extxyz", progress=False) == 20
+    assert "damaged lines are left out, and their frames labelled anew: line" in capsys.readouterr().err
+    assert (tmp_path / "out.extxyz").read_bytes() == (tmp_path / "whole.extxyz").read_bytes()
+
+
+def test_a_label_that_the_frame_has_already_under_info_is_an_error(tmp_path):
+    atoms = next(frames())
+    atoms.info["energy"] = 1.0
+    with pytest.raises(DatasetError, match="has energy in info or arrays already"):
+        label_file([atoms], mmff94(), tmp_path / "out.extxyz", progress=False)
 
 
 def test_frames_that_were_skipped_still_line_up(tmp_path, small_steps, capsys):
@@ -276,7 +273,10 @@ def test_an_error_before_the_first_label_leaves_nothing(tmp_path):
 
 def test_the_second_of_two_processes_stops_at_once(tmp_path):
     path, asked = tmp_path / "out.extxyz", []
-    with locked(path), pytest.raises(OSError, match=r"out\.extxyz is being written by another process"):
+    with (
+        locked(tmp_path / "out.extxyz.part"),
+        pytest.raises(OSError, match=r"out\.extxyz\.part is being written by another process"),
+    ):
         label_file(map(asked.append, frames()), mmff94(), path, progress=False)
     assert not asked
     assert label_file(frames(), mmff94(), path, progress=False) == 20
@@ -311,7 +311,7 @@ def test_a_disk_that_is_full_while_it_packs_loses_nothing(tmp_path, monkeypatch)
         monkeypatch.context() as disk,
         pytest.raises(OSError, match=r"No space left .*labels are in .*part: make room"),
     ):
-        disk.setattr(label_files.shutil, "copyfileobj", full_disk)
+        disk.setattr(label_files, "_text_of", full_disk)
         label_file(frames(), mmff94(), path, progress=False)
     assert not list(tmp_path.glob(".*"))
     assert label_file(frames(), mmff94(), path, progress=False) == 20

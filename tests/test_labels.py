@@ -265,13 +265,14 @@ def test_frames_that_failed_are_tried_again_and_only_they(frames, tmp_path, caps
 
 
 @pytest.mark.parametrize("cut", [1, 5, 60, 200])
-def test_a_torn_last_line_costs_one_frame_and_no_more(frames, tmp_path, cut):
+def test_a_torn_last_line_costs_one_frame_and_no_more(frames, tmp_path, capsys, cut):
     path = tmp_path / "labels.jsonl"
     whole = label(frames, Counting(), path, progress=False)
     content = path.read_bytes()
     path.write_bytes(content[:-cut])
     again = label(frames, another := Counting(), path, progress=False)
     assert another.n_calls == 1
+    assert "their frames labelled anew: line 7 (half written)" in capsys.readouterr().err
     rows = [json.loads(line) for line in path.read_text().splitlines()[1:]]
     assert sorted(int(row["id"]) for row in rows) == list(range(6))
     assert [a.get_potential_energy() for a in again] == [a.get_potential_energy() for a in whole]
@@ -320,7 +321,7 @@ OTHER_TEACHERS = {
 def test_a_journal_of_another_teacher_or_of_other_constants_is_refused_and_left_alone(tmp_path, case):
     path, (one, other) = tmp_path / "labels.jsonl", OTHER_TEACHERS[case]
     frames = [shaken(molecule("O"), seed, by=0.02) for seed in range(3)]
-    with LabelJournal(path, labels.teacher_identity(one()), "x") as journal:
+    with LabelJournal(path, one()) as journal:
         journal.append(0, frames[0], {"energy": 1.0, "forces": np.zeros((3, 3))})
     before = path.read_bytes()
     with pytest.raises(IdentityError, match=r"labels.jsonl was made with .*; asked for is .*: name another file, or"):
@@ -362,10 +363,9 @@ def test_what_a_teacher_may_look_at_is_part_of_a_frame(frames, tmp_path, change)
 
 def test_a_journal_of_an_earlier_version_is_refused_with_what_to_do(frames, tmp_path):
     path = tmp_path / "labels.jsonl"
-    row = {"id": "0", "level": "toy", "positions": [[0, 0, 0]], "energy": 1.0, "forces": [[0, 0, 0]]}
-    path.write_text(json.dumps(row) + "\n")
+    path.write_text(json.dumps({"journal": "labels", "made_from": {"teacher": "toy"}}) + "\n")
     before = path.read_bytes()
-    with pytest.raises(IdentityError, match=r"earlier version, which kept the name of its teacher \(toy\) and not its"):
+    with pytest.raises(FileExistsError, match=r"is no journal of labels of this version, .*: name another file, or"):
         label(frames, Counting(), path, progress=False)
     assert path.read_bytes() == before
 
@@ -435,7 +435,7 @@ def test_a_damaged_line_costs_its_own_label_alone_and_is_named(frames, tmp_path,
     path.write_text("\n".join(lines) + "\n")
     again = label(frames, calculator, path, progress=False)
     assert calculator.n_calls == 7
-    assert "damaged lines are left out, and their frames labelled anew: line 4 (" in capsys.readouterr().err
+    assert "damaged lines are left out, and their frames labelled anew: line 4\n" in capsys.readouterr().err
     for a, b in zip(whole, again, strict=True):
         assert a.get_potential_energy() == b.get_potential_energy()
         np.testing.assert_array_equal(a.get_forces(), b.get_forces())

@@ -1,264 +1,243 @@
-"""What is kept of labels while they are made: a text file that grows, and the journal of `label`.
+"""The journal of labels: what is labelled stays, whatever ends the run, and no other teacher adds to it.
 
-A journal is a file of JSON lines.  The first says what it is and who made the labels, the teacher's constants included;
-each other holds one structure and its labels.
+A file of JSON lines.  The first one says what made the labels, the teacher's constants included; each other one holds
+a structure, its labels, and a checksum of the rest of the line::
+
+    {"journal": "labels", "version": 2, "made_from": {"teacher": "MMFF94", …}}
+    {"crc32": "1c291ca3", "place": 0, "id": "CO/0", "numbers": [6, 8, …], …, "energy": 0.1, "forces": […]}
 """
 
 import json
 import os
 import sys
 import time
+import zlib
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any, BinaryIO, Self
 
 import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
 
 from tpainn_lite.structures.files import check_target, locked, path_of, write_text
-from tpainn_lite.structures.identity import IdentityError, check_same
+from tpainn_lite.structures.identity import IdentityError, check_same, fingerprint, identity
+from tpainn_lite.structures.protocols import Teacher
 
-SYNC_SECONDS = 1.0  # what is done is pressed onto the disk at least this often
+SYNC_SECONDS = 1.0  # labels are forced onto the disk at least this often
 LONGEST_HEADER = 100_000  # bytes
-NAMED = 5  # damaged lines that are named
-JOURNAL = "labels"  # the kind of journal, as its first line calls it
-ADVICE = "name another file, or remove this one"
+SHOWN = 5  # damaged lines that are named
+KIND = {"journal": "labels", "version": 2}
 # What a teacher may look at apart from numbers, positions and cell: entries of ``info`` and of ``arrays``.
 DESCRIBING = ("smiles", "charge", "multiplicity", "spin")
 PER_ATOM = ("masses", "initial_charges", "initial_magmoms", "tags")
-WORDS = (str, int, np.integer)  # kinds of entries of ``info`` that stay the same when a frame is made again
-SAME = 6  # decimals of positions and cells (Å) that must agree
-
-
-class GrowingFile:
-    """A text file that grows for hours: what is in it stays, and a full disk is an error that says what to do.
-
-    It is made when the first text is added.
-    """
-
-    def __init__(self, path):
-        self.path, self.file, self.synced = path, None, time.perf_counter()
-
-    def __enter__(self):
-        return self
-
-    def append(self, text):
-        """Add some lines."""
-        try:
-            if self.file is None:
-                self.file = open(self.path, "a", encoding="utf-8", newline="\n")  # noqa: SIM115  closed by __exit__
-            self.file.write(text)
-            self.file.flush()
-            if time.perf_counter() - self.synced > SYNC_SECONDS:
-                os.fsync(self.file.fileno())
-                self.synced = time.perf_counter()
-        except OSError as error:
-            reason = f"{error.strerror}; the labels before this one are in it: make room and call again"
-            raise OSError(error.errno, reason, str(self.path)) from error
-
-    def __exit__(self, *_):
-        if self.file is not None:
-            with suppress(OSError):  # a full disk has been reported by `append`
-                os.fsync(self.file.fileno())
-            with suppress(OSError):
-                self.file.close()
+SAME = 1e-6  # Å, by which positions and cell of the same frame may differ
 
 
 class LabelJournal:
-    """Labels on disk as soon as they are made, one line of JSON each; without a path, nothing.
+    """Labels on disk as soon as they are made; without a path, nothing.
+
+    A line that was half written when a process died, or that is damaged, is left out, with one sentence on stderr.
 
     Parameters
     ----------
-    path : str or Path or None
-    made_from : dict {str: str}
-        The teacher's `tpainn_lite.structures.identity.identity`.
-    level : str
-        The teacher's name.
-    only_read : bool
+    only_read
         Change nothing, and look even while another process writes.
+    same_frames
+        The journal is of one list of frames, in its order; otherwise a frame is recognised by its ``info["id"]`` (or
+        its place), and other frames may be added.
 
     Raises
     ------
     FileExistsError
-        The file is no journal of labels; it is left as it was.
+        The file is no journal of labels of this version; it is left as it was.
     IdentityError
-        Another teacher made it.
+        Another teacher, or other frames, made it; it is left as it was.
     OSError
         Another process writes it, or nothing can be written there.
     """
 
-    def __init__(self, path, made_from, level, only_read=False):
-        self.path, self.made_from, self.level, self.only_read = (
-            None if path is None else path_of(path),
-            made_from,
-            level,
-            only_read,
-        )
-        self._open = ExitStack()
+    def __init__(
+        self,
+        path: Path | str | None,
+        calculator: Calculator | Teacher,
+        only_read: bool = False,
+        same_frames: bool = False,
+    ) -> None:
+        self.path = None if path is None else path_of(path)
+        self.made_from = {} if path is None else teacher_identity(calculator)
+        self.only_read, self.same_frames = only_read, same_frames
+        again = "give it the same frames and the same teacher, " if same_frames else ""
+        self._advice = f"{again}name another file, or remove this one"
+        self._rows: dict[str, list[Any]] = {}  # of each frame, the lines: where they begin, or what is in them
+        self._reader: BinaryIO | None = None
+        self._file: BinaryIO | None = None
+        self._synced, self._open = time.perf_counter(), ExitStack()
 
-    def __enter__(self):
-        if self.path:
-            self._check_place()
-            with self._open as opened:  # closed again where the check fails
-                if not self.only_read:
-                    opened.enter_context(locked(self.path))
-                self._check_header()
-                self.file = opened.enter_context(GrowingFile(self.path))
-                self._open = opened.pop_all()
+    def __enter__(self) -> Self:
+        if self.path is None:
+            return self
+        with ExitStack() as opened:
+            if not self.only_read:
+                check_target(self.path, is_ours=lambda _: True)
+                opened.enter_context(locked(self.path))
+            opened.callback(self._close)
+            if self._begun(self.path):
+                self._reader = opened.enter_context(open(self.path, "rb"))
+                self._find_rows(self.path, self._reader)
+                self._file = None if self.only_read else open(self.path, "ab")
+            self._open = opened.pop_all()
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def _check_place(self):
+    def _begun(self, path: Path) -> bool:
+        if not os.path.lexists(path) or not (header := _header(path)):
+            return False
+        if header.get("made_from") is None or any(header.get(key) != value for key, value in KIND.items()):
+            raise FileExistsError(f"{path} is no journal of labels of this version, and would be lost: {self._advice}")
+        check_same(header["made_from"], self.made_from, f"the journal {path}", self._advice)
+        return True
+
+    def _find_rows(self, path: Path, lines: BinaryIO) -> None:
+        end, damaged = len(lines.readline()), []
+        for number, line in enumerate(lines, 2):
+            row = _row(line)
+            if row:
+                self._rows.setdefault(self._key(row["place"], row["id"]), []).append(end)
+            elif not self.only_read or line.endswith(b"\n"):  # another process may be writing the last line
+                damaged.append(f"line {number}" + ("" if line.endswith(b"\n") else " (half written)"))
+            end += len(line) if line.endswith(b"\n") else 0
         if not self.only_read:
-            check_target(self.path, is_ours=_is_journal)
-        elif os.path.lexists(self.path) and not (self.path.is_file() and _is_journal(self.path)):
-            raise FileExistsError(f"{self.path} is no journal of labels: name another file")
-
-    def _check_header(self):
-        self.begun = _begin(self.path) != b""
-        if self.begun:
-            header = json.loads(_begin(self.path))
-            if "journal" not in header:
-                raise IdentityError(
-                    f"the journal {self.path} was begun by an earlier version, which kept the name of its teacher "
-                    f"({header['level']}) and not its constants: {ADVICE}"
-                )
-            check_same(header["made_from"], self.made_from, f"the journal {self.path}", ADVICE)
-            if not self.only_read:
-                os.close(os.open(self.path, os.O_WRONLY | os.O_APPEND))
-
-    def kept(self, frames):
-        """{index of a frame: its labels} of those that are in the journal; a damaged line is named and left out."""
-        if not self.path or not self.begun:
-            return {}
-        places, done, damaged = {}, {}, []
-        for i, frame in enumerate(frames):
-            places.setdefault(_name(frame, i), []).append(i)
-        for number, line in self._lines():
-            try:
-                row = _checked(json.loads(line))
-            except (ValueError, TypeError, KeyError, RecursionError) as error:
-                damaged.append(f"line {number} ({_reason(error)})")
-                continue
-            same = [i for i in places.get(row["id"], ()) if i not in done and _is_about(row, frames[i])]
-            if same:
-                done[same[0]] = row["labels"]
+            os.truncate(path, end)
         if damaged:
-            _say_damaged(self.path, damaged)
+            named = ", ".join(damaged[:SHOWN]) + (f" and {len(damaged) - SHOWN} more" if len(damaged) > SHOWN else "")
+            print(f"{path}: damaged lines are left out, and their frames labelled anew: {named}", file=sys.stderr)
+
+    def _key(self, place: int, name: str) -> str:
+        return str(place) if self.same_frames else name
+
+    def kept(self, frames: Sequence[Atoms], first: int = 0) -> dict[int, dict[str, Any]]:
+        """{index: labels} of the frames that are in the journal; their places are ``first``, ``first`` + 1, …"""
+        done: dict[int, dict[str, Any]] = {}
+        if not self._rows:
+            return done
+        for k, atoms in enumerate(frames):
+            name = _name(atoms, first + k)
+            key = self._key(first + k, name)
+            rows = [self._parsed(row) for row in self._rows.pop(key, ())]
+            match = next((j for j, row in enumerate(rows) if row["id"] == name and _is_about(row, atoms)), None)
+            if match is not None:
+                done[k] = _labels(rows.pop(match))
+            elif rows and self.same_frames:
+                raise self._other_frames(f"frame {first + k} is not the same")
+            if rows:
+                self._rows[key] = rows
         return done
 
-    def _lines(self):
-        """(number, line) of all whole lines; one that was torn when a process died is cut off."""
-        with open(self.path, "rb") as file:
-            end = len(file.readline())
-            for number, line in enumerate(file, 2):
-                if line.endswith(b"\n"):
-                    end += len(line)
-                    yield number, line
-        if not self.only_read and end < self.path.stat().st_size:
-            os.truncate(self.path, end)
+    def _parsed(self, row: Any) -> dict[str, Any]:
+        if isinstance(row, int) and self._reader:
+            self._reader.seek(row)
+            row = json.loads(self._reader.readline())
+        return row
 
-    def append(self, index, atoms, result):
-        """Keep the labels of a frame."""
-        if not self.path:
+    def check_all_used(self) -> None:
+        """Raise `IdentityError` where the journal has labels of frames that `kept` was not given."""
+        if self._rows:
+            raise self._other_frames(f"it has labels of {len(self._rows)} frames more than were given")
+
+    def _other_frames(self, what: str) -> IdentityError:
+        return IdentityError(f"the journal {self.path} was made from other frames ({what}): {self._advice}")
+
+    def append(self, place: int, atoms: Atoms, result: dict[str, Any]) -> None:
+        """Keep the labels of a frame: ``result`` has ``energy`` (eV), ``forces`` (eV/Å), perhaps ``stress`` …"""
+        if self.path is None:
             return
-        if not self.begun:
-            header = {"journal": JOURNAL, "made_from": self.made_from}
-            write_text(self.path, json.dumps(header) + "\n")
-            self.begun = True
-        row = {"id": _name(atoms, index), "level": self.level, **_structure(atoms), "about": _about(atoms)}
+        row = {"place": place, "id": _name(atoms, place), **_structure(atoms), "about": _about(atoms)}
         row |= {key: result[key] for key in ("energy", "forces", "stress", "record") if key in result}
-        self.file.append(json.dumps(row, default=_plain) + "\n")
+        text = json.dumps(row, default=_plain)[1:].encode() + b"\n"
+        try:
+            if self._file is None:
+                write_text(self.path, json.dumps({**KIND, "made_from": self.made_from}) + "\n")
+                self._file = open(self.path, "ab")  # noqa: SIM115  closed by __exit__
+            self._file.write(b'{"crc32": "%08x", %b' % (zlib.crc32(text), text))
+            self._file.flush()
+            if time.perf_counter() - self._synced > SYNC_SECONDS:
+                os.fsync(self._file.fileno())
+                self._synced = time.perf_counter()
+        except OSError as error:
+            reason = f"{error.strerror}; the labels before this one are in it: make room and call again"
+            raise OSError(error.errno, reason, str(self.path)) from error
+
+    def _close(self) -> None:
+        if self._file is not None:
+            with suppress(OSError):  # a full disk has been reported by `append`
+                os.fsync(self._file.fileno())
+            with suppress(OSError):
+                self._file.close()
 
 
-def frame_mark(atoms):
-    """Bytes that differ whenever a frame is another one to its teacher: atoms, places to 10⁻⁶ Å, cell, what it says."""
-    words = sorted(f"{key}={value}" for key, value in atoms.info.items() if isinstance(value, WORDS))
-    places = np.concatenate([atoms.positions, atoms.cell.array]) * 10**SAME
-    text = f"{words}{_about(atoms)}{len(atoms)}"
-    return text.encode() + atoms.numbers.tobytes() + (np.rint(places) + 0.0).tobytes() + atoms.pbc.tobytes()
+def level_of(calculator: Calculator | Teacher) -> str:
+    """Name of a calculator's level of theory."""
+    return str(getattr(calculator, "level", type(calculator).__name__))
 
 
-def _begin(path):
-    """The first line of a file; nothing where there is none."""
-    if not path.exists():
-        return b""
+def teacher_identity(calculator: Calculator | Teacher) -> dict[str, str]:
+    """What labels are kept with: the teacher's name and its constants (`tpainn_lite.structures.identity.identity`)."""
+    parameters = dict(getattr(calculator, "parameters", None) or {})
+    plain = {name: value for name, value in parameters.items() if isinstance(value, (bool, int, float, str))}
+    plain = {f"{name} of the teacher": value for name, value in plain.items()}
+    return identity(teacher=level_of(calculator), **plain, constants_of_the_teacher=fingerprint(calculator))
+
+
+# --- lines ---
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """The first line of a journal; an empty dict for an empty file, and another one for what is no journal."""
+    if not path.is_file():
+        return {"journal": None}
     with open(path, "rb") as file:
-        return file.readline(LONGEST_HEADER)
+        line = file.readline(LONGEST_HEADER)
+    with suppress(ValueError, RecursionError):
+        header = json.loads(line) if line.endswith(b"\n") else None
+        if isinstance(header, dict) and isinstance(header.get("made_from"), dict):
+            return header
+    return {"journal": None} if line else {}
 
 
-def _is_journal(path):
-    """Whether a file is empty, or begins as a journal does, of this version or an earlier one."""
-    line = _begin(path)
-    try:
-        header = json.loads(line) if line else {"journal": JOURNAL, "made_from": {}}
-    except (ValueError, RecursionError):
-        return False
-    if not isinstance(header, dict) or (line and not line.endswith(b"\n")):
-        return False
-    ours = header.get("journal") == JOURNAL and isinstance(header.get("made_from"), dict)
-    return ours or {"id", "level", "energy", "forces", "positions"} <= header.keys()
+def _row(line: bytes) -> dict[str, Any] | None:
+    """What is in a line; None unless it is whole and as it was written."""
+    frame = line[:11] + line[19:22] == b'{"crc32": "", '
+    return json.loads(line) if frame and line[11:19] == b"%08x" % zlib.crc32(line[22:]) else None
 
 
-def _name(atoms, index):
-    return str(atoms.info.get("id", index))
+def _labels(row: dict[str, Any]) -> dict[str, Any]:
+    arrays: dict[str, Any] = {key: np.array(row[key], dtype=float) for key in ("forces", "stress") if key in row}
+    return arrays | {"energy": row["energy"], "record": row.get("record", {})}
 
 
-def _structure(atoms):
+def _name(atoms: Atoms, place: int) -> str:
+    return str(atoms.info.get("id", place))
+
+
+def _structure(atoms: Atoms) -> dict[str, Any]:
     return {"numbers": atoms.numbers, "positions": atoms.positions, "cell": atoms.cell.array, "pbc": atoms.pbc}
 
 
-def _about(atoms):
+def _about(atoms: Atoms) -> dict[str, Any]:
     described = {key: str(atoms.info[key]) for key in DESCRIBING if key in atoms.info}
     return described | {key: atoms.arrays[key].tolist() for key in PER_ATOM if key in atoms.arrays}
 
 
-def _checked(row):
-    """The line of a journal with arrays instead of lists; ValueError, TypeError or KeyError where it cannot be one."""
-    n = len(row["numbers"])
-    shapes = {"numbers": (n,), "positions": (n, 3), "cell": (3, 3), "energy": (), "forces": (n, 3), "stress": (6,)}
-    values = {key: _finite(key, row[key], shape) for key, shape in shapes.items() if key in row or key != "stress"}
-    record = row.get("record", {})
-    if not isinstance(record, dict) or not isinstance(row["id"], str):
-        raise ValueError("its id or its record is damaged")
-    if len(row["pbc"]) != 3 or not all(isinstance(periodic, bool) for periodic in row["pbc"]):
-        raise ValueError("its pbc is not three times true or false")
-    labels = {key: values.pop(key) for key in ("energy", "forces", "stress") if key in values}
-    labels |= {"energy": float(labels["energy"]), "record": record}
-    return {**values, "id": row["id"], "pbc": np.array(row["pbc"]), "about": row["about"], "labels": labels}
-
-
-def _finite(key, value, shape):
-    array = np.array(value)
-    if array.dtype.kind not in "iuf":
-        raise ValueError(f"its {key} is no number")
-    if array.shape != shape:
-        raise ValueError(f"its {key} has the shape {array.shape}, {shape} is expected")
-    if not np.isfinite(array).all():
-        raise ValueError(f"its {key} is not finite")
-    return array
-
-
-def _is_about(row, atoms):
+def _is_about(row: dict[str, Any], atoms: Atoms) -> bool:
     """Whether a line of the journal belongs to this structure."""
-    pairs = [(row[key], value) for key, value in _structure(atoms).items()]
-    if row["about"] != _about(atoms) or any(kept.shape != value.shape for kept, value in pairs):
-        return False
-    return all(np.allclose(kept, value, rtol=0, atol=10.0**-SAME) for kept, value in pairs)
+    same = row["about"] == _about(atoms) and row["numbers"] == atoms.numbers.tolist() and row["pbc"] == list(atoms.pbc)
+    places = ((row["positions"], atoms.positions), (row["cell"], atoms.cell.array))
+    return same and all((np.abs(np.array(there) - here) <= SAME).all() for there, here in places)
 
 
-def _reason(error):
-    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, RecursionError)):
-        return "not JSON"
-    return f"it has no {error}" if isinstance(error, KeyError) else str(error)
-
-
-def _say_damaged(path, damaged):
-    more = f" and {len(damaged) - NAMED} more" if len(damaged) > NAMED else ""
-    print(
-        f"{path}: damaged lines are left out, and their frames labelled anew: {', '.join(damaged[:NAMED])}{more}",
-        file=sys.stderr,
-    )
-
-
-def _plain(value):
+def _plain(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else str(value)

@@ -6,24 +6,36 @@ survives interruptions, skipping and reporting what the calculator cannot do.
 
 import sys
 import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from contextlib import closing
 from copy import copy, deepcopy
+from functools import partial
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import Calculator
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from tpainn_lite.structures.arguments import check_calculator, check_numbers
+from tpainn_lite.structures.arguments import check_calculator, check_numbers, shown
 from tpainn_lite.structures.files import orderly_end
-from tpainn_lite.structures.identity import fingerprint, identity
-from tpainn_lite.teachers.journal import LabelJournal
+from tpainn_lite.structures.protocols import Teacher
+from tpainn_lite.teachers.journal import LabelJournal, level_of
 from tpainn_lite.teachers.parallel import Pace, check_jobs, compute
 
 BLOCK = 4000  # frames of a stream that are in memory at a time
 
 
-def label(frames, calculator, path=None, n_jobs=1, progress=True, time_limit=None):
+def label(
+    frames: Iterable[Atoms],
+    calculator: Calculator | Teacher,
+    path: Path | str | None = None,
+    n_jobs: int = 1,
+    progress: bool = True,
+    time_limit: float | None = None,
+) -> list[Atoms]:
     """Ask a calculator for the energy and forces of each frame.
 
     Any ASE calculator will do: a force field (cheap) or DFT (expensive).  A frame that the calculator cannot
@@ -32,26 +44,24 @@ def label(frames, calculator, path=None, n_jobs=1, progress=True, time_limit=Non
 
     Parameters
     ----------
-    frames : list of ase.Atoms
-    calculator : ase Calculator
+    calculator
         Copied into each process when ``n_jobs`` > 1.
-    path : str or Path, optional
+    path
         Keep each label here as soon as it is made (JSON lines).  Interrupted, call again: what is there is not redone.
         The file belongs to this teacher and its constants; other frames of the same teacher may be added.  A frame is
         recognised by its ``info["id"]``, or else by its place in the list, and by its atoms, positions, cell and what
         else a teacher may look at (SMILES, charge, masses, magnetic moments, ...).
-    n_jobs : int
+    n_jobs
         Processes (joblib); -1 for all cores.
-    progress : bool
+    progress
         Show a progress bar.
-    time_limit : float, optional
-        Begin nothing more after so many seconds and return what is labelled; 0 collects what ``path`` holds.
+    time_limit : seconds
+        Begin nothing more after so long and return what is labelled; 0 collects what ``path`` holds.
 
     Returns
     -------
-    list of ase.Atoms
         Copies of the frames, in the same order, with energy (eV), forces (N, 3) (eV/Å) and, where the calculator
-        has it, stress (eV/Å³) attached, and ``info["level"]`` naming the calculator; a calculator's ``record`` (a
+        has it, stress (6,) (eV/Å³) attached, and ``info["level"]`` naming the calculator; a calculator's ``record`` (a
         dict: cycles, seconds) is added to ``info``.
 
     Raises
@@ -61,7 +71,7 @@ def label(frames, calculator, path=None, n_jobs=1, progress=True, time_limit=Non
     TypeError
         Something else than frames, or than a calculator, was given.
     FileExistsError
-        ``path`` is no journal; it is left as it was.
+        ``path`` is no journal of this version; it is left as it was.
     IdentityError
         ``path`` was made by another teacher, or by one with other constants.
     OSError
@@ -72,118 +82,123 @@ def label(frames, calculator, path=None, n_jobs=1, progress=True, time_limit=Non
     (9, 3)
     """
     check_request(frames, calculator, n_jobs)
-    if time_limit is not None and time_limit != np.inf:
+    if time_limit is None:
+        time_limit = np.inf
+    elif time_limit != np.inf:
         check_numbers(least=0, time_limit=time_limit)
-    frames = list(frames)
-    for index, atoms in enumerate(frames):
-        check_frame(atoms, index)
+    deadline, frames = time.perf_counter() + time_limit, list(checked(frames))
     if not frames:
         raise ValueError("no frames to label: a list of at least one ase.Atoms is expected")
-    level, started = _level(calculator), time.perf_counter()
-    deadline = started + (np.inf if time_limit is None else time_limit)
-    report, made_from = _Report(level), teacher_identity(calculator) if path else {}
-    with orderly_end(), LabelJournal(path, made_from, level, only_read=time_limit == 0) as journal:
-        done = journal.kept(frames)
-        todo = [i for i in range(len(frames)) if i not in done]
-        new = compute(frames, todo, calculator, n_jobs, deadline)
-        with _bar(len(todo), level, progress) as bar, closing(new):
-            for index, result in new:
-                bar.update()
-                if "error" in result:
-                    report.failed(index, result["error"])
-                else:
-                    done[index] = result
-                    journal.append(index, frames[index], result)
-    report.finish(len(done), len(todo), report.n_failed)
-    return [_labelled(frames[i], done[i], level) for i in sorted(done)]
+    with orderly_end(), LabelJournal(path, calculator, only_read=time_limit == 0) as journal:
+        bar = progress_bar(frames, calculator, progress)
+        with closing(in_order(frames, calculator, journal, n_jobs, bar, deadline, len(frames))) as labelled:
+            return list(labelled)
 
 
-def label_stream(frames, calculator, n_jobs=1, progress=True):
+def label_stream(
+    frames: Iterable[Atoms], calculator: Calculator | Teacher, n_jobs: int = 1, progress: bool = True
+) -> Iterator[Atoms]:
     """As `label`, for more frames than one wants in memory: takes any iterable, hands back one frame after the other.
 
     Yields
     ------
-    ase.Atoms
         Labelled copies, in the same order; frames that the calculator cannot do are skipped and reported at the end.
+
+    Raises
+    ------
+    ValueError
+        At the end, if none of the frames could be labelled.
+    TypeError
+        Something else than frames, or than a calculator, was given.
 
     >>> from tpainn_lite import mmff94, molecule
     >>> [a.info["level"] for a in label_stream((molecule(s) for s in ("C", "CC")), mmff94(), progress=False)]
     ['MMFF94', 'MMFF94']
     """
     check_request(frames, calculator, n_jobs)
-    return (atoms for _, atoms in numbered_labels(frames, calculator, n_jobs, progress))
+    bar = progress_bar(frames, calculator, progress)
+    return in_order(checked(frames), calculator, LabelJournal(None, calculator), n_jobs, bar)
 
 
-def numbered_labels(frames, calculator, n_jobs=1, progress=True, n_before=0, n_done=0):
-    """As `label_stream`, with the place of each frame among those given.
+def in_order(
+    frames: Iterable[Atoms],
+    calculator: Calculator | Teacher,
+    journal: LabelJournal,
+    n_jobs: int,
+    bar: Any,
+    deadline: float = np.inf,
+    block_size: int | None = None,
+) -> Generator[Atoms, None, None]:
+    """Labelled copies of `checked` frames, each as soon as those before it are done; at the end, what was skipped.
 
-    Parameters
-    ----------
-    n_before, n_done : int
-        Frames that came before these, in an earlier call, and how many of them were labelled.
-
-    Yields
-    ------
-    (int, ase.Atoms)
-        As soon as the frames before it are done; of ``frames``, `BLOCK` are taken at a time.
+    Labels are taken from the journal, or kept in it as they come.  Of the frames, ``block_size`` are taken at a time;
+    nothing is begun after the ``deadline`` (of `time.perf_counter`).
     """
-    level, n = _level(calculator), n_before
-    report, total = _Report(level), getattr(frames, "__len__", lambda: None)()
-    waiting, pace = iter(frames), Pace()
-    with _bar(total, level, progress) as bar:
-        while block := list(islice(waiting, BLOCK)):
-            for k, atoms in enumerate(block):
-                check_frame(atoms, n + k)
-            with closing(compute(block, range(len(block)), calculator, n_jobs, np.inf, pace)) as results:
-                for k, result in _in_order(results):
-                    bar.update()
-                    if "error" in result:
-                        report.failed(n + k, result["error"])
-                    else:
-                        n_done += 1
-                        yield n + k, _labelled(block[k], result, level)
-            n += len(block)
-    report.finish(n_done, n, n - n_done)
+    level, started, waiting = level_of(calculator), time.perf_counter(), iter(frames)
+    ask = partial(compute, calculator=calculator, n_jobs=n_jobs, deadline=deadline, pace=Pace())
+    n_given = n_done = n_failed = 0
+    first_error = None
+    with bar:
+        while block := list(islice(waiting, block_size or BLOCK)):
+            for k, result in _results(block, n_given, ask, journal, bar):
+                if "error" in result:
+                    n_failed, first_error = n_failed + 1, first_error or (n_given + k, result["error"])
+                else:
+                    n_done += 1
+                    yield _labelled(block[k], result, level)
+            n_given += len(block)
+    if first_error and not n_done:
+        index, reason = first_error
+        raise ValueError(f"{level} could label none of the {n_given} frames; the first (frame {index}): {reason}")
+    if first_error:
+        skipped = f"{n_failed} of {n_given} frames skipped in {time.perf_counter() - started:.0f} s"
+        print(f"{level}: {skipped}; first, frame {first_error[0]}: {first_error[1]}", file=sys.stderr)
 
 
-def _in_order(results):
-    """(0, result), (1, result), ... of results that come in any order."""
-    early, k = {}, 0
-    for index, result in results:
-        early[index] = result
-        while k in early:
-            yield k, early.pop(k)
-            k += 1
+def _results(
+    block: list[Atoms], first: int, ask: Callable[..., Any], journal: LabelJournal, bar: Any
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(index, labels or ``{"error": …}``) of a block of frames, in order; fewer where the time is up."""
+    results, k = journal.kept(block, first), 0
+    bar.update(len(results))
+    with closing(ask(block, [i for i in range(len(block)) if i not in results])) as computed:
+        for index, result in computed:
+            bar.update()
+            if "error" not in result:
+                journal.append(first + index, block[index], result)
+            results[index] = result
+            while k in results:
+                yield k, results.pop(k)
+                k += 1
+    yield from sorted(results.items())
 
 
-def check_request(frames, calculator, n_jobs):
+def check_request(frames: Iterable[Atoms], calculator: Calculator | Teacher, n_jobs: int) -> None:
     """Raise an error, before any work is done, where frames, calculator or number of processes cannot be ones."""
     check_calculator(calculator)
     check_jobs(n_jobs)
     if isinstance(frames, (Atoms, str, bytes, dict)) or not (hasattr(frames, "__iter__") or hasattr(frames, "__len__")):
-        given = f"one ase.Atoms ({frames.symbols})" if isinstance(frames, Atoms) else repr(frames)[:60]
+        given = f"one ase.Atoms ({frames.symbols})" if isinstance(frames, Atoms) else shown(frames)
         raise TypeError(f"frames is {given}; a list of ase.Atoms is expected")
 
 
-def check_frame(atoms, index):
-    """Raise `TypeError` unless this is a frame."""
-    if not isinstance(atoms, Atoms):
-        raise TypeError(f"frame {index} is {repr(atoms)[:60]}; an ase.Atoms is expected")
+def checked(frames: Iterable[Atoms]) -> Iterator[Atoms]:
+    """The same frames; TypeError for what is none."""
+    for index, atoms in enumerate(frames):
+        if not isinstance(atoms, Atoms):
+            raise TypeError(f"frame {index} is {shown(atoms)}; an ase.Atoms is expected")
+        yield atoms
 
 
-def teacher_identity(calculator):
-    """What its labels are kept with: its name, and its constants (`tpainn_lite.structures.identity.identity`)."""
-    parameters = dict(getattr(calculator, "parameters", None) or {})
-    plain = {name: value for name, value in parameters.items() if isinstance(value, (bool, int, float, str))}
-    plain = {f"{name} of the teacher": value for name, value in plain.items()}
-    return identity(teacher=_level(calculator), **plain, constants_of_the_teacher=fingerprint(calculator))
+def progress_bar(frames: Iterable[Atoms], calculator: Calculator | Teacher, progress: bool) -> Any:
+    """For so many frames as there are, if that is known."""
+    from tqdm.auto import tqdm
+
+    total = len(frames) if isinstance(frames, Sized) else None
+    return tqdm(total=total, desc=f"label with {level_of(calculator)}", unit=" frames", disable=not progress)
 
 
-def _level(calculator):
-    return str(getattr(calculator, "level", type(calculator).__name__))
-
-
-def _labelled(atoms, result, level):
+def _labelled(atoms: Atoms, result: dict[str, Any], level: str) -> Atoms:
     """A copy of the frame that carries its labels (and not the calculator that made them)."""
     frame, carrier = _twin(atoms), copy(_CARRIER)
     carrier.atoms = _twin(atoms, {})  # that it can see whether the atoms have moved
@@ -196,45 +211,13 @@ def _labelled(atoms, result, level):
 _CARRIER = SinglePointCalculator(Atoms())  # made once: making one takes longer than a force field's label
 
 
-def _twin(atoms, info=None):
+def _twin(atoms: Atoms, info: dict[str, Any] | None = None) -> Atoms:
     """`ase.Atoms.copy` in a fifth of its time, which cheap labels would spend on nothing else."""
     if atoms.constraints:
         return atoms.copy()
     twin = copy(atoms)
     twin._cellobj, twin._pbc, twin._celldisp = atoms._cellobj.copy(), atoms._pbc.copy(), atoms._celldisp.copy()
-    twin.arrays, twin.info = {name: array.copy() for name, array in atoms.arrays.items()}, info
-    if info is None:
-        twin.info = deepcopy(atoms.info)
+    twin.arrays = {name: array.copy() for name, array in atoms.arrays.items()}
+    twin.info = deepcopy(atoms.info) if info is None else info
     twin.calc = None
     return twin
-
-
-def _bar(total, level, progress):
-    from tqdm.auto import tqdm
-
-    return tqdm(total=total, desc=f"label with {level}", unit=" frames", disable=not progress)
-
-
-class _Report:
-    """How many frames were skipped, and why the first of them."""
-
-    def __init__(self, level):
-        self.level, self.n_failed, self.first, self.started = level, 0, None, time.perf_counter()
-
-    def failed(self, index, reason):
-        self.n_failed += 1
-        if self.first is None or index < self.first[0]:
-            self.first = index, reason
-
-    def finish(self, n_done, n_tried, n_skipped):
-        """Say it; if nothing at all is labelled, that is an error."""
-        if not n_skipped:
-            return
-        index, reason = self.first or (None, "an earlier call said why")
-        if not n_done:
-            raise ValueError(
-                f"{self.level} could label none of the {n_tried} frames; the first (frame {index}): {reason}"
-            )
-        seconds = time.perf_counter() - self.started
-        why = reason if index is None else f"first, frame {index}: {reason}"
-        print(f"{self.level}: {n_skipped} of {n_tried} frames skipped in {seconds:.0f} s; {why}", file=sys.stderr)
