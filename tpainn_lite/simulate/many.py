@@ -4,7 +4,7 @@ torch-sim (Cohen et al. 2025, arXiv:2508.06628) brings the integrators, the opti
 memory; here is what it has to know of our potentials.  An optional extra: ``pip install 'tpainn_lite[batched]'``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -104,39 +104,42 @@ def _periodic(state):
 
 
 def run_many(
-    structures, potential, *, n_steps=1000, temperature=300.0, timestep=0.5, friction=10.0, every=10, seed=0,
-    stop_when_broken=True, watch=None,
-):  # fmt: skip
+    structures: Sequence[Atoms],
+    potential: Potential,
+    *,
+    n_steps: int = 1000,
+    temperature: float = 300.0,
+    timestep: float = 0.5,
+    friction: float = 10.0,
+    every: int = 10,
+    seed: int = 0,
+    stop_when_broken: bool = True,
+    watch: Callable[[list[MDRun]], object] | None = None,
+) -> list[MDRun]:
     """Langevin MD of many structures at once, at constant volume.
+
+    Settings and guards are those of `tpainn_lite.simulate.md.run_md`, and watch over each structure: one that breaks is
+    no longer kept, and the others continue.  What has exploded is not among its frames.
 
     Parameters
     ----------
-    structures : list of ase.Atoms
+    structures
         All of them molecules, or all of them periodic boxes.
-    potential : Potential
-    n_steps, every : int
-        Steps in all, and steps between two frames that are kept, which must fill them.
-    temperature : float
-        K; also of the velocities at the start.
-    timestep : float
-        fs.
-    friction : float
-        1/ps, as in `tpainn_lite.simulate.md.run_md`, whose guards watch over each structure: one that breaks is no longer
-        kept, and the others go on.  What has exploded is not among its frames.
-    stop_when_broken : bool
-        Also stop a structure in which a bond breaks.
-    watch : callable, optional
-        Called with the runs so far, a list of MDRun, whenever frames are kept.
-
-    Returns
-    -------
-    list of tpainn_lite.simulate.md.MDRun
-        One for each structure.
+    temperature, timestep, friction
+        K, also of the velocities at the start; fs; 1/ps.
+    watch
+        Called with the runs so far whenever frames are kept.
 
     Raises
     ------
     ValueError, TypeError
         Molecules and boxes together, a bad structure (with its number), or a setting that makes no sense.
+
+    >>> from ase.build import molecule
+    >>> from tpainn_lite.model.painn import PaiNN
+    >>> potential = Potential(PaiNN(cutoff=4.0), atomref={1: 0.0, 8: 0.0})
+    >>> run_many([molecule("H2O")] * 2, potential, n_steps=2, every=1, stop_when_broken=False)
+    [MDRun(3 frames, 1 fs, ran to the end), MDRun(3 frames, 1 fs, ran to the end)]
     """
     check_settings("nvt", n_steps, every, temperature=temperature, timestep=timestep, friction=friction)
     check_counts(least=0, seed=seed)
@@ -181,7 +184,7 @@ def _in_its_units(model, timestep, temperature, friction):
 
 
 def _langevin(model, settings):
-    """torch-sim's functions of a state that start Langevin dynamics and make one step; before 0.4 it made them itself."""
+    """Functions of a state that start Langevin dynamics and make one step; torch-sim before 0.4 made them itself."""
     if not hasattr(torch_sim, "nvt_langevin_step"):
         return torch_sim.nvt_langevin(model, **settings)
     start = partial(torch_sim.nvt_langevin_init, model=model, kT=settings["kT"])
@@ -209,7 +212,7 @@ def _boxed(atoms):
 
 
 def _keep(runs, state, model, structures, bonds, time, temperature):
-    """One more frame of every structure that still goes on."""
+    """One more frame of every structure that nothing has stopped."""
     sizes, energies = [len(atoms) for atoms in structures], state.energy.cpu().numpy()
     momenta, forces = (x.detach().cpu().split(sizes) for x in (state.momenta, state.forces))
     for k, (run, atoms) in enumerate(zip(runs, structures, strict=True)):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.constants import Boltzmann
 
 from tpainn_lite.structures.arguments import check_counts, check_numbers, finite_numbers
-from tpainn_lite.structures.geometry import check_extent, search_pairs
+from tpainn_lite.structures.geometry import check_extent, search_pairs, widths
 
 Array = NDArray[np.float64]
 
@@ -92,7 +92,7 @@ def _narrowest(frames):
     for number, atoms in enumerate(frames):
         finite_numbers(atoms.positions, f"frame {number}: positions")
         check_extent(np.zeros((1, 3)), atoms.cell.array, atoms.pbc, f"frame {number}")
-    return min(1 / np.linalg.norm(atoms.cell.reciprocal().array, axis=1).max() for atoms in frames)
+    return min(widths(atoms.cell.array).min() for atoms in frames)
 
 
 def _rdf(atoms, elements, edges):
