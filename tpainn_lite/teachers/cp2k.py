@@ -1,4 +1,4 @@
-"""DFT of liquid water as an ASE calculator, with the program CP2K: the dear labels of liquids.
+"""DFT of liquid water as an ASE calculator, with the program CP2K: the expensive labels of liquids.
 
 `CP2KCalculator("water")` is revPBE-D3/TZV2P.  CP2K comes with Debian and Ubuntu (``apt-get install cp2k``) and with
 conda (``conda install -c conda-forge cp2k``); ASE talks to it.
@@ -11,6 +11,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
 from ase.calculators.cp2k import CP2K
@@ -21,7 +22,7 @@ from tpainn_lite.structures.checks import check_structure
 # Functional: revised PBE (Zhang, Yang 1998) with D3, zero damping (Grimme 2010). Pseudopotentials with non-linear core
 # correction (Willand et al. 2013, doi:10.1063/1.4793260): with the usual ones forces depend on where the atoms lie on
 # the grid, by 0.1 eV/Å at 400 Ry.
-CP2K_LEVELS = {"water": {"name": "revPBE-D3/TZV2P-GTH-NLCC", "cutoff": 480.0}}
+CP2K_LEVELS: dict[str, dict[str, Any]] = {"water": {"name": "revPBE-D3/TZV2P-GTH-NLCC", "cutoff": 480.0}}
 LOWEST_CUTOFF, HIGHEST_CUTOFF = 50.0, 5000.0  # Ry
 CP2K_INPUT = """
 &FORCE_EVAL
@@ -93,28 +94,38 @@ class CP2KCalculator(Calculator):
 
     CP2K runs on as a child process (ASE's `ase.calculators.cp2k`), so that each frame starts from the wave function of
     the one before: give frames in the order of their trajectory.  An SCF that does not converge, or that ends CP2K, is
-    tried once more from scratch with a safer minimiser.  Each CP2K is given one thread, unless ``OMP_NUM_THREADS`` says
-    otherwise: several frames at once (`label`'s ``n_jobs``) use a machine better than several threads do.
-
-    Parameters
-    ----------
-    level : "water"
-        See `CP2K_LEVELS`: revPBE-D3, triple-zeta basis, 480 Ry.
-    cutoff : float, optional
-        Ry, instead of the level's.
-    command : str, optional
-        Starts CP2K's shell; found by itself as ``cp2k.psmp`` or ``cp2k``.
+    tried once more from scratch with a safer minimiser.  Each CP2K has one thread unless ``OMP_NUM_THREADS`` is set:
+    several frames at once (`label`'s ``n_jobs``) use a machine better than several threads do.
 
     Gives ``energy`` in eV, ``forces`` (N, 3) in eV/Å and ``stress`` (6,) in eV/Å³ with ASE's sign, the opposite of what
     CP2K prints.
+
+    Parameters
+    ----------
+    level
+        See `CP2K_LEVELS`: revPBE-D3, triple-zeta basis, 480 Ry.
+    cutoff : Ry
+        Instead of the level's.
+    command
+        Starts CP2K's shell; unless given, ``cp2k.psmp`` or ``cp2k`` is looked for.
+
+    Raises
+    ------
+    CalculationFailed
+        The SCF does not converge, or CP2K stops.
+    ValueError
+        The structure is no periodic box of H and O.
+
+    >>> CP2KCalculator(cutoff=600).level
+    'revPBE-D3/TZV2P-GTH-NLCC, 600 Ry'
     """
 
-    implemented_properties = ("energy", "forces", "stress")
-    _running = None  # until there is one; an instance whose settings were refused is closed too
+    implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012  as ASE declares it
+    _running: Any = None  # (SCF settings, ASE's calculator, folder); none where settings were refused
 
-    def __init__(self, level="water", cutoff=None, command=None):
+    def __init__(self, level: str = "water", cutoff: float | None = None, command: str | None = None) -> None:
         super().__init__()
-        check_choice(CP2K_LEVELS, level=level)
+        check_choice(tuple(CP2K_LEVELS), level=level)
         if cutoff is not None:
             check_numbers(least=LOWEST_CUTOFF, cutoff=cutoff)
             if cutoff > HIGHEST_CUTOFF:
@@ -123,13 +134,12 @@ class CP2KCalculator(Calculator):
             raise ValueError(f"command is {command!r}; what starts CP2K's shell is expected, like 'cp2k.psmp --shell'")
         self.cutoff, self.command = cutoff or CP2K_LEVELS[level]["cutoff"], command
         self.level = CP2K_LEVELS[level]["name"] + (f", {cutoff:g} Ry" if cutoff else "")
-        self.record = {}  # of the last structure: SCF steps and seconds; `label` keeps it with the frame
-        self._running = None  # (SCF settings, ASE's calculator, folder)
+        self.record: dict[str, Any] = {}  # of the last structure: SCF steps and seconds; `label` keeps it
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_running": None}
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+    def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
         super().calculate(atoms, properties, system_changes)
         _check_water_box(atoms)
         started = time.perf_counter()
@@ -172,7 +182,7 @@ class CP2KCalculator(Calculator):
         ours = dict.fromkeys(("basis_set", "basis_set_file", "pseudo_potential", "potential_file", "cutoff", "xc"))
         return CP2K(command=command, inp=text, label=label, max_scf=None, print_level="LOW", **ours)
 
-    def close(self):
+    def close(self) -> None:
         """End the child process."""
         if self._running is not None:
             _, cp2k, folder = self._running
@@ -181,7 +191,7 @@ class CP2KCalculator(Calculator):
                 cp2k.close()
             folder.cleanup()
 
-    def __del__(self):
+    def __del__(self) -> None:
         self.close()
 
 
@@ -210,9 +220,6 @@ def _cp2k_command():
 
 def _check_water_box(atoms):
     check_structure(atoms)
-    strangers = sorted(set(atoms.get_chemical_symbols()) - {"H", "O"})
-    if strangers or not atoms.pbc.all():
-        raise ValueError(
-            f"{atoms.get_chemical_formula()} with pbc {atoms.pbc.tolist()} was given; a periodic box of H and O is "
-            "expected"
-        )
+    if not atoms.pbc.all() or not set(atoms.get_chemical_symbols()) <= {"H", "O"}:
+        given = f"{atoms.get_chemical_formula()} with pbc {atoms.pbc.tolist()}"
+        raise ValueError(f"{given} was given; a periodic box of H and O is expected")

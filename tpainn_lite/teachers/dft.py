@@ -1,4 +1,4 @@
-"""DFT as an ASE calculator: the dear labels.
+"""DFT as an ASE calculator: the expensive labels.
 
 `PySCFCalculator("qm9")` computes molecules at the level of the QM9 data set (Ramakrishnan et al. 2014,
 doi:10.1038/sdata.2014.22), B3LYP/6-31G(2df,p) as Gaussian defines it.  Two things must be right for that, and
@@ -12,8 +12,10 @@ import os
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
 from ase.units import Bohr, Hartree
 
@@ -21,11 +23,11 @@ from tpainn_lite.structures.arguments import check_choice, check_counts
 from tpainn_lite.structures.checks import check_structure
 
 # Polarisation functions of 6-31G(2df,p): Frisch, Pople, Binkley 1984, doi:10.1063/1.447079.
-D_EXPONENTS = {6: (1.6, 0.4), 7: (1.6, 0.4), 8: (1.6, 0.4), 9: (1.6, 0.4)}
-F_EXPONENT = {6: 0.8, 7: 1.0, 8: 1.4, 9: 1.85}
+D_EXPONENTS = (1.6, 0.4)
+F_EXPONENT = {"C": 0.8, "N": 1.0, "O": 1.4, "F": 1.85}
 P_EXPONENT_H = 1.1
 
-LEVELS = {
+LEVELS: dict[str, dict[str, Any]] = {
     # the labels we ship: density fitting and a coarse grid, 2 meV/Å and < 0.7 meV away from "qm9_exact"
     "qm9": {"xc": "b3lyp", "density_fit": True, "grid_level": 1, "name": "B3LYP/6-31G(2df,p)"},
     # no density fitting, a fine grid: for checking against QM9's own numbers
@@ -36,43 +38,45 @@ LEVELS = {
 class PySCFCalculator(Calculator):
     """Restricted Kohn–Sham DFT for closed-shell molecules of H, C, N, O, F, as an ASE calculator.
 
+    Gives ``energy`` in eV (the electronic energy; QM9's U0 minus its zero-point energy) and ``forces`` (N, 3)
+    in eV/Å, with the integration grid's small net force (a few meV/Å) taken out.  An SCF that does not converge is
+    tried once more with a second-order solver; then `ase.calculators.calculator.CalculationFailed`.
+
     Parameters
     ----------
-    level : "qm9" or "qm9_exact"
-        See `LEVELS`.
-    n_threads : int
-        Threads for PySCF; to label many molecules, one thread and several processes is faster.
-
-    Gives ``energy`` in eV (the electronic energy; QM9's U0 minus its zero-point energy) and ``forces`` (N, 3)
-    in eV/Å, with the integration grid's small net force (a few meV/Å) taken out.  An SCF that does
-    not converge is tried once more with a second-order solver; then `ase.calculators.calculator.CalculationFailed`.
+    level
+        One of `LEVELS`: "qm9", or "qm9_exact".
+    n_threads
+        To label many molecules, one thread and several processes are faster.
 
     >>> from ase.build import molecule
     >>> water = molecule("H2O")
     >>> water.calc = PySCFCalculator("qm9")
     >>> round(water.get_potential_energy(), 1)
-    -2079.1
+    -2079.7
     """
 
-    implemented_properties = ("energy", "forces")
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012  as ASE declares it
 
-    def __init__(self, level="qm9", n_threads=1):
+    def __init__(self, level: str = "qm9", n_threads: int = 1) -> None:
         super().__init__()
-        check_choice(LEVELS, level=level)
+        check_choice(tuple(LEVELS), level=level)
         check_counts(n_threads=n_threads)
         self.settings, self.n_threads = LEVELS[level], n_threads
-        self.record = {}  # of the last structure: SCF cycles and seconds; `label` keeps it with the frame
-        self._last = None  # (atomic numbers, density matrix): the next frame of a molecule starts here
+        self.record: dict[str, Any] = {}  # of the last structure: SCF cycles and seconds; `label` keeps it
+        self._last: tuple[np.ndarray, np.ndarray] | None = (
+            None  # (atomic numbers, density matrix): the next frame of a molecule starts here
+        )
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last": None}
 
     @property
-    def level(self):
-        """Name of the level of theory, as stored with each label."""
+    def level(self) -> str:
+        """Name of the level of theory."""
         return self.settings["name"]
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+    def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
         super().calculate(atoms, properties, system_changes)
         _check_molecule(atoms)
         started, lib = time.perf_counter(), _pyscf().lib
@@ -88,10 +92,8 @@ class PySCFCalculator(Calculator):
 
     def _converged(self, atoms):
         field = mean_field(atoms, **{k: v for k, v in self.settings.items() if k != "name"})
-        guess = None
-        if self._last is not None and np.array_equal(self._last[0], atoms.numbers):
-            guess = self._last[1]
-        field.kernel(dm0=guess)
+        numbers, guess = self._last or ((), None)
+        field.kernel(dm0=guess if np.array_equal(numbers, atoms.numbers) else None)
         if not field.converged:
             field = field.newton()
             field.kernel(field.mo_coeff, field.mo_occ)
@@ -104,17 +106,13 @@ class PySCFCalculator(Calculator):
         return field
 
 
-def mean_field(atoms, xc="b3lyp", density_fit=True, grid_level=1):
+def mean_field(atoms: Atoms, xc: str = "b3lyp", density_fit: bool = True, grid_level: int = 1) -> Any:
     """The PySCF mean-field object of a molecule in 6-31G(2df,p) with 6 Cartesian d and 7 pure f functions.
 
     PySCF's molecules are either Cartesian or pure throughout.  So the molecule is Cartesian, and the orbitals are
     restricted to the span of T = blockdiag(identity for s, p, d; Cartesian-to-pure for f).  T does not depend
-    on the geometry, so PySCF's analytic gradient stays exact.
-
-    Raises
-    ------
-    ValueError
-        For an element without a basis here, or an odd number of electrons.
+    on the geometry, so PySCF's analytic gradient stays exact.  ``grid_level`` is 0 to 9.  ValueError for an element
+    without a basis here, or an odd number of electrons.
     """
     check_counts(least=0, most=9, grid_level=grid_level)
     if not isinstance(xc, str) or not xc.strip():
@@ -139,7 +137,8 @@ def mean_field(atoms, xc="b3lyp", density_fit=True, grid_level=1):
 
 def _keep_orbitals_on_grid(numint):
     """Let every SCF cycle use the basis functions' values on the grid that the first one computed (a fifth faster)."""
-    evaluate, kept = numint.block_loop, {"coords": None, "blocks": []}
+    evaluate = numint.block_loop
+    kept: dict[str, Any] = {"coords": None, "blocks": []}
 
     def block_loop(mol, grids, nao=None, deriv=0, *args, **kwargs):
         if deriv != 1:  # the gradient's second derivatives are used once
@@ -207,11 +206,10 @@ def _pyscf_molecule(pyscf, atoms):
 def _basis(pyscf, symbol):
     """6-31G with the polarisation functions of (2df,p), in PySCF's format."""
     shells = list(pyscf.gto.basis.load("6-31g", symbol))
-    number = pyscf.gto.charge(symbol)
     if symbol == "H":
         return shells + [[1, [P_EXPONENT_H, 1.0]]]
-    d_shells = [[2, [exponent, 1.0]] for exponent in D_EXPONENTS[number]]
-    return shells + d_shells + [[3, [F_EXPONENT[number], 1.0]]]
+    d_shells = [[2, [exponent, 1.0]] for exponent in D_EXPONENTS]
+    return shells + d_shells + [[3, [F_EXPONENT[symbol], 1.0]]]
 
 
 def _six_d_seven_f(pyscf, molecule):

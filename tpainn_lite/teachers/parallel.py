@@ -12,14 +12,18 @@ import threading
 import time
 import warnings
 from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from copy import copy
+from typing import Any
 
 import numpy as np
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
 from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.geometry import are_sound
+from tpainn_lite.structures.protocols import Teacher
 
 CHUNK_SECONDS = 1.0  # work handed to a process at once; when it is done its labels are handed back, and kept
 LONGEST_SECONDS = 3.0  # after so long a process hands back what it has not begun, too
@@ -32,7 +36,7 @@ MOST_JOBS = 1024  # processes
 _kept = threading.local()  # in a process that works for another: the calculator of the last chunk, and its mark
 
 
-def check_jobs(n_jobs):
+def check_jobs(n_jobs: int) -> None:
     """Raise `ValueError` unless this can be a number of processes, as joblib counts them."""
     whole = isinstance(n_jobs, (int, np.integer)) and not isinstance(n_jobs, bool)
     if not whole or n_jobs == 0 or n_jobs > MOST_JOBS:
@@ -47,40 +51,34 @@ class Pace:
     Towards the end each process gets fewer, so that all end at about the same time.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.size = 1
 
-    def chunks(self, waiting, deadline, most, shares):
+    def chunks(self, waiting: deque[int], deadline: float, most: int, shares: int) -> Iterator[list[int]]:
         """Pieces of a deque, taken from its left, each as large as is right at that time."""
         while waiting and time.perf_counter() < deadline:
             yield [waiting.popleft() for _ in range(min(self.size, most, 1 + (len(waiting) - 1) // shares))]
 
-    def heed(self, n, seconds):
-        """Learn that ``n`` frames took so long."""
+    def learn(self, n: int, seconds: float) -> None:
+        """``n`` frames took so long."""
         self.size = int(np.clip(CHUNK_SECONDS * n / max(seconds, 1e-9), 1, max(self.size, GROWTH * n)))
 
 
-def compute(frames, todo, calculator, n_jobs, deadline, pace=None):
-    """Ask the calculator for some of the frames.
+def compute(
+    frames: Sequence[Atoms],
+    todo: Sequence[int],
+    calculator: Calculator | Teacher,
+    n_jobs: int,
+    deadline: float,
+    pace: Pace,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Of the frames numbered ``todo``, as they come: (number, ``{"error": …}`` or energy, forces, perhaps stress …).
 
-    Parameters
-    ----------
-    frames : list of ase.Atoms
-    todo : sequence of int
-        Which of them.
-    deadline : float
-        Begin nothing more at this time of `time.perf_counter`.
-    pace : Pace, optional
-        What earlier calls have learned about the calculator's speed.
-
-    Yields
-    ------
-    (int, dict)
-        Index of a frame, as they come, and ``energy``, ``forces``, perhaps ``stress`` and ``record``; or ``error``.
+    Nothing is begun after the ``deadline`` (of `time.perf_counter`).
     """
     many = hasattr(calculator, "evaluate")  # it takes many shapes of one molecule at a time
     work, prepared = (_evaluate, _packs) if many else (_single, _bare)
-    pace, waiting, processes = pace or Pace(), deque(todo), min(n_jobs, len(todo)) if n_jobs > 0 else n_jobs
+    waiting, processes = deque(todo), min(n_jobs, len(todo)) if n_jobs > 0 else n_jobs
     packed = _packed(calculator) if processes != 1 and waiting and time.perf_counter() < deadline else None
     while waiting and time.perf_counter() < deadline:
         if packed:
@@ -91,9 +89,9 @@ def compute(frames, todo, calculator, n_jobs, deadline, pace=None):
             runs = (_timed(work, prepared(frames, chunk), calculator) for chunk in chunks)
         for seconds, results, left in runs:
             waiting.extendleft(reversed(left))  # where frames take longer than the ones before did
-            found = list(_unpacked(results)) if many else results
-            pace.heed(len(found), seconds)
-            yield from found
+            new = list(_unpacked(results)) if many else results
+            pace.learn(len(new), seconds)
+            yield from new
 
 
 def _packed(calculator):
@@ -141,14 +139,14 @@ def _quietly(runs):
             runs.close()
 
 
-def usable_cores():
+def usable_cores() -> int:
     """Cores that this process may use: those of the machine, or fewer where it or its container is confined."""
     from joblib import cpu_count
 
     return cpu_count()
 
 
-def in_parallel(work, jobs, n_jobs, in_order=False):
+def in_parallel(work: Callable[..., Any], jobs: Iterable[tuple], n_jobs: int, in_order: bool = False) -> Iterator[Any]:
     """Results of ``work(*job)`` as they come, or in the order of the jobs: from processes of joblib's, or from a Dask
     cluster if one is active.
 
@@ -163,7 +161,7 @@ def in_parallel(work, jobs, n_jobs, in_order=False):
 
 
 def _end_with(parent):
-    """Let this process end soon after another one; a process whose parent was killed would wait for work for ever."""
+    """Let this process end soon after its parent was killed; it would wait for work for ever."""
 
     def watch():
         while os.getppid() == parent:
@@ -194,12 +192,14 @@ def _bare(frames, chunk):
 
 def _packs(frames, chunk):
     """[(indices, one frame, positions (n, N, 3))]: neighbours in the list that differ in their positions alone."""
-    packs = []
+    packs: list[list[int]] = []
     for i in chunk:
-        same = packs and _same_molecule(frames[packs[-1][0]], frames[i])
-        packs[-1].append(i) if same else packs.append([i])
-    first = [_bare(frames, indices[:1])[0][1] for indices in packs]
-    return [(indices, first[k], np.array([frames[i].positions for i in indices])) for k, indices in enumerate(packs)]
+        if packs and _same_molecule(frames[packs[-1][0]], frames[i]):
+            packs[-1].append(i)
+        else:
+            packs.append([i])
+    first = _bare(frames, [indices[0] for indices in packs])
+    return [(indices, first[k][1], np.array([frames[i].positions for i in indices])) for k, indices in enumerate(packs)]
 
 
 def _same_molecule(one, other):
@@ -247,31 +247,30 @@ def _unpacked(packs):
 
 
 def _single(numbered, calculator):
-    index, atoms = numbered
-    return index, _single_point(atoms, calculator)
+    return numbered[0], _single_point(numbered[1], calculator)
 
 
-def _single_point(atoms, calculator):
-    """Energy, forces, perhaps stress, and the seconds they took; or the error, as text."""
-    started = time.perf_counter()
+def _single_point(atoms: Atoms, calculator: Any) -> dict[str, Any]:
+    """Energy, forces, perhaps stress, and what the calculator records; or the error, as text."""
     try:
         check_structure(atoms)
         energy = float(calculator.get_potential_energy(atoms))
-        result = {"energy": energy, "forces": np.array(calculator.get_forces(atoms), dtype=float)}
-        _check_shape("forces", result["forces"], (len(atoms), 3))
+        arrays = {"forces": np.array(calculator.get_forces(atoms), dtype=float)}
+        _check_shape("forces", arrays["forces"], (len(atoms), 3))
         if atoms.pbc.all():
             with suppress(PropertyNotImplementedError, NotImplementedError):
-                result["stress"] = np.array(calculator.get_stress(atoms), dtype=float)
-                _check_shape("stress", result["stress"], (6,))
-        if not all(np.isfinite(value).all() for value in result.values()):
+                arrays["stress"] = np.array(calculator.get_stress(atoms), dtype=float)
+                _check_shape("stress", arrays["stress"], (6,))
+        if not np.isfinite(energy) or not all(np.isfinite(values).all() for values in arrays.values()):
             raise ValueError("the calculator returned a number that is not finite")
     except Exception as error:  # noqa: BLE001  one bad frame must not end a long run; it is reported
         return {"error": f"{type(error).__name__}: {error}"}
-    return {**result, "seconds": time.perf_counter() - started, "record": getattr(calculator, "record", {})}
+    record = getattr(calculator, "record", {}).items()  # as plain values, which a journal gives back unchanged
+    return {"energy": energy, **arrays, "record": {k: v.tolist() if hasattr(v, "tolist") else v for k, v in record}}
 
 
 @contextmanager
-def quiet_workers():
+def quiet_workers() -> Iterator[None]:
     """Processes that have grown are replaced by fresh ones, which costs nothing; joblib warns of it."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")

@@ -1,66 +1,64 @@
 """Classical force fields as ASE calculators: the cheap teachers.
 
 A force field is a hand-made formula: springs for bonds and angles, cosines for torsions, Lennard-Jones
-and point charges between the rest.  It costs less than a millisecond, needs to be told the bonds beforehand, and
+and point charges between the rest.  It costs less than a millisecond, needs the bonds as input, and
 knows nothing of electrons.  MMFF94 (Halgren 1996, doi:10.1002/(SICI)1096-987X(199604)17:5/6<490) and UFF
 (Rappe et al. 1992, doi:10.1021/ja00051a040) are computed by RDKit; `tpainn_lite.teachers.water` has
 the teachers for liquid water.
 """
 
+from typing import Any, Literal
+
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from numpy.typing import ArrayLike, NDArray
 
 from tpainn_lite.structures.arguments import ForceFieldError, check_choice
 from tpainn_lite.structures.build import KCAL
 from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.structures.smiles import check_smiles, rdkit_molecule, why_untyped
 from tpainn_lite.teachers.water import is_water, water
 
 FORCE_FIELDS = ("MMFF94", "UFF")
+Method = Literal["MMFF94", "UFF"]
 
 
 class RDKitForceField(Calculator):
     """MMFF94 or UFF through RDKit, as an ASE calculator.
 
-    The atoms are typed from SMILES (``smiles``, or each structure's own ``info["smiles"]``), in RDKit's atom
-    order, as `molecule` makes them.  The typed force field of each molecule is kept and reused: only the
-    first frame of a molecule pays for it.
+    The atoms are typed from SMILES (``smiles``, or else each structure's own ``info["smiles"]``), in RDKit's atom
+    order, as `molecule` makes them.  The typed force field of each molecule is kept: only its first frame pays for it.
+    Gives ``energy`` in eV and ``forces`` (N, 3) in eV/Å; `ForceFieldError` where the molecule has no parameters.
 
-    Parameters
-    ----------
-    method : "MMFF94" or "UFF"
-    smiles : str, optional
-        Used for every structure instead of its ``info["smiles"]``.
-
-    Gives ``energy`` in eV and ``forces`` (N, 3) in eV/Å.
-
+    >>> from tpainn_lite import molecule
     >>> atoms = molecule("CCO")
     >>> atoms.calc = RDKitForceField("MMFF94")
     >>> atoms.get_forces().shape
     (9, 3)
     """
 
-    implemented_properties = ("energy", "forces")
+    implemented_properties = ["energy", "forces"]  # noqa: RUF012  as ASE declares it
 
-    def __init__(self, method="MMFF94", smiles=None):
+    def __init__(self, method: Method = "MMFF94", smiles: str | None = None) -> None:
         super().__init__()
         check_choice(FORCE_FIELDS, method=method)
         if smiles is not None:
             check_smiles(smiles)
         self.method, self.smiles = method, smiles
-        self._typed = {}  # SMILES -> (atomic numbers, RDKit force field)
+        self._typed: dict[str, tuple[NDArray, Any]] = {}  # SMILES -> (atomic numbers, RDKit force field)
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         """RDKit's force fields cannot be pickled; a copy in another process types its molecules anew."""
         return {**self.__dict__, "_typed": {}}
 
     @property
-    def level(self):
-        """Name of the level of theory, as stored with each label."""
+    def level(self) -> str:
+        """Name of the level of theory."""
         return self.method
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+    def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
         super().calculate(atoms, properties, system_changes)
         force_field = self._force_field(atoms)
         if not np.isfinite(atoms.positions).all():
@@ -70,31 +68,21 @@ class RDKitForceField(Calculator):
         gradient = force_field.CalcGrad(xyz)  # +dE/dx
         self.results["forces"] = -np.reshape(gradient, (-1, 3)) * KCAL
 
-    def evaluate(self, atoms, positions):
-        """Many shapes of one molecule at once, without ASE's bookkeeping: ten times as fast as frame by frame.
+    def evaluate(self, atoms: Atoms, positions: ArrayLike) -> tuple[NDArray, NDArray]:
+        """Energies (n,) in eV and forces (n, N, 3) in eV/Å of many ``positions`` (n, N, 3) Å of one molecule.
 
-        Parameters
-        ----------
-        atoms : ase.Atoms
-            The molecule; its own positions do not matter.
-        positions : numpy.ndarray (n, N, 3)
-            Å.
-
-        Returns
-        -------
-        (numpy.ndarray (n,), numpy.ndarray (n, N, 3))
-            Energies in eV, forces in eV/Å.
+        Without ASE's bookkeeping: ten times as fast as frame by frame.  The atoms' own positions do not matter.
         """
-        force_field, positions = self._force_field(atoms), np.asarray(positions, dtype=float)
-        if positions.ndim != 3 or positions.shape[1:] != (len(atoms), 3):
-            raise ValueError(f"positions have the shape {positions.shape}; (n, {len(atoms)}, 3) is expected")
+        force_field, xyz = self._force_field(atoms), np.asarray(positions, dtype=float)
+        if xyz.ndim != 3 or xyz.shape[1:] != (len(atoms), 3):
+            raise ValueError(f"positions have the shape {xyz.shape}; (n, {len(atoms)}, 3) is expected")
         energies, gradients = [], []
-        for xyz in positions.reshape(len(positions), -1).tolist():
-            energies.append(force_field.CalcEnergy(xyz))
-            gradients.append(force_field.CalcGrad(xyz))  # right away: it uses distances that CalcEnergy has kept
-        return np.array(energies) * KCAL, -np.array(gradients).reshape(positions.shape) * KCAL
+        for flat in xyz.reshape(len(xyz), -1).tolist():
+            energies.append(force_field.CalcEnergy(flat))
+            gradients.append(force_field.CalcGrad(flat))  # right away: it uses distances that CalcEnergy has kept
+        return np.array(energies) * KCAL, -np.array(gradients).reshape(xyz.shape) * KCAL
 
-    def _force_field(self, atoms):
+    def _force_field(self, atoms: Atoms) -> Any:
         smiles = self.smiles or atoms.info.get("smiles")
         if smiles is None:
             raise ForceFieldError(
@@ -113,38 +101,40 @@ class RDKitForceField(Calculator):
         return force_field
 
 
-def mmff94(smiles=None):
-    """The MMFF94 teacher: an `RDKitForceField`; good for organic molecules near their minima."""
+def mmff94(smiles: str | None = None) -> RDKitForceField:
+    """The MMFF94 teacher: good for organic molecules near their minima.
+
+    >>> mmff94().level
+    'MMFF94'
+    """
     return RDKitForceField("MMFF94", smiles)
 
 
-def uff(smiles=None):
-    """The UFF teacher: an `RDKitForceField`; covers every element, describes none of them well."""
+def uff(smiles: str | None = None) -> RDKitForceField:
+    """The UFF teacher: covers every element, describes none of them well.
+
+    >>> uff().level
+    'UFF'
+    """
     return RDKitForceField("UFF", smiles)
 
 
-def forcefield_for(atoms):
+def forcefield_for(atoms: Atoms) -> Teacher:
     """Pick a classical teacher that suits a structure, and print which and why.
 
     Water, alone or in a box, gets q-TIP4P/F; a molecule with ``info["smiles"]`` gets MMFF94, or UFF where MMFF94 has
-    no parameters.
+    no parameters.  Where none of them can, `ForceFieldError` says which atom and why.
 
-    Returns
-    -------
-    ase Calculator
-
-    Raises
-    ------
-    ForceFieldError
-        None of them can; the message says which atom and why.
-
+    >>> from tpainn_lite import molecule
     >>> forcefield_for(molecule("CCO")).level
     MMFF94: an organic molecule whose atoms it has parameters for
     'MMFF94'
     """
     check_structure(atoms)
     if is_water(atoms):
-        print("q-TIP4P/F: nothing but water molecules; its O-H bonds suit DFT (iAMOEBA is nearer to it, and dearer)")
+        print(
+            "q-TIP4P/F: nothing but water molecules; its O-H bonds suit DFT (iAMOEBA is closer to it, but costs more)"
+        )
         return water()
     teacher = best_typed(atoms)
     if teacher.method == "MMFF94":
@@ -152,7 +142,7 @@ def forcefield_for(atoms):
     return teacher
 
 
-def best_typed(atoms):
+def best_typed(atoms: Atoms) -> RDKitForceField:
     """MMFF94 if it has parameters for this molecule; else UFF, and a line that says why."""
     teacher = mmff94()
     try:
@@ -164,18 +154,10 @@ def best_typed(atoms):
     return teacher
 
 
-def type_molecule(smiles, method="MMFF94"):
-    """Give each atom its force-field type and build the energy function.
+def type_molecule(smiles: str, method: Method = "MMFF94") -> tuple[NDArray, Any]:
+    """Atomic numbers (N,) in RDKit's order, and RDKit's force field for them.
 
-    Returns
-    -------
-    (numpy.ndarray, rdkit ForceField)
-        Atomic numbers (N,) in RDKit's order, and the force field for them.
-
-    Raises
-    ------
-    ForceFieldError
-        Names the first atom that has no type.
+    `ForceFieldError` names the first atom that has no type.
     """
     from rdkit.Chem import Conformer
     from rdkit.Chem import rdForceFieldHelpers as helpers

@@ -2,17 +2,18 @@
 
 Where frames come from decides what a potential can learn.  Here: random pushes (crude), normal modes (instant,
 harmonic) and Langevin MD (slower, anharmonic, visits other conformers), the last two under any ASE calculator.
-`tpainn_lite.structures.assembly` puts molecules together, `tpainn_lite.structures.select` chooses among frames, `tpainn_lite.teachers.label` asks
-a calculator for energies and forces.
+`tpainn_lite.structures.select` chooses among frames, `tpainn_lite.teachers.label` labels them.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
-from ase import units
+from ase import Atoms, units
+from ase.calculators.calculator import Calculator
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
+from numpy.typing import NDArray
 
 from tpainn_lite.structures.arguments import (
     ForceFieldError,
@@ -24,28 +25,26 @@ from tpainn_lite.structures.arguments import (
 )
 from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.teachers.rdkit import best_typed
 
 SOFT_MODE = 200 * units.invcm  # modes softer than this are sampled as if they were this stiff
-FRICTION = {"friction": 0.02 / units.fs, "fixcm": False}
+FRICTION = 0.02 / units.fs
+Temperature = float | tuple[float, float]  # K; a range as (low, high)
 
 
-def normal_modes(atoms, calculator, step=0.005):
-    """Vibrations around a minimum, by finite differences of the forces.
-
-    Parameters
-    ----------
-    atoms : ase.Atoms
-        N atoms at a minimum of ``calculator``.
-    step : float
-        Displacement in Å.
+def normal_modes(atoms: Atoms, calculator: Calculator | Teacher, step: float = 0.005) -> tuple[NDArray, NDArray]:
+    """Vibrations of N atoms around a minimum of the calculator, by finite differences (``step`` Å) of the forces.
 
     Returns
     -------
-    (numpy.ndarray, numpy.ndarray)
         Energies ħω (K,) in eV, and Cartesian displacements per unit of mass-weighted coordinate,
         (K, N, 3) in amu^-1/2; the K = 3N − 6 (3N − 5 if linear, 0 for one atom) vibrations only.  Constraints of the
-        atoms count for nothing.
+        atoms are not applied.
+
+    >>> from tpainn_lite import mmff94, molecule
+    >>> [round(float(energy), 2) for energy in normal_modes(molecule("O"), mmff94())[0]]
+    [0.2, 0.46, 0.47]
     """
     check_structure(atoms)
     check_calculator(calculator)
@@ -67,21 +66,20 @@ def normal_modes(atoms, calculator, step=0.005):
     return frequency, (modes / root_mass[:, None]).T[vibrations].reshape(-1, len(atoms), 3)
 
 
-def normal_mode_frames(atoms, calculator, temperature, n_frames, seed=0):
+def normal_mode_frames(
+    atoms: Atoms, calculator: Calculator | Teacher, temperature: Temperature, n_frames: int, seed: int = 0
+) -> list[Atoms]:
     """Displace a relaxed molecule along its normal modes, as classical heat would.
 
     Each mode gets a Gaussian amplitude of variance kT/ω² (a harmonic oscillator at ``temperature``).  Modes
     softer than 200 cm⁻¹ are sampled as if they were that stiff: far along a torsion the harmonic picture is wrong.
 
-    Parameters
-    ----------
-    temperature : float or (low, high)
-        K; a pair draws one temperature per frame, uniformly.
+    Of a ``temperature`` (low, high) K, one is drawn for each frame, uniformly.  The frames'
+    ``info["config_type"]`` is ``"normal_modes"``, ``info["temperature"]`` in K.
 
-    Returns
-    -------
-    list of ase.Atoms
-        ``info["config_type"]`` is ``"normal_modes"``, ``info["temperature"]`` in K.
+    >>> from tpainn_lite import mmff94, molecule
+    >>> len(normal_mode_frames(molecule("CCO"), mmff94(), temperature=(300, 600), n_frames=5))
+    5
     """
     check_counts(n_frames=n_frames)
     rng = generator(seed)
@@ -97,20 +95,24 @@ def normal_mode_frames(atoms, calculator, temperature, n_frames, seed=0):
     return frames
 
 
-def thermal_frames(atoms, calculator, temperature, n_frames, seed=0, spacing=50.0, timestep=0.5, warm_up=200.0):
-    """Snapshots of Langevin MD, ``spacing`` fs apart, after ``warm_up`` fs.
+def thermal_frames(
+    atoms: Atoms,
+    calculator: Calculator | Teacher,
+    temperature: Temperature,
+    n_frames: int,
+    seed: int = 0,
+    spacing: float = 50.0,
+    timestep: float = 0.5,
+    warm_up: float = 200.0,
+) -> list[Atoms]:
+    """Snapshots of Langevin MD, ``spacing`` fs (whole ``timestep`` s) apart, after ``warm_up`` fs.
 
-    Parameters
-    ----------
-    temperature : float or (low, high)
-        K; a pair heats the run in steps, one per frame, from low to high.
-    spacing, timestep, warm_up : float
-        fs; whole steps fill ``spacing``.
+    A ``temperature`` (low, high) K heats the run in steps, one per frame.  The frames' ``info["config_type"]`` is
+    ``"thermal"``, ``info["temperature"]`` in K.  ValueError where the run explodes.
 
-    Returns
-    -------
-    list of ase.Atoms
-        ``info["config_type"]`` is ``"thermal"``, ``info["temperature"]`` in K.
+    >>> from tpainn_lite import mmff94, molecule
+    >>> len(thermal_frames(molecule("C"), mmff94(), temperature=300, n_frames=2, warm_up=10))
+    2
     """
     check_structure(atoms)
     check_calculator(calculator)
@@ -121,7 +123,9 @@ def thermal_frames(atoms, calculator, temperature, n_frames, seed=0, spacing=50.
     work = atoms.copy()
     work.calc = calculator
     thermalize_momenta(work, temperatures[0], rng=rng)
-    dynamics = Langevin(work, timestep * units.fs, temperature_K=temperatures[0], **FRICTION, rng=rng)
+    dynamics = Langevin(
+        work, timestep * units.fs, temperature_K=temperatures[0], friction=FRICTION, fixcm=False, rng=rng
+    )
     dynamics.run(round(warm_up / timestep))
     frames = []
     for kelvin in temperatures:
@@ -138,22 +142,13 @@ def thermal_frames(atoms, calculator, temperature, n_frames, seed=0, spacing=50.
     return frames
 
 
-def shaken_molecules(smiles, n_frames=10, temperature=(300, 1000), seed=0):
-    """Normal-mode frames of one molecule after the other, under MMFF94 (UFF where that has no parameters).
+def shaken_molecules(
+    smiles: Iterable[str], n_frames: int = 10, temperature: Temperature = (300, 1000), seed: int = 0
+) -> Iterator[Atoms]:
+    """``n_frames`` normal-mode frames of each molecule, under MMFF94 (UFF where that has no parameters).
 
-    Parameters
-    ----------
-    smiles : iterable of str
-        What cannot be built is named on stderr and left out.
-    n_frames : int
-        Of each molecule.
-    temperature : float or (low, high)
-        K.
-
-    Returns
-    -------
-    iterator of ase.Atoms
-        ``info["id"]`` is ``"<SMILES>/<number>"``.
+    The ``temperature`` is in K, or (low, high).  What cannot be built is named on stderr and left out.  The frames'
+    ``info["id"]`` is ``"<SMILES>/<number>"``.
 
     >>> [atoms.info["id"] for atoms in shaken_molecules(["CO", "N"], n_frames=2)]
     ['CO/0', 'CO/1', 'N/0', 'N/1']
@@ -166,7 +161,7 @@ def shaken_molecules(smiles, n_frames=10, temperature=(300, 1000), seed=0):
     return _shaken_molecules(smiles, n_frames, temperature, seed)
 
 
-def _shaken_molecules(smiles, n_frames, temperature, seed):
+def _shaken_molecules(smiles: Iterable[str], n_frames: int, temperature: Temperature, seed: int) -> Iterator[Atoms]:
     for k, name in enumerate(smiles):
         try:
             minimum = molecule(name, seed + k)
@@ -179,18 +174,14 @@ def _shaken_molecules(smiles, n_frames, temperature, seed):
             yield frame
 
 
-def rattled_frames(atoms, amplitude, n_frames, seed=0):
-    """Every atom pushed at random, independently: the crudest way, and the one that needs no calculator.
+def rattled_frames(atoms: Atoms, amplitude: float, n_frames: int, seed: int = 0) -> list[Atoms]:
+    """Every coordinate pushed at random by ``amplitude`` Å (standard deviation): crude, and needs no calculator.
 
-    Parameters
-    ----------
-    amplitude : float
-        Å, standard deviation of each coordinate.
+    The frames' ``info["config_type"]`` is ``"rattled"``.
 
-    Returns
-    -------
-    list of ase.Atoms
-        ``info["config_type"]`` is ``"rattled"``.
+    >>> from tpainn_lite import molecule
+    >>> len(rattled_frames(molecule("CCO"), amplitude=0.05, n_frames=3))
+    3
     """
     check_structure(atoms)
     check_counts(n_frames=n_frames)

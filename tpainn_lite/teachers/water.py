@@ -2,13 +2,15 @@
 
 Rigid water, the usual kind, has no forces inside a molecule and could not teach any.  Of the flexible models here,
 q-TIP4P/F has anharmonic O-H bonds of a length that suits DFT; SPC/Fw's bonds are too long for any functional, which
-makes it the example of a poor teacher; iAMOEBA's molecules polarize each other, which makes it the best teacher, at
-some five times the price of a label.
+makes it the example of a poor teacher; iAMOEBA's molecules polarize each other, which makes it the best teacher, and
+its labels about five times as expensive.
 """
 
 import itertools
+from typing import Any
 
 import numpy as np
+from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.cell import Cell
 from ase.units import kJ, mol
@@ -47,27 +49,30 @@ STRAIN = 1e-3  # for the stress, by differences: OpenMM computes in single preci
 class WaterForceField(Calculator):
     """Flexible classical water through OpenMM, as an ASE calculator: a periodic box, or a cluster.
 
+    Gives ``energy`` in eV (0 for molecules at rest, far apart), ``forces`` (N, 3) in eV/Å and, for boxes, ``stress``
+    (6,) in eV/Å³, ASE's sign, by central differences of the energy.  Atoms must come as O, H, H, molecule by molecule;
+    `ForceFieldError` for others.
+
     Parameters
     ----------
-    model : "q-TIP4P/F", "SPC/Fw", "iAMOEBA" or dict
-        q-TIP4P/F's anharmonic O-H bonds suit DFT geometries; SPC/Fw's bonds are too long for any functional; iAMOEBA
-        has multipoles and molecules that polarize each other.  A dict has constants of your own:
+    model
+        "q-TIP4P/F", whose anharmonic O-H bonds suit DFT geometries; "SPC/Fw", whose bonds are too long for any
+        functional; "iAMOEBA", with multipoles and molecules that polarize each other; or a dict of your own constants:
         ``{**WATER["SPC/Fw"], "r0": 1.0}``.
-    cutoff : float
-        Å, of the Lennard-Jones part and of the real-space part of the Ewald sum, which is shortened in boxes narrower
+    cutoff : Å
+        Of the Lennard-Jones part and of the real-space part of the Ewald sum, which is shortened in boxes narrower
         than twice that; of damped-shifted charges too, which is not, because it would make another model.
-    electrostatics : "ewald" or "damped-shifted"
-        All charges and their images, as the models were made; or only those within ``cutoff``, damped and shifted so
-        that energy and force end there smoothly (Fennell, Gezelter 2006, doi:10.1063/1.2206581).  A potential with a
-        cutoff of its own can learn all of the second and not quite all of the first.
-
-    Gives ``energy`` in eV (0 for molecules at rest, far apart), ``forces`` (N, 3) in eV/Å and, for boxes, ``stress``
-    (6,) in eV/Å³, ASE's sign, by central differences of the energy.  Atoms must come as O, H, H, molecule by molecule.
+    electrostatics
+        "ewald": all charges and their images, as the models were made; "damped-shifted": only those within ``cutoff``,
+        damped and shifted so that energy and force end there smoothly (Fennell, Gezelter 2006, doi:10.1063/1.2206581).
+        A potential with a cutoff of its own can learn all of the second and not quite all of the first.
     """
 
-    implemented_properties = ("energy", "forces", "stress")
+    implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012  as ASE declares it
 
-    def __init__(self, model="q-TIP4P/F", cutoff=9.0, electrostatics="ewald"):
+    def __init__(
+        self, model: str | dict[str, float] = "q-TIP4P/F", cutoff: float = 9.0, electrostatics: str = "ewald"
+    ) -> None:
         super().__init__()
         _check_model(model)
         check_choice(ELECTROSTATICS, electrostatics=electrostatics)
@@ -75,18 +80,18 @@ class WaterForceField(Calculator):
         if electrostatics != "ewald" and _polarizable_file(model):
             raise ValueError(f"{model} has multipoles, which only 'ewald' sums; {electrostatics!r} was given")
         self.model, self.cutoff, self.electrostatics = model, cutoff, electrostatics
-        self._context = None  # ((number of atoms, boxed, cutoff), OpenMM context): kept from frame to frame
+        self._context: Any = None  # ((number of atoms, boxed, cutoff), OpenMM context): kept from frame to frame
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_context": None}
 
     @property
-    def level(self):
-        """Name of the level of theory, as stored with each label."""
+    def level(self) -> str:
+        """Name of the level of theory."""
         name = "water with constants of one's own" if isinstance(self.model, dict) else self.model
         return name + ("" if self.electrostatics == "ewald" else f", damped-shifted at {self.cutoff:g} Å")
 
-    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+    def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
         super().calculate(atoms, properties, system_changes)
         _check_water(atoms)
         context = self._ready(atoms)
@@ -114,13 +119,17 @@ class WaterForceField(Calculator):
         return self._context[1]
 
 
-def water(model="q-TIP4P/F", **settings):
-    """The water teacher: a `WaterForceField`."""
+def water(model: str | dict[str, float] = "q-TIP4P/F", **settings: Any) -> WaterForceField:
+    """The water teacher: a `WaterForceField` with these settings.
+
+    >>> water("SPC/Fw", cutoff=8.0).level
+    'SPC/Fw'
+    """
     return WaterForceField(model, **settings)
 
 
-def allowed_cutoff(cutoff, width, electrostatics):
-    """The cutoff, or what a box of this width (Å) has room for."""
+def allowed_cutoff(cutoff: float, width: float, electrostatics: str) -> float:
+    """The cutoff (Å), or what a box of this width (Å) has room for."""
     check_numbers(above=0, cutoff=cutoff)
     if electrostatics != "ewald" and cutoff > width / 2:
         raise ForceFieldError(
@@ -130,7 +139,7 @@ def allowed_cutoff(cutoff, width, electrostatics):
     return min(cutoff, 0.49 * width)
 
 
-def is_water(atoms):
+def is_water(atoms: Atoms) -> bool:
     """Whether these are water molecules and nothing else, in the order O, H, H."""
     n = len(atoms)
     return n > 0 and n % 3 == 0 and np.array_equal(atoms.numbers, np.tile([8, 1, 1], n // 3))
@@ -172,22 +181,18 @@ def _check_water(atoms):
         )
 
 
-def openmm_system(model, n_molecules, cutoff, boxed=True, electrostatics="ewald", tolerance=EWALD_TOLERANCE):
-    """OpenMM's description of ``n_molecules`` waters.
+def openmm_system(
+    model: str | dict[str, float],
+    n_molecules: int,
+    cutoff: float,
+    boxed: bool = True,
+    electrostatics: str = "ewald",
+    tolerance: float = EWALD_TOLERANCE,
+) -> Any:
+    """OpenMM's `System` of ``n_molecules`` waters, in a periodic box that is set later (``boxed``), or as a cluster.
 
-    Parameters
-    ----------
-    cutoff : float
-        Å.
-    boxed : bool
-        Periodic, in a box that is set later; otherwise a cluster.
-    tolerance : float
-        Relative error of the Ewald sum's forces.
-
-    Returns
-    -------
-    openmm.System
-        Particles molecule by molecule as O, H, H and, for models that have it, the site M.
+    Its particles come molecule by molecule as O, H, H and, for models that have it, the site M.  The ``cutoff`` is in
+    Å, the ``tolerance`` the relative error of the Ewald sum's forces.
     """
     import openmm
 

@@ -5,7 +5,8 @@ doi:10.1021/acs.jpca.9b02771) samples positions rightly even where its time step
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -28,51 +29,42 @@ SHRINKS = 0.85  # a box under pressure may become so much narrower
 
 
 def water_run(
-    n_molecules=64,
-    density=1.0,
-    temperature=300.0,
-    n_frames=100,
+    n_molecules: int = 64,
+    density: float = 1.0,
+    temperature: float = 300.0,
+    n_frames: int = 100,
     *,
-    spacing=100.0,
-    warm_up=5000.0,
-    model="q-TIP4P/F",
-    electrostatics="ewald",
-    cutoff=CUTOFF,
-    pressure=None,
-    friction=FRICTION,
-    timestep=TIMESTEP,
-    seed=0,
-    threads=1,
-    stress=False,
-):
+    spacing: float = 100.0,
+    warm_up: float = 5000.0,
+    model: str | dict[str, float] = "q-TIP4P/F",
+    electrostatics: str = "ewald",
+    cutoff: float = CUTOFF,
+    pressure: float | None = None,
+    friction: float = FRICTION,
+    timestep: float = TIMESTEP,
+    seed: int = 0,
+    threads: int = 1,
+    stress: bool = False,
+) -> Iterator[Atoms]:
     """Labelled snapshots of liquid water, one after the other.
+
+    Molecules are never cut by the box: positions are those of the run, so that displacements are too.  ``info``
+    has ``time`` in fs, ``density`` in g/cm³, ``temperature`` and ``kinetic_temperature`` in K.
 
     Parameters
     ----------
-    density : float
-        g/cm³; with ``pressure`` only the start.
-    temperature : float
-        K (Langevin).
-    spacing, warm_up : float
-        fs, between frames, whole steps, and before the first.
-    model, electrostatics, cutoff
-        As in `tpainn_lite.teachers.water.WaterForceField`.
-    pressure : float, optional
-        bar; then the box breathes (Monte Carlo barostat).
-    friction : float
-        1/ps.
-    timestep : float
-        fs.
-    seed : int
-        Of the start and of the run. The same seed gives the same frames on the same machine with the same threads.
-    stress : bool
-        Label the stress too, at the price of twelve energies.
+    density : g/cm³; with ``pressure`` only the start
+    temperature : K (Langevin)
+    spacing, warm_up : fs, between frames (whole steps), and before the first
+    model, electrostatics, cutoff : as in `tpainn_lite.teachers.water.WaterForceField`
+    pressure : bar; if given, the volume of the box changes (Monte Carlo barostat)
+    friction : 1/ps
+    timestep : fs
+    seed : of the start and of the run; the same frames come on the same machine with the same ``threads``
+    stress : label the stress too; it costs twelve energies
 
-    Returns
-    -------
-    iterator of ase.Atoms
-        Molecules are never cut by the box: positions are those of the run, so that displacements are too.  ``info``
-        has ``time`` in fs, ``density`` in g/cm³, ``temperature`` and ``kinetic_temperature`` in K.
+    >>> len(list(water_run(32, n_frames=2, spacing=5, warm_up=5)))
+    2
     """
     labeller = WaterForceField(model, cutoff, electrostatics)
     check_counts(n_molecules=n_molecules, n_frames=n_frames, threads=threads)
@@ -90,7 +82,8 @@ def _frames(labeller, start, bath, n_frames, every, first, threads, stress):
     box, seed, n_molecules = _relaxed(**start), start["seed"], start["n_molecules"]
     context = _context(labeller, box, **bath, seed=seed + 1, threads=threads)
     _place(context, box)
-    for k, n_steps in enumerate(_shared(first, REDRAWS)):  # fresh velocities carry off the heat of a lattice that melts
+    parts = np.diff(np.round(np.linspace(0, first, REDRAWS + 1)).astype(int)).tolist()
+    for k, n_steps in enumerate(parts):  # fresh velocities carry off the heat of a lattice that melts
         context.setVelocitiesToTemperature(bath["temperature"], seed + k)
         _step(context.getIntegrator(), n_steps)
     for k in range(n_frames):
@@ -98,11 +91,6 @@ def _frames(labeller, start, bath, n_frames, every, first, threads, stress):
         frame = _snapshot(context, n_molecules, labeller, stress)
         frame.info.update(time=(k + 1) * every * bath["timestep"], temperature=float(bath["temperature"]))
         yield frame
-
-
-def _shared(n_steps, n_parts):
-    """Steps of each part, all of them together ``n_steps``."""
-    return np.diff(np.round(np.linspace(0, n_steps, n_parts + 1)).astype(int)).tolist()
 
 
 def _context(labeller, box, temperature, pressure, friction, timestep, seed, threads):
@@ -116,32 +104,27 @@ def _context(labeller, box, temperature, pressure, friction, timestep, seed, thr
     integrator = openmm.LangevinMiddleIntegrator(temperature, friction, timestep / 1000)
     integrator.setRandomNumberSeed(seed)
     if pressure is not None:
-        system.addForce(_barostat(pressure, temperature, seed))
+        barostat = openmm.MonteCarloBarostat(pressure, temperature, 25)
+        barostat.setRandomNumberSeed(seed)
+        system.addForce(barostat)
     properties = {"Threads": str(threads), "DeterministicForces": "true"}
     return openmm.Context(system, integrator, openmm.Platform.getPlatformByName("CPU"), properties)
 
 
-def water_runs(states, n_frames=100, n_jobs=1, seed=0, **settings):
-    """`water_run` at several densities and temperatures, side by side in ``n_jobs`` processes.
+def water_runs(
+    states: Sequence[tuple[float, float]], n_frames: int = 100, n_jobs: int = 1, seed: int = 0, **settings: Any
+) -> list[Atoms]:
+    """`water_run` at several (density in g/cm³, temperature in K), at once in ``n_jobs`` processes.
 
-    Parameters
-    ----------
-    states : list of (density in g/cm³, temperature in K)
-        The k-th runs with seed ``seed + k``.
-    n_frames : int
-        Of each.
-    **settings
-        Of `water_run`.
+    The k-th run has the seed ``seed + k``; ``settings`` are those of `water_run`.  The frames of the first state come
+    first, ``n_frames`` of each.
 
-    Returns
-    -------
-    list of ase.Atoms
-        Of the first state, then of the second, ...
+    >>> len(water_runs([(1.0, 300)], n_frames=2, n_molecules=32, spacing=5, warm_up=5))
+    2
     """
     check_counts(n_frames=n_frames, n_jobs=n_jobs)
     check_counts(least=0, seed=seed)
-    states = _pairs(states)
-    runs = [{"density": d, "temperature": t, "seed": seed + k} for k, (d, t) in enumerate(states)]
+    runs = [{"density": d, "temperature": t, "seed": seed + k} for k, (d, t) in enumerate(_pairs(states))]
     calls = [(n_frames, {**run, **settings}) for run in runs]
     done = itertools.starmap(_listed, calls) if n_jobs == 1 else in_parallel(_listed, calls, n_jobs, in_order=True)
     return [frame for frames in done for frame in frames]
@@ -175,14 +158,6 @@ def _step(integrator, n_steps):
         ) from error
 
 
-def _barostat(pressure, temperature, seed):
-    import openmm
-
-    barostat = openmm.MonteCarloBarostat(pressure, temperature, 25)
-    barostat.setRandomNumberSeed(seed)
-    return barostat
-
-
 def _relaxed(n_molecules, density, calculator, seed):
     box = water_box(n_molecules, density, seed)
     box.calc = calculator
@@ -209,7 +184,6 @@ def _snapshot(context, n, labeller, stress):
         labels["stress"] = labeller.get_stress(frame)
     frame.calc = SinglePointCalculator(frame, **labels)
     frame.info.update(config_type="liquid", level=labeller.level, density=density_of(frame))
-    frame.info["kinetic_temperature"] = (
-        2 * state.getKineticEnergy()._value * KJ / (9 * n) / kB
-    )  # nothing keeps the centre still
+    kinetic = state.getKineticEnergy()._value * KJ  # of 9 n degrees of freedom: nothing keeps the centre still
+    frame.info["kinetic_temperature"] = 2 * kinetic / (9 * n) / kB
     return frame

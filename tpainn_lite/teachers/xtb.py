@@ -1,9 +1,16 @@
 """A teacher between force field and DFT: GFN2-xTB."""
 
+from tpainn_lite.structures.protocols import Teacher
 
-def gfn2_xtb():
-    """A teacher between force field and DFT: the semi-empirical GFN2-xTB (Bannwarth et al. 2019,
-    doi:10.1021/acs.jctc.8b01176), by tblite; a thousand times dearer than MMFF94."""
+
+def gfn2_xtb() -> Teacher:
+    """The semi-empirical GFN2-xTB (Bannwarth et al. 2019, doi:10.1021/acs.jctc.8b01176), by tblite.
+
+    A label costs about a thousand times as much as one of MMFF94.  ImportError without the extra ``xtb``.
+
+    >>> gfn2_xtb().level  # doctest: +SKIP
+    'GFN2-xTB'
+    """
     try:
         from tblite.ase import TBLite
     except ImportError as error:
