@@ -41,7 +41,7 @@ from study_starts import BUILD, SHIPPED, start
 
 import tpainn_lite as tp
 from tpainn_lite.model.errors import energy_mae, errors
-from tpainn_lite.model.references import composition_residual, fit_atomref
+from tpainn_lite.model.references import fit_atomref
 from tpainn_lite.train.curves import learning_curve
 
 SIZES = {"molecule_forces": (10, 50, 200, 1000), "qm9_energy": (10, 30, 100, 300, 1000, 3000)}
@@ -181,9 +181,11 @@ def untrained_rows(task, pool, tests):
 def study(task, sizes, seeds, methods, jobs):
     """All rows of one task; ``sizes``: instead of `sizes_of`."""
     source, pool, tests = TASKS[task]()
-    sizes = ", ".join(f"{len(frames)} in {name}" for name, frames in tests.items())
-    print(f"{task}: {len(pool)} frames to draw from; tested on {sizes}; ", end="")
-    print(f"composition leaves {np.std(composition_residual(pool)):.2f} eV", flush=True)
+    tested = ", ".join(f"{len(frames)} in {name}" for name, frames in tests.items())
+    atomref = fit_atomref(pool)
+    left = [atoms.get_potential_energy() - sum(atomref[z] for z in atoms.numbers) for atoms in pool]
+    print(f"{task}: {len(pool)} frames to draw from; tested on {tested}; ", end="")
+    print(f"composition leaves {np.std(left):.2f} eV", flush=True)
     chosen = {name: train for name, train in methods_of(task).items() if name in methods}
     make_starts(task, chosen)
     together = {}  # methods by the sizes that they are asked about

@@ -178,8 +178,9 @@ def test_without_averaging_the_last_weights_are_kept_as_they_are(fresh, methane_
 def test_the_slope_of_the_loss_is_right(methane_frames):
     """Against a finite difference in one weight; forces are in the loss, so this is a second derivative."""
     potential, settings = lively_potential(), Settings(steps=1, batch_size=3)
-    data = TrainingData(potential, methane_frames[:3], None, [], settings)
-    run = training._Run(potential, data, settings, SimpleNamespace(world_size=1), None, None)
+    data = TrainingData(methane_frames[:3], None, [], settings, potential.cutoff, potential.dtype)
+    data.subtract_references(potential)
+    run = training._Run(potential, data, SimpleNamespace(world_size=1), None, None)
     (graph,) = data.batches(0, 1)
     for name, parameter in potential.named_parameters():
         potential.zero_grad()
@@ -480,7 +481,7 @@ def test_more_steps_go_on_and_say_so_and_fewer_are_refused(fresh, methane_frames
     fit(fresh(), methane_frames, checkpoint=tmp_path, **QUICK | {"steps": 25})
     history = fit(fresh(), methane_frames, checkpoint=tmp_path, **QUICK | {"steps": 50})
     assert [row["step"] for row in history] == [10, 20, 25, 35, 45, 50]
-    assert "was made for 25 steps, and is at step 25: it goes on up to 50" in caplog.text
+    assert "was made for 25 steps, and is at step 25: it is resumed up to 50" in caplog.text
     with pytest.raises(ValueError, match="was made for 50 steps; 30 were asked for"):
         fit(fresh(), methane_frames, checkpoint=tmp_path, **QUICK)
 

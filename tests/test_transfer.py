@@ -10,9 +10,11 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import SMALL
 
 from tpainn_lite.model.errors import errors
-from tpainn_lite.model.references import moved, rereference
+from tpainn_lite.model.references import rereference
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.teachers.rdkit import mmff94
+from tpainn_lite.train.data import TrainingData
+from tpainn_lite.train.settings import Settings
 from tpainn_lite.train.transfer import autotune, delta_learn, layer_rates, new_potential, pretrain, train_from_scratch
 
 QUICK = {"steps": 10, "check_every": 10, "batch_size": 5, "progress": False}
@@ -114,11 +116,12 @@ def test_energies_of_replayed_frames_move_with_the_references(pretrained, labell
     tuned = deepcopy(pretrained)
     tuned.set_atomref(DFT_LIKE)
     known = labelled[:30]
-    copies = moved(known, pretrained, tuned)
+    data = TrainingData(known, None, known, Settings(steps=1), pretrained.cutoff)
+    data.subtract_references(tuned, of_replayed=pretrained)
+    gap = [b.target.item() - a.target.item() for a, b in zip(data.train, data.replayed, strict=True)]
     ours, theirs = (p.predict(known)[0] for p in (pretrained, tuned))
-    gap = [b.get_potential_energy() - a.get_potential_energy() for a, b in zip(known, copies, strict=True)]
-    np.testing.assert_allclose(gap, theirs - ours, atol=1e-6)
-    np.testing.assert_array_equal(copies[3].get_forces(), labelled[3].get_forces())
+    np.testing.assert_allclose(gap, theirs - ours, rtol=1e-5)
+    torch.testing.assert_close(data.replayed[3].forces, data.train[3].forces)
 
 
 def test_autotune_keeps_scale_cutoff_and_elements(pretrained, labelled):
@@ -320,7 +323,7 @@ def test_delta_learning_leaves_out_what_the_force_field_cannot_label_and_says_so
 
 def test_more_frames_get_more_steps_within_bounds(monkeypatch, pretrained, labelled):
     taken = []
-    monkeypatch.setattr("tpainn_lite.train.transfer.fit", lambda *_, steps, **__: taken.append(steps))
+    monkeypatch.setattr("tpainn_lite.train.transfer.train_on", lambda data, *_: taken.append(data.settings.steps))
     for n, tuned, scratch in ((5, 200, 1000), (100, 400, 1000), (200, 800, 2000), (2000, 3000, 5000)):
         frames = [labelled[k % 20] for k in range(n)]
         autotune(pretrained, frames)

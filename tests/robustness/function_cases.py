@@ -120,7 +120,6 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "train.transfer.layer_rates": lambda t: {"potential": t.potential, "decay": 0.5},
     "model.references.rereference": lambda t: {"potential": t.potential, "frames": t.frames},
     "model.references.fit_atomref": lambda t: {"frames": t.frames, "predicted": 0.0},
-    "model.references.composition_rank": lambda t: {"frames": t.frames},
     "model.graph.to_graphs": lambda t: {"frames": t.frames, "cutoff": 5.0},
     "structures.checks.check_structure": lambda t: {"atoms": t.atoms},
     "structures.checks.check_labels": lambda t: {"frames": t.frames},

@@ -6,7 +6,7 @@ Whoever asks a potential without training it asks here: `Potential.predict`, the
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +18,7 @@ from tpainn_lite.model.graph import Data, Pairs, collate, graph_of, stress_of, t
 from tpainn_lite.structures.arguments import check_counts
 from tpainn_lite.structures.checks import check_frames
 
-if TYPE_CHECKING:
-    from tpainn_lite.model.potential import Potential
-
+Potential = Any  # `tpainn_lite.model.potential.Potential`, whose module imports this one
 WORTH_COMPILING = 400_000  # pairs × evaluations; for fewer, the seconds of compiling are not won back
 PREDICTIONS, STEPS = 20, 170  # evaluations that are expected of whoever predicts, and of a calculator
 NEIGHBOURS = (
@@ -30,7 +28,7 @@ BATCH_PAIRS = 20_000  # in one batch of predictions: some 250 MB
 _reported: set[str] = set()
 
 
-def worth_compiling(potential: "Potential", n_pairs: float, fast: bool | None = None) -> bool:
+def worth_compiling(potential: Potential, n_pairs: float, fast: bool | None = None) -> bool:
     """Whether to compile: as ``fast`` says; else where the weights are float32 on the CPU, and ``n_pairs`` pairs of
     atoms, those of all evaluations together, are enough to win back the seconds that compiling takes."""
     if fast is not None:
@@ -62,7 +60,7 @@ class Evaluator:
     (3, 3)
     """
 
-    def __init__(self, potential: "Potential", fast: bool | None = None, evaluations: int = PREDICTIONS) -> None:
+    def __init__(self, potential: Potential, fast: bool | None = None, evaluations: int = PREDICTIONS) -> None:
         self.potential, self.fast, self.evaluations = potential, fast, evaluations
         self._compiled: tuple[Any, Any] = (None, None)  # (state of the weights, `FastPotential`)
 
@@ -91,8 +89,10 @@ class Evaluator:
             return {"energy": energy}
         return {"energy": energy, "forces": on_atoms, "stress": stress_of(virial, graph.volume)}
 
-    def predict(self, frames: Sequence[Atoms], batch_size: int, forces: bool) -> tuple[NDArray, list[NDArray] | None]:
-        """`Potential.predict`."""
+    def predict(
+        self, frames: Sequence[Atoms], batch_size: int = 64, forces: bool = True
+    ) -> tuple[NDArray, list[NDArray] | None]:
+        """See `Potential.predict`."""
         check_counts(batch_size=batch_size)
         check_frames(frames)
         return self.of_graphs(to_graphs(frames, self.potential.cutoff, self.potential.dtype), batch_size, forces)

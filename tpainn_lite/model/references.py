@@ -1,18 +1,20 @@
 """Reference energies in closed form: fitted on a training set, exchanged before fine-tuning."""
 
-import numpy as np
-import torch
-from ase.calculators.singlepoint import SinglePointCalculator
-from ase.data import chemical_symbols
+from collections.abc import Sequence
 
-from tpainn_lite.model.potential import check_potential
-from tpainn_lite.structures.checks import check_frames, check_labels, label_of
-from tpainn_lite.structures.geometry import composition
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols
+from numpy.typing import ArrayLike, NDArray
+
+from tpainn_lite.model.graph import Data, to_graphs
+from tpainn_lite.model.potential import Potential, check_potential
+from tpainn_lite.structures.checks import check_labels, label_of
 
 HUBER, HUBER_ROUNDS = 1.345, 50  # outliers begin at so many standard deviations
 
 
-def fit_atomref(frames, predicted=0.0):
+def fit_atomref(frames: Sequence[Atoms], predicted: ArrayLike = 0.0) -> dict[int, float]:
     """Reference energies in closed form: least squares of (energy − predicted) on the composition, robustly.
 
     A pretrained potential may be right on all frames but one, and hundreds of eV off there; least squares would spoil
@@ -21,37 +23,43 @@ def fit_atomref(frames, predicted=0.0):
 
     Parameters
     ----------
-    frames : list of labelled ase.Atoms
-        The training set, and nothing else.
-    predicted : float or numpy.ndarray (n,)
-        What another model already says of these frames, in eV.
+    frames
+        The labelled training set, and nothing else.
+    predicted
+        (n,) or one for all, eV: what another model already says of these frames.
 
     Returns
     -------
-    dict {atomic number: eV}
-        Where the composition cannot tell the elements apart (pure water: two H for each O, always), the smallest
-        energies that fit: their sum over a molecule is right, their parts mean nothing.
+    dict
+        {atomic number: eV}.  Where the composition cannot tell the elements apart (pure water: two H for each O,
+        always), the smallest energies that fit: their sum over a molecule is right, their parts mean nothing.
+
+    Raises
+    ------
+    ValueError
+        Frames without an energy, or not one prediction for each.
 
     >>> from tpainn_lite import load_molecules
     >>> sorted(fit_atomref(load_molecules("train")))
     [1, 6, 7, 8, 9]
     """
-    elements, solution, _ = _fitted(frames, predicted)
-    return dict(zip(elements, solution.tolist(), strict=True))
-
-
-def composition_residual(frames, predicted=0.0):
-    """What `fit_atomref` leaves of the energies of these frames, (n,) in eV."""
-    return _fitted(frames, predicted)[2]
-
-
-def _fitted(frames, predicted):
-    """Elements, their energies, and what these leave (n,): Huber's regression by reweighted least squares."""
     check_labels(frames, need=("energy",))
     if not np.issubdtype(np.asarray(predicted).dtype, np.number) or np.shape(predicted) not in ((), (len(frames),)):
         raise ValueError(f"predicted is {predicted!r:.60}; a number in eV for each of {len(frames)} frames is expected")
-    target = np.array([label_of(atoms, "energy") for atoms in frames]) - predicted  # (n,)
-    elements, counts = composition(frames)
+    energies = np.array([label_of(atoms, "energy") for atoms in frames])  # (n,)
+    return solve_atomref([atoms.numbers for atoms in frames], energies - predicted)
+
+
+def _composition(numbers: Sequence[NDArray]) -> tuple[list[int], NDArray]:
+    """The elements, and how many atoms of each are in each structure, (n, elements)."""
+    elements = sorted({z for each in numbers for z in each.tolist()})
+    return elements, np.array([[(each == z).sum() for z in elements] for each in numbers], dtype=float)
+
+
+def solve_atomref(numbers: Sequence[NDArray], target: NDArray) -> dict[int, float]:
+    """{atomic number: eV}: Huber's regression of energies (n,), by reweighted least squares, on the atomic ``numbers``
+    (N,) of each structure."""
+    elements, counts = _composition(numbers)
     weights, before = np.ones(len(target)), np.inf
     for _ in range(HUBER_ROUNDS):
         root = np.sqrt(weights)
@@ -61,48 +69,43 @@ def _fitted(frames, predicted):
         if limit < 1e-9 or np.abs(solution - before).max() < 1e-6:
             break
         weights, before = np.minimum(1.0, limit / np.maximum(np.abs(residual), 1e-12)), solution
-    return elements, solution, residual
+    return dict(zip(elements, solution.tolist(), strict=True))
 
 
-def composition_rank(frames):
-    """How many reference energies these frames can tell apart: 1 for pure water, whatever the number of elements."""
-    check_frames(frames)
-    if not any(map(len, frames)):
-        raise ValueError("the frames have no atoms; at least one is expected")
-    return int(np.linalg.matrix_rank(composition(frames)[1]))
+def rereference(potential: Potential, frames: Sequence[Atoms]) -> None:
+    """Fit the reference energies to (label − interaction energy), in place; elements without a label keep theirs.
 
+    Raises
+    ------
+    ValueError
+        Frames without an energy, or with elements that the potential does not know.
 
-def rereference(potential, frames):
-    """Fit the reference energies to (label − interaction energy), in place; elements without a label keep theirs."""
+    >>> from tpainn_lite import load_molecules, load_pretrained
+    >>> potential, frames = load_pretrained("gas"), load_molecules("train")[:10]
+    >>> rereference(potential, frames)
+    """
     check_potential(potential)
     check_labels(frames, need=("energy",))
-    elements = {z: 0.0 for atoms in frames for z in atoms.numbers.tolist()}
-    old = {z: e for z, e in enumerate(potential.atomref.tolist()) if e == e}
-    unknown = sorted(elements.keys() - old.keys())
+    rereference_graphs(potential, to_graphs(frames, potential.cutoff, potential.dtype))
+
+
+def rereference_graphs(potential: Potential, graphs: Sequence[Data]) -> None:
+    """`rereference`, of graphs that carry their energies."""
+    numbers = [graph.atomic_numbers.numpy() for graph in graphs]
+    elements, counts = _composition(numbers)
+    old = {z: energy for z, energy in enumerate(potential.atomref.tolist()) if energy == energy}
+    unknown = sorted(set(elements) - old.keys())
     if unknown:
         raise ValueError(
             f"the frames contain atomic numbers {unknown} that the pretrained potential has never seen; "
             "pretrain on molecules that contain them"
         )
     potential.set_atomref(dict.fromkeys(old, 0.0))
-    interaction, _ = potential.predict(frames, forces=False)
-    potential.set_atomref({**old, **fit_atomref(frames, interaction)})
-    if len(elements) > 1 and composition_rank(frames) == 1:
-        names = " and ".join(chemical_symbols[z] for z in sorted(elements))
+    interaction, _ = potential.evaluator().of_graphs(graphs, forces=False)
+    energies = np.array([graph.energy.item() for graph in graphs])  # (n,)
+    potential.set_atomref({**old, **solve_atomref(numbers, energies - interaction)})
+    if len(elements) > 1 and np.linalg.matrix_rank(counts) == 1:
+        names = " and ".join(chemical_symbols[z] for z in elements)
         print(
             f"all frames have {names} in the same proportion: one energy per molecule was fitted, not one per element"
         )
-
-
-def moved(frames, old, new):
-    """The same frames, their energies moved from the reference energies of one potential to those of another."""
-    frames = list(frames)
-    if frames:
-        check_labels(frames, need=("energy",), called="replay: ")
-    shift = (new.atomref - old.atomref).cpu().numpy()  # eV by atomic number
-    copies = [atoms.copy() for atoms in frames]
-    for copy, atoms in zip(copies, frames, strict=True):
-        old.check_elements(torch.as_tensor(atoms.numbers, dtype=torch.long))
-        labels = dict(atoms.calc.results)
-        copy.calc = SinglePointCalculator(copy, **labels | {"energy": labels["energy"] + shift[atoms.numbers].sum()})
-    return copies

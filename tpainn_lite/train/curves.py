@@ -6,8 +6,12 @@ A file of rows knows the pool, the tests and the settings behind each method's n
 import itertools
 import json
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from ase import Atoms
 
 from tpainn_lite.model.errors import errors
 from tpainn_lite.structures.arguments import DatasetError, check_counts
@@ -18,28 +22,36 @@ from tpainn_lite.structures.select import draw
 from tpainn_lite.teachers.parallel import in_parallel, quiet_workers
 
 
-def learning_curve(methods, pool, test, sizes, seeds=(0, 1, 2), path=None, n_jobs=1, progress=True, measure=errors):
+Row = dict[str, Any]
+
+
+def learning_curve(
+    methods: Mapping[str, Callable[[list[Atoms], int], Any]], pool: Sequence[Atoms],
+    test: Sequence[Atoms] | Mapping[str, Sequence[Atoms]], sizes: Iterable[int], seeds: Iterable[int] = (0, 1, 2),
+    path: Path | str | None = None, n_jobs: int = 1, progress: bool = True,
+    measure: Callable[[Any, Sequence[Atoms]], dict[str, float]] = errors,
+) -> list[Row]:  # fmt: skip
     """Train every method on every number of frames with every seed, and measure it on frames it has not seen.
 
     All methods get the same frames: `tpainn_lite.draw` of the pool, with the seed.
 
     Parameters
     ----------
-    methods : dict {name: callable(frames, seed) -> Potential}
-        For example ``lambda frames, seed: autotune(pretrained, frames, seed=seed, progress=False)``; anything with
-        ``predict`` will do, and any ASE calculator.
-    pool : list of ase.Atoms
-        Labelled.
-    test : list of ase.Atoms, or dict {subset: list of ase.Atoms}
-        Labelled.  No molecule of the pool should be in it.
-    sizes, seeds : sequence of int
-    path : str or Path, optional
+    methods
+        {name: function of (frames, seed) that gives a potential}, for example
+        ``lambda frames, seed: autotune(pretrained, frames, seed=seed, progress=False)``; anything with ``predict`` will
+        do, and any ASE calculator.
+    pool
+        Labelled frames to draw from.
+    test
+        Labelled frames, or {name of a subset: frames}.  No molecule of the pool should be among them.
+    path
         A JSON file in which each row is kept as soon as it is there; called again, only what is missing is run.
         Several processes may share it.
-    n_jobs : int
+    n_jobs
         Processes.
-    measure : callable(model, frames) -> dict
-        `tpainn_lite.model.errors.errors` unless given.
+    measure
+        Function of (model, frames) that gives {name of an error: value}.
 
     Returns
     -------
@@ -51,6 +63,13 @@ def learning_curve(methods, pool, test, sizes, seeds=(0, 1, 2), path=None, n_job
     ------
     IdentityError
         The rows in ``path`` were made with another pool or test, or another method of that name.
+    ValueError, TypeError
+        Sizes, seeds or methods that make no sense.
+
+    >>> from tpainn_lite import load_molecules, new_potential
+    >>> methods, frames = {"untrained": lambda frames, seed: new_potential(frames)}, load_molecules("valid")
+    >>> learning_curve(methods, frames, frames[:2], sizes=[50], seeds=[0], progress=False)[0]["n_train"]
+    50
     """
     if isinstance(sizes, str) or isinstance(seeds, str) or not (np.iterable(sizes) and np.iterable(seeds)):
         raise TypeError(f"sizes is {sizes!r}, seeds {seeds!r}; lists of whole numbers are expected")
@@ -67,8 +86,8 @@ def learning_curve(methods, pool, test, sizes, seeds=(0, 1, 2), path=None, n_job
         for new in _bar(runs, len(todo), progress):
             rows = file.add(new) if file else rows + new
     wanted = {(m, n, s) for m in methods for n in sizes for s in seeds}
-    found = [row for row in rows if (row["method"], row["n_train"], row["seed"]) in wanted]
-    return sorted(found, key=lambda row: (list(methods).index(row["method"]), row["n_train"], row["seed"]))
+    chosen = [row for row in rows if (row["method"], row["n_train"], row["seed"]) in wanted]
+    return sorted(chosen, key=lambda row: (list(methods).index(row["method"]), row["n_train"], row["seed"]))
 
 
 def _rows(train, method, frames, seed, tests, measure):
@@ -123,8 +142,8 @@ class _RowFile:
         content, advice = _read(self.path), "name another file, or remove it"
         check_same(content["identity"], self.made_from, f"{self.path}", advice)
         for name in self.methods.keys() & content["methods"].keys():
-            kept, asked = ({name: each[name]} for each in (content["methods"], self.methods))
-            check_same(kept, asked, f"{self.path}: a method", advice)
+            kept, given = ({name: each[name]} for each in (content["methods"], self.methods))
+            check_same(kept, given, f"{self.path}: a method", advice)
         return content | {"methods": content["methods"] | self.methods}
 
 
@@ -136,10 +155,10 @@ def _read(path):
     """The content of a file of rows; DatasetError unless it is one."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        rows = content["rows"] if isinstance(content, dict) else None
-        sound = [isinstance(content[name], dict) for name in ("identity", "methods")] if rows is not None else [False]
-        whole = all(sound) and all({"method", "n_train", "seed"} <= row.keys() for row in rows)
+        rows: list[Row] = content["rows"]
         numbers = [row[name] for row in rows for name in row.keys() - {"method", "subset"}]
+        whole = all(isinstance(content[name], dict) for name in ("identity", "methods"))
+        whole = whole and all({"method", "n_train", "seed"} <= row.keys() for row in rows)
         whole = whole and all(isinstance(value, (int, float)) for value in numbers)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         whole = False

@@ -1,25 +1,29 @@
 """What a training run learns from: labelled frames as graphs, and the batches that are drawn from them."""
 
 import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
+from ase import Atoms
 
-from tpainn_lite.model.graph import collate, to_graphs
+from tpainn_lite.model.graph import Data, collate, to_graphs
+from tpainn_lite.model.potential import Potential
 from tpainn_lite.structures.checks import check_frames, check_labels
-from tpainn_lite.train.settings import STRESS_WEIGHT
+from tpainn_lite.train.settings import STRESS_WEIGHT, Settings
 
 
 class TrainingData:
-    """Graphs of the frames to train on, to check with and to replay.
+    """Graphs of the frames to train on, to check with and to replay; here the frames are checked, once.
 
     Parameters
     ----------
-    potential : Potential
-        Its references are subtracted, its elements expected.
-    train, valid, replay : list of ase.Atoms
-        Labelled; ``valid`` may be None, ``replay`` empty.
-    settings : Settings
+    train, valid, replay
+        Labelled frames; ``valid`` may be None, ``replay`` empty.
+    cutoff
+        Å.
+    dtype
+        Of the network.
 
     Raises
     ------
@@ -27,84 +31,84 @@ class TrainingData:
         Frames without labels, or that do not go together.
     """
 
-    def __init__(self, potential, train, valid, replay, settings):
+    def __init__(
+        self, train: Sequence[Atoms], valid: Sequence[Atoms] | None, replay: Iterable[Atoms], settings: Settings,
+        cutoff: float, dtype: torch.dtype = torch.float32,
+    ) -> None:  # fmt: skip
+        check_frames(train)
+        replay, need = list(replay), _needed_labels(train, settings)
         for name, frames in (("", train), ("valid: ", valid), ("replay: ", replay)):
             if name == "" or frames:
-                check_frames(frames, name)
-        need = needed_labels(train, settings)
-        _check(train, valid, replay, need, settings)
-        self.settings, stress = settings, settings.stress_weight or STRESS_WEIGHT
-        self.loss_weights = (settings.energy_weight, settings.force_weight, stress if "stress" in need else 0.0)
-        self.train = training_graphs(potential, train, need)
-        self.valid = training_graphs(potential, valid, need) if valid else []
-        self.replayed = training_graphs(potential, replay, need, numbered=False)
-        wanted = settings.batch_size if settings.replay_size is None else settings.replay_size
-        self.replay_size = min(wanted, len(self.replayed))
+                check_labels(frames or [], need, name)
+        _check(train, replay, settings)
+        stress = settings.stress_weight or STRESS_WEIGHT
+        self.settings, self.frames = settings, {"train": train, "valid": valid or None, "replay": replay or None}
+        self.loss_weights = settings.energy_weight, settings.force_weight, stress if "stress" in need else 0.0
+        self.train, self.valid, self.replayed = (
+            [_prepared(graph, dtype, need) for graph in to_graphs(frames, cutoff, dtype)]
+            for frames in (train, valid or [], replay)
+        )
+        size = settings.batch_size if settings.replay_size is None else settings.replay_size
+        self.replay_size = min(size, len(self.replayed))
 
-    def mean_pairs(self):
+    def subtract_references(self, potential: Potential, of_replayed: Potential | None = None) -> None:
+        """Give each graph its ``target`` (1,), the energy minus the reference energies, subtracted in float64, and its
+        ``number``, the place in the list; -1 for replayed frames, whose references may be another potential's."""
+        for graphs in (self.train, self.valid, self.replayed):
+            replayed = graphs is self.replayed
+            model = of_replayed if replayed and of_replayed else potential
+            for number, graph in enumerate(graphs):
+                model.check_elements(graph.atomic_numbers)
+                graph.number = torch.tensor([-1 if replayed else number])
+                graph.target = (graph.energy - model.reference_energies(graph)).to(graph.r_ij.dtype)
+
+    def mean_pairs(self) -> float:
         """Pairs of atoms in a frame, on average."""
         return sum(graph.num_edges for graph in self.train) / len(self.train)
 
-    def batches(self, epoch, n_steps, rank=0, n_devices=1):
-        """One device's parts of the batches of an epoch, the steps between two checks."""
+    def batches(self, epoch: int, n_steps: int, rank: int = 0, n_devices: int = 1) -> Iterator[Data]:
+        """One device's parts of the batches of an epoch, the steps between two checks; each collated, with the size of
+        the whole batch."""
         own, rng = self.settings, np.random.default_rng([self.settings.seed, epoch, 1])
         sizes = [graph.num_nodes for graph in self.train]
         for whole in batches(sizes, own.batch_size, own.batch_atoms, epoch, n_steps, own.seed):
             again = rng.choice(len(self.replayed), self.replay_size, replace=False) if self.replay_size else ()
-            yield part_of([self.train[i] for i in whole] + [self.replayed[i] for i in again], rank, n_devices)
+            graphs = [self.train[i] for i in whole] + [self.replayed[i] for i in again]
+            part = collate(graphs[rank::n_devices])
+            part.all_graphs, part.all_atoms = len(graphs), sum(graph.num_nodes for graph in graphs)
+            yield part
 
 
-def needed_labels(frames, settings):
-    """Forces if they have a weight; stress where it is asked for, or where every frame has it."""
+def _needed_labels(frames, settings):
+    """Forces if they have a weight; stress where it has one, or where every frame is a box that has a stress."""
     if not settings.force_weight and not settings.stress_weight:
         return ("energy",)
-    labels = [set(atoms.calc.results) if getattr(atoms, "calc", None) is not None else set() for atoms in frames]
-    everywhere = bool(labels) and all("stress" in have for have in labels)
-    boxes = everywhere and all(atoms.pbc.all() for atoms in frames)
-    wanted = boxes if settings.stress_weight is None else settings.stress_weight > 0
-    return ("energy", "forces", "stress") if wanted else ("energy", "forces")
+    boxes = all(atoms.pbc.all() and "stress" in getattr(atoms.calc, "results", {}) for atoms in frames)
+    with_stress = boxes if settings.stress_weight is None else settings.stress_weight > 0
+    return ("energy", "forces", "stress") if with_stress else ("energy", "forces")
 
 
-def _check(train, valid, replay, need, settings):
-    for name, frames in (("", train), ("valid: ", valid), ("replay: ", replay)):
-        if frames or name == "":
-            check_labels(frames, need, name)
+def _check(train, replay, settings):
     if replay and replay[0].pbc.any() != train[0].pbc.any():
         raise ValueError("replay and the frames to train on must be all periodic, or none")
-    n_devices = settings.devices * settings.nodes
-    if min(settings.batch_size, len(train)) < n_devices:
-        raise ValueError(
-            f"{n_devices} devices share a batch of {min(settings.batch_size, len(train))}; at least one frame each is "
-            "needed"
-        )
+    n_devices, n_frames = settings.devices * settings.nodes, min(settings.batch_size, len(train))
+    if n_frames < n_devices:
+        raise ValueError(f"{n_devices} devices share a batch of {n_frames}; at least one frame each is needed")
 
 
-def training_graphs(potential, frames, need=("energy", "forces"), numbered=True):
-    """Graphs with ``target`` (1,): the energy minus the reference energies, subtracted in float64; and ``number``: the
-    place in the list, or -1 for frames that an error need not name."""
-    graphs = to_graphs(frames, potential.cutoff, potential.dtype)
-    for number, graph in enumerate(graphs):
-        graph.number = torch.tensor([number if numbered else -1])
-        potential.check_elements(graph.atomic_numbers)
-        reference = potential.atomref[graph.atomic_numbers].sum()
-        graph.target = (graph.energy - reference).to(potential.dtype)
-        del graph["energy"]
-        for key in ("forces", "stress"):  # some frames may have them and some not; a batch wants all alike
-            if key in need:
-                graph[key] = graph[key].to(potential.dtype)
-            elif key in graph:
-                del graph[key]
-    return graphs
+def _prepared(graph, dtype, need):
+    """With the labels that are needed alone: some frames may have others; a batch wants all alike."""
+    for key in ("forces", "stress"):
+        if key in need:
+            graph[key] = graph[key].to(dtype)
+        elif key in graph:
+            del graph[key]
+    return graph
 
 
-def part_of(graphs, rank=0, n_devices=1):
-    """One device's part of a batch, collated, with the size of the whole."""
-    part = collate(graphs[rank::n_devices])
-    part.all_graphs, part.all_atoms = len(graphs), sum(graph.num_nodes for graph in graphs)
-    return part
-
-
-def batches(sizes, batch_size, batch_atoms, epoch, n_steps, seed):
+def batches(
+    sizes: Sequence[int], batch_size: int, batch_atoms: int | None, epoch: int, n_steps: int, seed: int
+) -> list[list[int]]:
     """Index lists for the steps of one epoch; every structure is used equally often, give or take one.
 
     Each batch has ``batch_size`` structures, or as many as it takes to reach ``batch_atoms`` atoms.

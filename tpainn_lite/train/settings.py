@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from tpainn_lite.structures.arguments import check_counts, check_numbers
 
@@ -18,46 +19,48 @@ class Settings:
 
     Parameters
     ----------
-    steps : int
+    steps
         Optimiser steps, of ``batch_size`` structures each, on all devices together.
-    batch_size : int
-    batch_atoms : int, optional
+    batch_atoms
         Fill each batch up to so many atoms instead, where sizes differ much: equal work and memory at each step.
-    learning_rate : float
+    learning_rate
         The highest one, after the warm-up.
-    energy_weight, force_weight : float
+    energy_weight, force_weight
         With a force weight of 0 the frames need no forces (QM9 has none).
-    stress_weight : float, optional
-        0.1 where all frames are boxes with a stress, and 0 otherwise, unless given; with a number all must have one.
-    weight_decay : float
+    stress_weight
+        By default 0.1 where all frames are boxes with a stress, else 0; with a number all frames must have one.
+    weight_decay
         Of AdamW.
-    ema_decay : float, optional
-        Of the average over the weights that is checked and kept; it looks back over about the last twentieth of the run
-        and at most a thousand steps unless given.  0 keeps the weights as they are.
-    check_every : int
-        Steps between two looks at ``valid`` and two rows of the history.
-    patience : int, optional
-        Stop early after so many looks at ``valid`` without a better force error.
-    rates : dict {str: float}
+    ema_decay
+        Of the average over the weights that is checked and kept; by default it looks back over about the last twentieth
+        of the run and at most a thousand steps.  0 keeps the weights as they are.
+    check_every
+        Steps between two evaluations of ``valid`` and two rows of the history.
+    patience
+        Stop early after so many evaluations of ``valid`` without a better force error.
+    rates
         Factors of the learning rate for parts of the network, by the beginning of their names: ``{"embedding": 0}``
         leaves the embedding as it is.  See `tpainn_lite.train.training.parts_of`.
-    replay_size : int, optional
-        Replayed frames in every batch, on top of its own; ``batch_size`` unless given.
-    seed : int
+    replay_size
+        Replayed frames in every batch, in addition to its own; by default ``batch_size``.
+    seed
         Of the order of the frames.
-    accelerator : "auto", "cpu" or "gpu"
+    accelerator
         "auto" takes a GPU when there is one, "cpu" never does.
-    devices, nodes : int
+    devices, nodes
         GPUs (or processes on CPUs) per machine, and machines, for scripts only (the command ``tpainn pretrain`` is
         one).  Each takes its share of every batch; the losses are those of one device.
-    fast : bool, optional
-        Take the compiled training step of `tpainn_lite.model.compiled_training` (float32, on the processor): twice as fast, the
-        same slopes to five digits.  By default where it is worth the seconds of compiling, if Numba is there.
+    fast
+        Whether to take the compiled training step of `tpainn_lite.model.compiled_training` (float32, on the CPU): twice
+        as fast, the same slopes to five digits.  By default where it is worth the seconds of compiling.
 
     Raises
     ------
     ValueError
         A number that cannot be meant.
+
+    >>> Settings(steps=100).average_decay
+    0.8
     """
 
     steps: int
@@ -80,7 +83,7 @@ class Settings:
     fast: bool | None = None
 
     @classmethod
-    def of(cls, **settings):
+    def of(cls, **settings: Any) -> "Settings":
         """From keywords; TypeError lists what there is where one is unknown or missing."""
         names = [each.name for each in fields(cls)]
         unknown = [name for name in settings if name not in names]
@@ -89,7 +92,7 @@ class Settings:
             raise TypeError(f"training {what}; its settings are {', '.join(names)}")
         return cls(**settings)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         given = {n: value for n, value in asdict(self).items() if value is not None or n not in OPTIONAL}
         sizes = ("steps", "batch_size", "batch_atoms", "check_every", "patience", "devices", "nodes")
         check_counts(**{name: given[name] for name in sizes if name in given})
@@ -110,12 +113,12 @@ class Settings:
         check_numbers(0, **{f"the rate of {part}": rate for part, rate in self.rates.items()})
 
     @property
-    def average_decay(self):
+    def average_decay(self) -> float:
         """How much of the averaged weights is kept at each step."""
         if self.ema_decay is not None:
             return self.ema_decay
         return min(max(0.0, 1 - 20 / self.steps), LONGEST_AVERAGE)
 
-    def that_decide(self):
+    def that_decide(self) -> dict[str, Any]:
         """The settings that change what comes out, other than the number of steps."""
         return {name: value for name, value in asdict(self).items() if name not in ("steps", *PLACES)}

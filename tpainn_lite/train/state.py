@@ -1,16 +1,20 @@
-"""The state of a training run on disk: written whole, never executed, and gone on with by the same run only."""
+"""The state of a training run on disk: written whole, never executed, and resumed by the same run only."""
 
 import io
 import logging
 import pickle
 import warnings
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from tpainn_lite.model.potential import Potential
 from tpainn_lite.structures.files import check_folder, locked, path_of, write_bytes, write_text
 from tpainn_lite.structures.identity import check_same, describe, identity
+from tpainn_lite.train.data import TrainingData
 
 STATE = ("steps", "step", "history", "best", "weights", "average", "optimiser")
 NETWORK = ("n_features", "n_interactions", "n_rbf", "cutoff")
@@ -26,15 +30,15 @@ class CheckpointError(ValueError):
 class Forgetful:
     """In the place of a `Checkpoint`, for a run that keeps nothing."""
 
-    def locked(self, run):
-        """As of `Checkpoint`, and so below."""
+    def locked(self, run: Any) -> AbstractContextManager:
+        """Nobody else is kept away."""
         return nullcontext()
 
-    def restore(self, run):
-        """Nothing to take up."""
+    def restore(self, run: Any) -> None:
+        """There is nothing to resume."""
 
-    def save(self, run):
-        """Nothing to keep."""
+    def save(self, run: Any) -> None:
+        """There is nothing to keep."""
 
 
 class Checkpoint:
@@ -48,18 +52,17 @@ class Checkpoint:
         Nothing can be kept there.
     """
 
-    def __init__(self, folder, potential, train, valid, replay, settings):
-        self.folder, self.steps = path_of(folder, "checkpoint"), settings.steps
+    def __init__(self, folder: Path | str, potential: Potential, data: TrainingData) -> None:
+        self.folder, self.steps = path_of(folder, "checkpoint"), data.settings.steps
         self.path = self.folder / "last.ckpt"
         check_folder(self.folder)
-        frames = {"train": train, "valid": valid or None, "replay": replay or None}
         network = {name: getattr(potential.painn, name) for name in NETWORK}
-        self.made_from = identity(**frames, **network, start=potential, **settings.that_decide())
-        self.state = _read_state(self.path) if self.path.exists() else None
+        self.made_from = identity(**data.frames, **network, start=potential, **data.settings.that_decide())
+        self.state: Any = _read_state(self.path) if self.path.exists() else None
         if self.state is not None:
             self._check(potential)
 
-    def locked(self, run):
+    def locked(self, run: Any) -> AbstractContextManager:
         """Other processes are kept away from the folder; of those that train together one does it."""
         return locked(self.path) if run.fabric.is_global_zero else nullcontext()
 
@@ -76,7 +79,7 @@ class Checkpoint:
             )
         if self.steps > self.state["steps"]:
             log.warning(
-                "%s was made for %d steps, and is at step %d: it goes on up to %d, with the learning rate of the "
+                "%s was made for %d steps, and is at step %d: it is resumed up to %d, with the learning rate of the "
                 "longer run", place, self.state["steps"], self.state["step"], self.steps,
             )  # fmt: skip
 
@@ -89,8 +92,8 @@ class Checkpoint:
             return False
         return describe(left) == self.made_from["start"]
 
-    def restore(self, run):
-        """Take up the state that an interrupted run left."""
+    def restore(self, run: Any) -> None:
+        """Set the run to the state that an interrupted one left."""
         if self.state is None:
             return
         try:
@@ -102,7 +105,7 @@ class Checkpoint:
         except DAMAGE as error:
             raise CheckpointError(f"{self.path} is damaged ({type(error).__name__}): {ADVICE}") from None
 
-    def save(self, run):
+    def save(self, run: Any) -> None:
         """Write the state, whole or not at all, and the history as a table."""
         state = {"identity": self.made_from, "steps": self.steps, "step": run.step, "history": run.history}
         state |= {"best": run.best, "weights": run.painn.state_dict(), "average": run.average.state_dict()}
@@ -111,7 +114,7 @@ class Checkpoint:
         try:
             write_bytes(self.path, content.getvalue())
         except OSError as error:
-            reason = f"{error.strerror}; the state before step {run.step} is kept: make room, and the same call goes on"
+            reason = f"{error.strerror}; the state before step {run.step} is kept: make room, and the same call resumes"
             raise OSError(error.errno, reason, str(self.path)) from error
         _log(self.folder, run.history)
 
@@ -124,16 +127,7 @@ def _read_state(path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what torch thinks of foreign files is said below
             state = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        KeyError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        OSError,
-    ) as error:
+    except DAMAGE as error:
         unpickled = isinstance(error, pickle.UnpicklingError)
         reason = "it holds more than numbers and text" if unpickled else f"{type(error).__name__}: {error}"[:80]
         raise CheckpointError(f"{path} is damaged or no checkpoint of this library ({reason}): {ADVICE}") from None

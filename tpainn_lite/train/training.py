@@ -11,15 +11,20 @@ zero; the weights that are kept are an exponential moving average (EMA).  Lightn
 import math
 import os
 import time
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from pathlib import Path
+from typing import Any
 
 import torch
+from ase import Atoms
 from ase.units import GPa
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from tpainn_lite.model.evaluator import worth_compiling
 from tpainn_lite.model.graph import collate
-from tpainn_lite.model.potential import check_potential
+from tpainn_lite.model.potential import Potential, check_potential
 from tpainn_lite.train.data import TrainingData
 from tpainn_lite.train.parts import check_parts, frozen, groups_of, layer_rates, parts_of, rate_of, rates_table
 from tpainn_lite.train.settings import Settings
@@ -27,36 +32,40 @@ from tpainn_lite.train.state import Checkpoint, CheckpointError, Forgetful
 
 __all__ = [
     "CheckpointError", "Settings", "TrainingDiverged", "check_parts", "fit", "is_first_process", "layer_rates",
-    "parts_of", "rate_of", "rates_table",
+    "parts_of", "rate_of", "rates_table", "train_on",
 ]  # fmt: skip
 WARMUP = 0.05  # of all steps
 LARGEST_SLOPE = 10.0  # norm of the slopes of a step by all weights; longer ones are shortened to it
 CLUSTERS = ("MASTER_ADDR", "SLURM_NTASKS", "LSB_JOBID", "OMPI_COMM_WORLD_SIZE", "KUBERNETES_SERVICE_HOST")
-WORTH_COMPILING = 400_000  # pairs to pass through the network; for fewer the seconds of compiling are not won back
+History = list[dict[str, float]]
 
 
 class TrainingDiverged(RuntimeError):
     """The loss became NaN or infinite; the potential keeps its best weights so far."""
 
 
-def fit(potential, train, valid=None, *, replay=(), watch=None, progress=True, checkpoint=None, **settings):
+def fit(
+    potential: Potential, train: Sequence[Atoms], valid: Sequence[Atoms] | None = None, *,
+    replay: Iterable[Atoms] = (), watch: Callable[[History], Any] | None = None, progress: bool = True,
+    checkpoint: Path | str | None = None, **settings: Any,
+) -> History:  # fmt: skip
     """Train a potential in place.
 
     Parameters
     ----------
-    potential : Potential
+    potential
         However the run ends, it is left with the best weights so far.
-    train, valid : list of ase.Atoms
+    train, valid
         Labelled with energy and forces.  With ``valid``, the best checked weights are kept, otherwise the last.
-    replay : list of ase.Atoms
-        Labelled frames of another sort that are not to be forgotten: some are drawn into every batch, together with
+    replay
+        Labelled frames of another kind that are not to be forgotten: some are drawn into every batch, together with
         those of ``train``.  Their energies must fit the potential's references (`tpainn_lite.autotune` sees to that).
-    watch : callable, optional
-        Called with the history (list of dict) whenever it grows, for a live plot.
-    checkpoint : path, optional
+    watch
+        Called with the history whenever it grows, for a live plot.
+    checkpoint
         Folder.  The state of the run is kept there after every check, and its history as ``history.csv`` (and for
-        TensorBoard, if that is installed); the same call goes on after an interruption, and ends with the same
-        weights.  With more ``steps`` it goes on, too, on the schedule of the longer run.
+        TensorBoard, if that is installed); after an interruption the same call resumes, and ends with the same
+        weights.  With more ``steps`` it resumes, too, on the schedule of the longer run.
     **settings
         `Settings`: ``steps``, ``batch_size``, ``learning_rate``, ...
 
@@ -76,14 +85,29 @@ def fit(potential, train, valid=None, *, replay=(), watch=None, progress=True, c
         The checkpoint is damaged.
     TrainingDiverged
         The loss is no longer finite; the message names the frames of the batch.
+
+    >>> from tpainn_lite import load_molecules, new_potential
+    >>> frames = load_molecules("train")[:5]
+    >>> history = fit(new_potential(frames, n_features=8), frames, steps=2, progress=False)
+    >>> history[-1]["step"]
+    2
     """
     check_potential(potential)
-    settings, replay = Settings.of(**settings), list(replay)
-    check_parts(potential, settings.rates)
-    data = TrainingData(potential, train, valid, replay, settings)
-    made_from = (potential, train, valid, replay, settings)
-    kept = Forgetful() if checkpoint is None else Checkpoint(checkpoint, *made_from)
-    run = _Run(potential, data, settings, _launched(settings), watch, kept)
+    chosen = Settings.of(**settings)
+    check_parts(potential, chosen.rates)
+    data = TrainingData(train, valid, replay, chosen, potential.cutoff, potential.dtype)
+    data.subtract_references(potential)
+    return train_on(data, potential, watch, progress, checkpoint)
+
+
+def train_on(
+    data: TrainingData, potential: Potential, watch: Callable[[History], Any] | None = None, progress: bool = True,
+    checkpoint: Path | str | None = None,
+) -> History:  # fmt: skip
+    """`fit`, on data whose targets fit the potential's reference energies."""
+    settings = data.settings
+    kept = Forgetful() if checkpoint is None else Checkpoint(checkpoint, potential, data)
+    run = _Run(potential, data, _launched(settings), watch, kept)
     with (
         frozen(potential, settings.rates),
         kept.locked(run),
@@ -94,7 +118,7 @@ def fit(potential, train, valid=None, *, replay=(), watch=None, progress=True, c
     return run.history
 
 
-def is_first_process():
+def is_first_process() -> bool:
     """Whether this is the process that writes files: of several that train together, the first."""
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
@@ -104,15 +128,15 @@ def is_first_process():
 class _Run:
     """One potential, its data, its loss and how far it has come."""
 
-    def __init__(self, potential, data, settings, fabric, watch, checkpoint):
-        self.potential, self.data, self.settings, self.fabric = potential, data, settings, fabric
-        self.watch, self.checkpoint, self.bar = watch, checkpoint, None
-        self.step, self.history, self.best = 0, [], None  # best: (error, weights, row of the history)
-        self.started = time.perf_counter()
-        self.fast = settings.fast
-        if self.fast is None:
-            pairs = settings.steps * settings.batch_size * data.mean_pairs()
-            self.fast = pairs >= WORTH_COMPILING and potential.can_be_compiled()
+    bar: Any
+    best: Any = None  # (error, weights, row of the history)
+
+    def __init__(self, potential, data, fabric, watch, checkpoint):
+        self.potential, self.data, self.settings, self.fabric = potential, data, data.settings, fabric
+        self.watch, self.checkpoint = watch, checkpoint
+        self.step, self.history, self.started = 0, [], time.perf_counter()
+        pairs = self.settings.steps * self.settings.batch_size * data.mean_pairs()
+        self.fast = worth_compiling(potential, pairs, self.settings.fast)
 
     def train(self):
         """Every step, with a check now and then."""
@@ -132,7 +156,7 @@ class _Run:
 
     @contextmanager
     def kept_best(self):
-        """However it ends: the best weights so far, where the potential was, and ready to be asked."""
+        """However it ends, the potential has the best weights so far, is where it was, and is ready for use."""
         device, start = self.potential.device, deepcopy(self.potential.state_dict())
         try:
             yield
@@ -241,7 +265,7 @@ class _Run:
         return bool(waits) and len(self.history) - 1 - self.best[2] >= self.settings.patience
 
 
-def learning_rate_factor(step, steps):
+def learning_rate_factor(step: int, steps: int) -> float:
     """A rise over the first twentieth of the run, then half a cosine down to zero."""
     done = (step + 1) / (steps + 1)
     return done / WARMUP if done < WARMUP else 0.5 * (1 + math.cos(math.pi * (done - WARMUP) / (1 - WARMUP)))
@@ -272,7 +296,9 @@ def _launched(settings):
     try:
         fabric = Fabric(**places, strategy="ddp" if several else "auto")
     except (RuntimeError, ValueError) as error:  # Lightning's two names for hardware that is not there
-        asked = f"accelerator is {settings.accelerator!r}, for {settings.devices} devices"
-        raise ValueError(f"{asked}: {error} Ask for 'auto' or 'cpu', or for fewer") from None
+        raise ValueError(
+            f"accelerator is {settings.accelerator!r}, for {settings.devices} devices: {error} 'auto' or 'cpu', or "
+            "fewer devices, are expected"
+        ) from None
     fabric.launch()
     return fabric
