@@ -1,4 +1,4 @@
-"""Plain English: words that a reader of textbooks does not know are not in the library, its documents or its benchmarks."""
+"""Plain English: words that readers of textbooks do not know are not in the library, its documents or benchmarks."""
 
 import re
 import subprocess

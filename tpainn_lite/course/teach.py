@@ -145,7 +145,13 @@ def solution(exercise: str, folder: Path | str = "solutions") -> "HTML":
 
 
 def solutions(path: Path | str) -> dict[str, str]:
-    """{exercise: code} of a solutions file."""
+    """The code of each exercise in a file of solutions, by its number.
+
+    >>> from pathlib import Path
+    >>> _ = Path("00.py").write_text("# %% 00.1\\nx = 1\\n")
+    >>> solutions("00.py")
+    {'00.1': 'x = 1'}
+    """
     blocks = re.split(r"^# %% (\S+)$", path_of(path).read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     return {name: code.strip() for name, code in zip(blocks[::2], blocks[1::2], strict=True)}
 

@@ -94,7 +94,12 @@ def density_of(atoms: Atoms) -> float:
 
 
 def composition(frames: Sequence[Atoms]) -> tuple[list[int], NDArray]:
-    """What frames are made of: the sorted atomic numbers, and how many of each are in each frame, (n, elements)."""
+    """What frames are made of: the sorted atomic numbers, and how many of each are in each frame, (n, elements).
+
+    >>> from ase.build import molecule
+    >>> composition([molecule("H2O"), molecule("CH4")])[1].tolist()
+    [[2.0, 0.0, 1.0], [4.0, 1.0, 0.0]]
+    """
     if not hasattr(frames, "__iter__") or not all(isinstance(atoms, Atoms) for atoms in frames):
         raise TypeError("a list of ase.Atoms is expected")
     elements = sorted({z for atoms in frames for z in atoms.numbers.tolist()})
@@ -275,12 +280,7 @@ def all_distances(atoms: Atoms, name: str = "structure") -> tuple[NDArray, NDArr
 
 
 def contacts(atoms: Atoms) -> dict[tuple[int, int], float]:
-    """{(element, element): the smallest distance in Å}, the lighter first; in boxes, nearest images.
-
-    >>> from ase.build import molecule
-    >>> contacts(molecule("OH")).keys()
-    dict_keys([(1, 8)])
-    """
+    """{(element, element): the smallest distance in Å}, the lighter first; in boxes, nearest images."""
     elements, d = all_distances(atoms, atoms.get_chemical_formula() or "a structure")
     found: dict[tuple[int, int], float] = {}
     for a, b in itertools.combinations_with_replacement(sorted(set(atoms.numbers.tolist())), 2):
