@@ -9,8 +9,12 @@ from ase.units import kcal, mol
 from conftest import shaken
 
 from tpainn_lite.structures.build import conformers, molecule, torsion_frames
+from tpainn_lite.structures.protocols import Teacher
+from tpainn_lite.teachers.cp2k import CP2KCalculator
+from tpainn_lite.teachers.dft import PySCFCalculator
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.rdkit import ForceFieldError, RDKitForceField, forcefield_for, mmff94, type_molecule, uff
+from tpainn_lite.teachers.water import water
 from tpainn_lite.teachers.xtb import gfn2_xtb
 
 TEACHERS = {"MMFF94": mmff94, "UFF": uff}
@@ -270,3 +274,8 @@ def test_a_teacher_for_no_molecule_is_an_error(smiles):
     for make in (mmff94, uff):
         with pytest.raises(ForceFieldError, match="SMILES"):
             make(smiles)
+
+
+def test_every_teacher_is_a_calculator_with_a_level():
+    for teacher in (mmff94(), uff(), water(), PySCFCalculator(), CP2KCalculator()):
+        assert isinstance(teacher, Teacher) and isinstance(teacher.level, str)

@@ -102,19 +102,14 @@ class CP2KCalculator(Calculator):
 
     Parameters
     ----------
-    level
-        See `CP2K_LEVELS`: revPBE-D3, triple-zeta basis, 480 Ry.
-    cutoff : Ry
-        Instead of the level's.
-    command
-        Starts CP2K's shell; unless given, ``cp2k.psmp`` or ``cp2k`` is looked for.
+    level : of `CP2K_LEVELS`: revPBE-D3, triple-zeta basis, 480 Ry
+    cutoff : Ry, instead of the level's
+    command : starts CP2K's shell; unless given, ``cp2k.psmp`` or ``cp2k`` is looked for
 
     Raises
     ------
-    CalculationFailed
-        The SCF does not converge, or CP2K stops.
-    ValueError
-        The structure is no periodic box of H and O.
+    CalculationFailed, ValueError
+        The SCF does not converge, or CP2K stops; the structure is no periodic box of H and O.
 
     >>> CP2KCalculator(cutoff=600).level
     'revPBE-D3/TZV2P-GTH-NLCC, 600 Ry'

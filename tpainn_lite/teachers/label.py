@@ -66,14 +66,10 @@ def label(
 
     Raises
     ------
-    ValueError
-        If there are no frames, or none of them could be labelled.
-    TypeError
-        Something else than frames, or than a calculator, was given.
-    FileExistsError
-        ``path`` is no journal of this version; it is left as it was.
-    IdentityError
-        ``path`` was made by another teacher, or by one with other constants.
+    ValueError, TypeError
+        There are no frames, none could be labelled, or something else than frames or a calculator was given.
+    FileExistsError, IdentityError
+        ``path`` is no journal of this version, or of another teacher or other constants; it is left as it was.
     OSError
         Full disk, read-only folder, or another process writes the same journal; what was done is kept.
 
@@ -106,10 +102,8 @@ def label_stream(
 
     Raises
     ------
-    ValueError
-        At the end, if none of the frames could be labelled.
-    TypeError
-        Something else than frames, or than a calculator, was given.
+    ValueError, TypeError
+        As `label`, but at the end, or at the frame that is none.
 
     >>> from tpainn_lite import mmff94, molecule
     >>> [a.info["level"] for a in label_stream((molecule(s) for s in ("C", "CC")), mmff94(), progress=False)]

@@ -52,14 +52,10 @@ def label_file(
 
     Raises
     ------
-    FileExistsError
-        Nothing is overwritten.
-    IdentityError
-        ``<path>.part`` was made by another teacher or from other frames; it is left as it was.
-    DatasetError
-        Two frames have one id.
-    TypeError
-        Something else than frames, or than a calculator, was given.
+    FileExistsError, IdentityError
+        Nothing is overwritten, nor is ``<path>.part`` of another teacher or of other frames, which is left as it was.
+    DatasetError, TypeError
+        Two frames have one id, or something else than frames or a calculator was given.
     OSError
         Full disk, read-only folder, or another process writes the same file; what was done is kept.
 

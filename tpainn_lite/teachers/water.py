@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.cell import Cell
 from ase.units import kJ, mol
+from numpy.typing import NDArray
 
 from tpainn_lite.structures.arguments import ForceFieldError, check_choice, check_counts, check_numbers
 from tpainn_lite.structures.geometry import check_extent, widths
@@ -95,7 +96,7 @@ class WaterForceField(Calculator):
         super().calculate(atoms, properties, system_changes)
         _check_water(atoms)
         context = self._ready(atoms)
-        energy, forces = _energy_and_forces(context, atoms.positions, atoms.cell)
+        energy, forces = _energy_and_forces(context, atoms.positions, atoms.cell.array)
         if not np.isfinite(energy) or not np.isfinite(forces).all():
             raise ForceFieldError("classical water has no finite energy here: do two atoms lie on top of each other?")
         self.results["energy"], self.results["forces"] = energy, forces
@@ -303,19 +304,25 @@ def _add_molecule(p, system, between, bond, angle):
     angle.addAngle(o + 1, o, o + 2, np.radians(p["theta0"]), p["k_theta"] * 4.184)
 
 
+def place(context: Any, positions: NDArray, cell: NDArray) -> NDArray:
+    """Give OpenMM positions (N, 3) Å and, for a box, the cell (3, 3) Å; returns the rotation (3, 3) into its axes."""
+    n, turn = len(positions) // 3, np.eye(3)
+    particles = np.zeros((n, context.getSystem().getNumParticles() // n, 3))  # nm
+    if context.getSystem().usesPeriodicBoundaryConditions():
+        standard, turn = Cell(cell).standard_form()  # OpenMM wants a along x, b in the x-y plane
+        context.setPeriodicBoxVectors(*(standard.array / 10))
+    particles[:, :3] = (positions @ turn.T).reshape(n, 3, 3) / 10
+    context.setPositions(particles.reshape(-1, 3))
+    if particles.shape[1] > 3:  # virtual sites, which OpenMM places
+        context.computeVirtualSites()
+    return turn
+
+
 def _energy_and_forces(context, positions, cell):
     """eV and (N, 3) eV/Å; the virtual sites' forces are already on the atoms."""
-    n, sites = len(positions) // 3, context.getSystem().getNumParticles() // (len(positions) // 3)
-    everything, turn = np.zeros((n, sites, 3)), np.eye(3)  # nm; a virtual site is placed by OpenMM
-    if context.getSystem().usesPeriodicBoundaryConditions():
-        cell, turn = Cell(cell).standard_form()  # OpenMM wants a along x, b in the x-y plane
-        context.setPeriodicBoxVectors(*(cell.array / 10))
-    everything[:, :3] = (positions @ turn.T).reshape(n, 3, 3) / 10
-    context.setPositions(everything.reshape(-1, 3))
-    if sites > 3:
-        context.computeVirtualSites()
+    turn = place(context, positions, cell)
     state = context.getState(getEnergy=True, getForces=True)
-    forces = state.getForces(asNumpy=True)._value.reshape(n, sites, 3)[:, :3].reshape(-1, 3)
+    forces = state.getForces(asNumpy=True)._value.reshape(len(positions) // 3, -1, 3)[:, :3].reshape(-1, 3)
     return state.getPotentialEnergy()._value * KJ, forces @ turn * KJ / 10
 
 

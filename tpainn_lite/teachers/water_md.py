@@ -18,7 +18,7 @@ from tpainn_lite.structures.arguments import ForceFieldError, check_counts, chec
 from tpainn_lite.structures.build import water_box
 from tpainn_lite.structures.geometry import density_of
 from tpainn_lite.teachers.parallel import in_parallel
-from tpainn_lite.teachers.water import KJ, WaterForceField, allowed_cutoff, openmm_system
+from tpainn_lite.teachers.water import KJ, WaterForceField, allowed_cutoff, openmm_system, place
 
 TIMESTEP = 1.0  # fs
 EWALD_TOLERANCE = 5e-4  # of the forces that move the molecules; labels are computed more tightly
@@ -81,7 +81,7 @@ def water_run(
 def _frames(labeller, start, bath, n_frames, every, first, threads, stress):
     box, seed, n_molecules = _relaxed(**start), start["seed"], start["n_molecules"]
     context = _context(labeller, box, **bath, seed=seed + 1, threads=threads)
-    _place(context, box)
+    place(context, box.positions, box.cell.array)
     parts = np.diff(np.round(np.linspace(0, first, REDRAWS + 1)).astype(int)).tolist()
     for k, n_steps in enumerate(parts):  # fresh velocities carry off the heat of a lattice that melts
         context.setVelocitiesToTemperature(bath["temperature"], seed + k)
@@ -163,15 +163,6 @@ def _relaxed(n_molecules, density, calculator, seed):
     box.calc = calculator
     FIRE(box, logfile=None).run(fmax=2.0, steps=100)
     return box
-
-
-def _place(context, atoms):
-    n, sites = len(atoms) // 3, context.getSystem().getNumParticles() // (len(atoms) // 3)
-    particles = np.zeros((n, sites, 3))
-    particles[:, :3] = atoms.positions.reshape(n, 3, 3) / 10  # nm
-    context.setPeriodicBoxVectors(*(atoms.cell.array / 10))
-    context.setPositions(particles.reshape(-1, 3))
-    context.computeVirtualSites()
 
 
 def _snapshot(context, n, labeller, stress):
