@@ -14,7 +14,7 @@ from tpainn_lite.model import evaluator as evaluator_module
 from tpainn_lite.model.calculator import PotentialCalculator
 from tpainn_lite.model.graph import collate, to_graph, to_graphs
 from tpainn_lite.model.painn import PaiNN
-from tpainn_lite.model.potential import Potential, WeightsError, element_numbers
+from tpainn_lite.model.potential import Potential, WeightsError
 from tpainn_lite.model.references import fit_atomref
 from tpainn_lite.structures.arguments import DatasetError
 
@@ -291,12 +291,6 @@ def test_elements_lists_what_it_was_made_for(potential):
 def test_reference_energies_of_no_element_are_an_error(potential):
     with pytest.raises(ValueError, match=r"atomic numbers \[0, 101\] in atomref; 1 to 100 are expected"):
         potential.set_atomref({0: 1.0, 101: 1.0, 6: 2.0})
-
-
-def test_element_numbers_knows_the_periodic_table():
-    assert element_numbers(["H", "O"]) == [1, 8]
-    with pytest.raises(ValueError, match=r"\['Q'\] are not chemical symbols; something like"):
-        element_numbers(["Q", "H"])
 
 
 # --- files ---

@@ -1,4 +1,4 @@
-"""PaiNN for MD on a processor: the same numbers as `painn.py`, several times as fast.
+"""PaiNN for MD on a CPU: the same numbers as `painn.py`, several times as fast.
 
 `painn.py` is written to be read and trained.  Here energy, forces and virial of a trained network are computed with its
 backward pass written out by hand, so that no graph of operations is kept; the radial filters W(d), which depend on the
@@ -6,16 +6,17 @@ distance alone, are read from a table with cubic interpolation; and the sums ove
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numba import njit
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from tpainn_lite.model.graph import Data, unpack
-from tpainn_lite.model.painn import EPSILON, RadialBasis, cosine_cutoff
+from tpainn_lite.model.painn import EPSILON, Interaction, Mixing, PaiNN, RadialBasis, cosine_cutoff
 
 INTERVALS = 512  # of the tables of the filters, from 0 to the cutoff: forces are right to 1e-5 of the largest
 
@@ -23,13 +24,13 @@ INTERVALS = 512  # of the tables of the filters, from 0 to the cutoff: forces ar
 class Pairs(NamedTuple):
     """Neighbours as the compiled loops want them."""
 
-    first: np.ndarray  # (N + 1,) where the pairs of each atom begin
-    idx_j: np.ndarray  # (E,)
-    d_ij: np.ndarray  # (E,) Å
-    dir_ij: np.ndarray  # (E, 3)
+    first: NDArray  # (N + 1,) where the pairs of each atom begin
+    idx_j: NDArray  # (E,)
+    d_ij: NDArray  # (E,) Å
+    dir_ij: NDArray  # (E, 3)
 
     @classmethod
-    def of(cls, n_atoms, idx_i, idx_j, r_ij):
+    def of(cls, n_atoms: int, idx_i: NDArray, idx_j: NDArray, r_ij: NDArray) -> "Pairs":
         """From ``idx_i`` (E,) ascending, ``idx_j`` (E,) and ``r_ij`` (E, 3) in Å; with each pair its reverse."""
         d_ij = np.sqrt(np.einsum("ex,ex->e", r_ij, r_ij))  # (E,)
         first = np.searchsorted(idx_i, np.arange(n_atoms + 1))  # (N + 1,)
@@ -38,14 +39,9 @@ class Pairs(NamedTuple):
 
 
 class FastPotential:
-    """Energy, forces and virial, from the weights of a `Potential` (in float32, as they are now).
+    """Energy, forces and virial, from the weights of a `Potential` (in float32, as they are now)."""
 
-    Parameters
-    ----------
-    potential : Potential
-    """
-
-    def __init__(self, potential):
+    def __init__(self, potential: Any) -> None:
         painn = potential.painn
         self.n_features, self.cutoff = painn.n_features, painn.cutoff
         self.scale = potential.scale.item()
@@ -58,7 +54,7 @@ class FastPotential:
         self.readout = dense(painn.readout)
 
     @staticmethod
-    def blocks():
+    def blocks() -> tuple[Any, Any, Any]:
         """The classes it is made of."""
         return Dense, Listen, Mix
 
@@ -73,7 +69,7 @@ class FastPotential:
         return local, torch.from_numpy(on_atoms), torch.from_numpy(virial)
 
     @torch.no_grad()
-    def local_energies(self, atomic_numbers, pairs):
+    def local_energies(self, atomic_numbers: Tensor, pairs: Pairs) -> Tensor:
         """Each atom's part of the energy (N,) in eV; what the way back needs is kept in the blocks."""
         s = self.embedding[atomic_numbers]  # (N, F)
         v = torch.zeros(len(s), 3, self.n_features)
@@ -83,7 +79,9 @@ class FastPotential:
         return self.scale * self.readout.forward(s).squeeze(1)  # (N,)
 
     @torch.no_grad()
-    def of_batch(self, atomic_numbers, pairs, batch, n_graphs):
+    def of_batch(
+        self, atomic_numbers: Tensor, pairs: Pairs, batch: NDArray, n_graphs: int
+    ) -> tuple[Tensor, NDArray, NDArray]:
         """Local energies (N,), forces (N, 3) and virials (B, 3, 3) of several structures, as in `graph.collate`."""
         local, n = self.local_energies(atomic_numbers, pairs), len(atomic_numbers)
         gs = self.readout.back(torch.full((n, 1), self.scale))  # slopes of the energy
@@ -99,7 +97,7 @@ class FastPotential:
 # --- the blocks of PaiNN: forward, and back from slopes g by what comes out to slopes by what went in ---
 
 
-def weights_of(*linears):
+def weights_of(*linears: Any) -> list[Tensor]:
     """Weights and biases in float32."""
     tensors = []
     for linear in linears:
@@ -109,7 +107,7 @@ def weights_of(*linears):
     return tensors
 
 
-def silu_slope(hidden):
+def silu_slope(hidden: Tensor) -> Tensor:
     """Of SiLU(h) = h σ(h)."""
     gate = torch.sigmoid(hidden)
     return gate * (1 + hidden * (1 - gate))
@@ -118,15 +116,15 @@ def silu_slope(hidden):
 class Dense:
     """Linear, SiLU, Linear."""
 
-    def __init__(self, network):
+    def __init__(self, network: nn.Sequential) -> None:
         self.weights = weights_of(network[0], network[2])
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         w1, b1, w2, b2 = self.weights
         self.x, self.hidden = x, torch.addmm(b1, x, w1.T)
         return torch.addmm(b2, silu(self.hidden), w2.T)
 
-    def back(self, g):
+    def back(self, g: Tensor) -> Tensor:
         w1, _, w2, _ = self.weights
         self.g, self.gated = g, g @ w2
         return (self.gated * silu_slope(self.hidden)) @ w1
@@ -135,19 +133,21 @@ class Dense:
 class Listen:
     """`painn.Interaction`: what each atom hears from its neighbours, added to what it knows."""
 
-    def __init__(self, painn, block):
+    def __init__(self, painn: PaiNN, block: Interaction) -> None:
         (self.weight,), self.n_features = weights_of(block.W), painn.n_features  # (2F or 3F, n_rbf + 1)
         table = cubic_pieces(painn.n_rbf, painn.cutoff) @ self.weight.T
         self.filters = table.view(INTERVALS + 1, 4, -1).numpy(), INTERVALS / painn.cutoff
         self.kernels = _kernels(self.n_features, first_round=len(self.weight) < 3 * self.n_features)
 
-    def forward(self, x, s, v, pairs):
+    def forward(self, x: Tensor, s: Tensor, v: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
         self.x, self.v = x.numpy(), v.contiguous().numpy()
         heard_s, heard_v = s.clone(), v.clone()
         self.kernels[0](self.x, self.v, *pairs, *self.filters, heard_s.numpy(), heard_v.numpy())
         return heard_s, heard_v
 
-    def back(self, gs, gv, pairs, batch, by_positions, virial):
+    def back(
+        self, gs: Tensor, gv: Tensor, pairs: Pairs, batch: NDArray, by_positions: NDArray, virial: NDArray
+    ) -> tuple[Tensor, Tensor]:
         """Slopes by x and v; those by the positions and the strain are added to the last two arguments."""
         self.gs, self.gv = gs.contiguous().numpy(), gv.contiguous().numpy()
         gx, g_sent = torch.zeros(self.x.shape), gv.clone()
@@ -159,10 +159,10 @@ class Listen:
 class Mix:
     """`painn.Mixing`."""
 
-    def __init__(self, mixing, a):
+    def __init__(self, mixing: Mixing, a: Any) -> None:
         (self.VU,), self.a = weights_of(mixing.VU), a
 
-    def forward(self, s, v):
+    def forward(self, s: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         f = s.shape[1]
         self.v = v
         self.Vv, self.Uv = (v.view(-1, f) @ self.VU.T).view(len(v), 3, 2 * f).split(f, dim=2)  # (N, 3, F) each
@@ -171,7 +171,7 @@ class Mix:
         a_ss, self.a_vv, self.a_sv = self.a.forward(torch.cat([s, self.length], dim=1)).split(f, dim=1)
         return s + a_ss + self.a_sv * self.dot, v + self.a_vv.unsqueeze(1) * self.Uv
 
-    def back(self, gs, gv):
+    def back(self, gs: Tensor, gv: Tensor) -> tuple[Tensor, Tensor]:
         self.gs, self.gv, f = gs, gv, gs.shape[1]
         by_a = torch.cat([gs, (gv * self.Uv).sum(dim=1), gs * self.dot], dim=1)  # (N, 3F) by a_ss, a_vv, a_sv
         by_s, self.by_length = self.a.back(by_a).split(f, dim=1)
@@ -187,14 +187,14 @@ class Mix:
 
 
 @lru_cache
-def cubic_pieces(n_rbf, cutoff):
+def cubic_pieces(n_rbf: int, cutoff: float) -> Tensor:
     """Hermite's cubic pieces of each faded basis function of `PaiNN.features`, (4 (INTERVALS + 1), n_rbf + 1)."""
     d = (torch.arange(INTERVALS + 2, dtype=torch.float64) * cutoff / INTERVALS).clamp(min=1e-3).requires_grad_()
     with torch.enable_grad():
         fade = cosine_cutoff(d, cutoff).unsqueeze(-1)
         basis = torch.cat([RadialBasis(n_rbf, cutoff).double()(d) * fade, fade], dim=-1)  # (K, n_rbf + 1)
-        slope = [torch.autograd.grad(column.sum(), d, retain_graph=True)[0] for column in basis.T]
-    value, slope = basis.detach(), torch.stack(slope, dim=1) * cutoff / INTERVALS
+        slopes = [torch.autograd.grad(column.sum(), d, retain_graph=True)[0] for column in basis.T]
+    value, slope = basis.detach(), torch.stack(slopes, dim=1) * cutoff / INTERVALS
     rise, start, end = value[1:] - value[:-1], slope[:-1], slope[1:]
     pieces = torch.stack([value[:-1], start, 3 * rise - 2 * start - end, start + end - 2 * rise], dim=1)
     return pieces.flatten(0, 1).float()

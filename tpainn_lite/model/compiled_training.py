@@ -1,39 +1,36 @@
 """The training step of PaiNN on a processor: what `Potential.forward` gives, and the same slopes, faster.
 
-A loss of forces asks for the slope, by the weights θ, of forces that are slopes themselves.  torch differentiates the
-backward pass to find it, and keeps arrays of pairs × features for that.  Here the forces come from `fast.py`, and the
-rest follows from one remark.  When the loss has said how it depends on energies and forces, λ = ∂L/∂F, then
+A loss of forces needs the slope, by the weights θ, of forces that are slopes themselves.  torch differentiates the
+backward pass to find it, and keeps arrays of pairs × features for that.  Here the forces come from `compiled.py`, and
+the rest follows from one remark.  Once it is known how the loss depends on energies and forces, λ = ∂L/∂F,
 
     ∂L/∂θ = ∂/∂θ [Σ_b μ_b E_b + Ė],   μ_b = ∂L/∂E_b,   Ė = d/dt E(r + t ṙ) at t = 0,   ṙ_ij = λ_i − λ_j,
 
 because forces are slopes of E.  So each block carries the rates of change along ṙ forward (`rates`; the rate of x is
 called dx), and then the slopes of the bracket backward (`slopes`; called S here).  The slopes by the rates are those of
-the energy itself, g, which `fast.py` has found on its way to the forces.  (Differentiating forwards, then backwards:
+the energy itself, g, which `compiled.py` computes on its way to the forces.  (Differentiating forwards, then backwards:
 Griewank and Walther, Evaluating Derivatives, 2008, chapter 5.)
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from numba import njit
+from numpy.typing import NDArray
+from torch import Tensor
 
-from tpainn_lite.model.compiled import Dense, FastPotential, Listen, Mix, cubic_pieces, silu_slope
-from tpainn_lite.model.graph import stress_of, unpack
+from tpainn_lite.model.compiled import Dense, FastPotential, Listen, Mix, Pairs, cubic_pieces, silu_slope
+from tpainn_lite.model.graph import Data, stress_of, unpack
+from tpainn_lite.model.painn import Interaction, PaiNN
+from tpainn_lite.model.potential import Potential
 
 
-def fast_outputs(potential, graph):
-    """What ``potential(graph)`` gives, with slopes by the weights; float32 on the processor only.
+def fast_outputs(potential: Potential, graph: Data) -> dict[str, Tensor]:
+    """What ``potential(graph)`` gives, with slopes by the weights; float32 on the CPU only.
 
-    Parameters
-    ----------
-    potential : Potential
-    graph : torch_geometric.data.Batch
-
-    Returns
-    -------
-    dict
-        ``interaction_energy`` (B,) eV, ``forces`` (N, 3) eV/Å and ``stress`` (B, 3, 3) eV/Å³ (0 for molecules).
+    ``interaction_energy`` (B,) eV, ``forces`` (N, 3) eV/Å and ``stress`` (B, 3, 3) eV/Å³ (0 for molecules).
     """
     energy, forces, virial = _EnergyForces.apply(potential, graph, *potential.painn.parameters())
     return {"interaction_energy": energy, "forces": forces, "stress": stress_of(virial, graph.volume)}
@@ -60,7 +57,7 @@ class _EnergyForces(torch.autograd.Function):
         return (None, None, *(slope if is_wanted else None for slope, is_wanted in wanted))
 
 
-def moving_pairs(pairs, motion):
+def moving_pairs(pairs: Pairs, motion: NDArray) -> tuple[NDArray, ...]:
     """`Pairs`, and the rates of their distances (E,) and directions (E, 3) when r_ij moves at the rate ``motion``."""
     along = np.einsum("ex,ex->e", pairs.dir_ij, motion)  # (E,)
     turning = (motion - along[:, None] * pairs.dir_ij) / pairs.d_ij[:, None]  # (E, 3)
@@ -71,11 +68,11 @@ class TrainingStep(FastPotential):
     """Energies and forces, then the slopes of a loss of them by the weights."""
 
     @staticmethod
-    def blocks():
+    def blocks() -> tuple[Any, Any, Any]:
         return TrainedDense, TrainedListen, TrainedMix
 
     @torch.no_grad()
-    def rates(self, moving, n_atoms):
+    def rates(self, moving: tuple[NDArray, ...], n_atoms: int) -> Tensor:
         """Carry the rates of all features forward; gives the rates of the local energies (N,)."""
         ds = torch.zeros(n_atoms, self.n_features)
         dv = torch.zeros(n_atoms, 3, self.n_features)
@@ -85,7 +82,7 @@ class TrainingStep(FastPotential):
         return self.scale * self.readout.rates(ds).squeeze(1)
 
     @torch.no_grad()
-    def slopes(self, by_energy, moving, atomic_numbers):
+    def slopes(self, by_energy: Tensor, moving: tuple[NDArray, ...], atomic_numbers: Tensor) -> list[Tensor]:
         """Slopes by all weights, in the order of ``painn.parameters()``; ``by_energy`` (N,) is μ of each atom's b."""
         self.rates(moving, len(atomic_numbers))
         S = self.readout.slopes((self.scale * by_energy).unsqueeze(1))  # (N, F)
@@ -106,12 +103,12 @@ class TrainingStep(FastPotential):
 class TrainedDense(Dense):
     """Linear, SiLU, Linear."""
 
-    def rates(self, dx):
+    def rates(self, dx: Tensor) -> Tensor:
         w1, _, w2, _ = self.weights
         self.dx, self.d_hidden = dx, dx @ w1.T
         return (self.d_hidden * silu_slope(self.hidden)) @ w2.T
 
-    def slopes(self, S):
+    def slopes(self, S: Tensor) -> Tensor:
         w1, _, w2, _ = self.weights
         h, gate = self.hidden, torch.sigmoid(self.hidden)
         slope, curvature = gate * (1 + h * (1 - gate)), gate * (1 - gate) * (2 + h * (1 - 2 * gate))  # of SiLU
@@ -125,19 +122,19 @@ class TrainedDense(Dense):
 class TrainedListen(Listen):
     """`painn.Interaction`."""
 
-    def __init__(self, painn, block):
+    def __init__(self, painn: PaiNN, block: Interaction) -> None:
         super().__init__(painn, block)
         self.pieces = cubic_pieces(painn.n_rbf, painn.cutoff)
         self.moving_kernels = _moving_kernels(self.n_features, first_round=len(self.weight) < 3 * self.n_features)
 
-    def rates(self, dx, ds, dv, moving):
+    def rates(self, dx: Tensor, ds: Tensor, dv: Tensor, moving: tuple[NDArray, ...]) -> tuple[Tensor, Tensor]:
         self.dx, self.dv = dx.contiguous().numpy(), dv.contiguous().numpy()
         d_heard_s, d_heard_v = ds.clone(), dv.clone()
         inputs, outputs = (self.x, self.dx, self.v, self.dv), (d_heard_s.numpy(), d_heard_v.numpy())
         self.moving_kernels[0](*inputs, *moving, *self.filters, *outputs)
         return d_heard_s, d_heard_v
 
-    def slopes(self, S, Sv, moving):
+    def slopes(self, S: Tensor, Sv: Tensor, moving: tuple[NDArray, ...]) -> tuple[Tensor, Tensor]:
         Sx, S_sent, by_table = torch.zeros(self.x.shape), Sv.clone(), torch.zeros(self.filters[0].shape)
         inputs = (self.x, self.dx, self.v, self.dv, self.gs, self.gv, S.contiguous().numpy(), Sv.contiguous().numpy())
         self.moving_kernels[1](*inputs, *moving, *self.filters, Sx.numpy(), S_sent.numpy(), by_table.numpy())
@@ -148,7 +145,7 @@ class TrainedListen(Listen):
 class TrainedMix(Mix):
     """`painn.Mixing`."""
 
-    def rates(self, ds, dv):
+    def rates(self, ds: Tensor, dv: Tensor) -> tuple[Tensor, Tensor]:
         f = ds.shape[1]
         self.dv = dv
         self.dVv, self.dUv = (dv.view(-1, f) @ self.VU.T).view(len(dv), 3, 2 * f).split(f, dim=2)
@@ -158,7 +155,7 @@ class TrainedMix(Mix):
         ds = ds + da_ss + self.da_sv * self.dot + self.a_sv * self.d_dot
         return ds, dv + self.da_vv.unsqueeze(1) * self.Uv + self.a_vv.unsqueeze(1) * self.dUv
 
-    def slopes(self, S, Sv):
+    def slopes(self, S: Tensor, Sv: Tensor) -> tuple[Tensor, Tensor]:
         f = S.shape[1]
         by_a_vv = (Sv * self.Uv + self.gv * self.dUv).sum(dim=1)
         by_s, by_length = self.a.slopes(torch.cat([S, by_a_vv, S * self.dot + self.gs * self.d_dot], dim=1)).split(
@@ -180,7 +177,7 @@ class TrainedMix(Mix):
 
 @lru_cache
 def _moving_kernels(n_features, first_round):
-    """The rates of the sums over neighbours, and their slopes S, compiled for one width as in `fast.py`."""
+    """The rates of the sums over neighbours, and their slopes S, compiled for one width as in `compiled.py`."""
     width = (2 if first_round else 3) * n_features
     s_, r_, v_ = 0, n_features, 2 * n_features  # where the three parts of a message begin
 
@@ -216,7 +213,7 @@ def _moving_kernels(n_features, first_round):
     ):  # fmt: skip
         """Slopes by x and v of the speakers and by the table, added to what is there.
 
-        As in `fast.py` each atom a is the one who speaks to its neighbours b, so that all sums but the table's stay
+        As in `compiled.py` each atom a is the one who speaks to its neighbours b, so that all sums but the table's stay
         with a.  Sm, gm are slopes by a message and by its rate, Sw, gw by a filter and by its rate.
         """
         Sm, gm = np.empty(width, np.float32), np.empty(width, np.float32)

@@ -1,78 +1,71 @@
 """Numbers that judge a potential: arrays in, numbers out."""
 
 import inspect
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from numpy.typing import ArrayLike
 
 from tpainn_lite.structures.arguments import check_calculator, finite_numbers
 from tpainn_lite.structures.checks import check_labels, label_of
 from tpainn_lite.structures.geometry import composition
+from tpainn_lite.structures.protocols import Model
 
 
-def energy_mae(predicted, reference, n_atoms=None):
-    """Mean absolute energy error.
+def energy_mae(predicted: ArrayLike, reference: ArrayLike, n_atoms: ArrayLike | None = None) -> float:
+    """Mean absolute error of energies (n,) in eV: in meV or, with the numbers of atoms (n,), in meV/atom.
 
-    Parameters
-    ----------
-    predicted, reference : array (n,)
-        eV.
-    n_atoms : array (n,), optional
-        Then the error is per atom.
-
-    Returns
-    -------
-    float
-        meV, or meV/atom.
+    >>> energy_mae([1.0, 2.0], [1.5, 2.5])
+    500.0
     """
-    error = np.abs(_pair(finite_numbers(predicted, "predicted"), finite_numbers(reference, "reference")))
-    if n_atoms is None:
-        return float(1e3 * np.mean(error))
-    sizes = finite_numbers(n_atoms, "n_atoms")
+    error = np.abs(_difference(finite_numbers(predicted, "predicted"), finite_numbers(reference, "reference")))
+    sizes = finite_numbers(1 if n_atoms is None else n_atoms, "n_atoms")
     if sizes.shape not in ((), error.shape) or (sizes < 1).any():
         raise ValueError(f"n_atoms has shape {sizes.shape}; a number of atoms, 1 or more, of each frame is expected")
     return float(1e3 * np.mean(error / sizes))
 
 
-def force_mae(predicted, reference):
+def force_mae(predicted: Any, reference: Any) -> float:
     """Mean absolute error over all force components, in meV/Å, of two lists of (N, 3) arrays in eV/Å.
 
     >>> force_mae([[[0.0, 0.0, 0.75]]], [[[0.0, 0.0, 0.0]]])
     250.0
     """
-    return float(1e3 * np.mean(np.abs(_pair(_flat(predicted, "predicted"), _flat(reference, "reference")))))
+    return float(1e3 * np.mean(np.abs(_difference(_flat(predicted, "predicted"), _flat(reference, "reference")))))
 
 
-def errors(potential, frames):
+def errors(potential: Model | Calculator | Any, frames: Sequence[Atoms]) -> dict[str, float]:
     """Errors of a potential (or of any ASE calculator) against the labels of these frames.
 
-    Energies are compared after the best constant shift per element has been taken out for a calculator (a force
-    field's zero is not DFT's); a `Potential` is taken at its word.  Forces on fixed atoms count like all others.
+    The energies of a calculator are compared after the best constant shift per element has been taken out (a force
+    field's zero is not DFT's), those of a `Potential` as they are.  Forces on fixed atoms count like all others.
 
     Returns
     -------
     dict
         ``energy_mae`` in meV/atom, ``force_mae`` in meV/Å (if all frames have forces; QM9 has none).
+
+    >>> from tpainn_lite import load_molecules, load_pretrained
+    >>> list(errors(load_pretrained("gas"), load_molecules("valid")[:5]))
+    ['energy_mae', 'force_mae']
     """
     check_labels(frames, need=("energy",))
     with_forces = all("forces" in atoms.calc.results for atoms in frames)
     reference = np.array([label_of(atoms, "energy") for atoms in frames])
-    sizes = np.array([len(atoms) for atoms in frames])
     if hasattr(potential, "predict"):
-        energy, predicted = _predicted(potential, frames, with_forces)
+        alone = not with_forces and "forces" in inspect.signature(potential.predict).parameters
+        energy, predicted = potential.predict(frames, **({"forces": False} if alone else {}))
     else:
         energy, predicted = _calculate(potential, frames, with_forces)
-        energy = energy + _composition_fit(frames, reference - energy)
-    found = {"energy_mae": energy_mae(energy, reference, sizes)}
+        _, counts = composition(frames)
+        energy = energy + counts @ np.linalg.lstsq(counts, reference - energy, rcond=1e-8)[0]
+    result = {"energy_mae": energy_mae(energy, reference, [len(atoms) for atoms in frames])}
     if with_forces:
-        found["force_mae"] = force_mae(predicted, [label_of(atoms, "forces") for atoms in frames])
-    return found
-
-
-def _predicted(potential, frames, with_forces):
-    """What a potential says of the frames; energies alone, where it can tell them alone."""
-    if not with_forces and "forces" in inspect.signature(potential.predict).parameters:
-        return potential.predict(frames, forces=False)
-    return potential.predict(frames)
+        result["force_mae"] = force_mae(predicted, [label_of(atoms, "forces") for atoms in frames])
+    return result
 
 
 def _calculate(calculator, frames, with_forces):
@@ -82,11 +75,6 @@ def _calculate(calculator, frames, with_forces):
     return energy, [calculator.get_forces(atoms).copy() for atoms in copies] if with_forces else None
 
 
-def _composition_fit(frames, residual):
-    _, counts = composition(frames)
-    return counts @ np.linalg.lstsq(counts, residual, rcond=1e-8)[0]
-
-
 def _flat(arrays, name):
     """All numbers of a list of arrays, (n,)."""
     if isinstance(arrays, str) or not hasattr(arrays, "__len__"):
@@ -94,7 +82,7 @@ def _flat(arrays, name):
     return np.concatenate([finite_numbers(array, name).ravel() for array in arrays]) if len(arrays) else np.zeros(0)
 
 
-def _pair(predicted, reference):
+def _difference(predicted, reference):
     if predicted.shape != reference.shape or predicted.size == 0:
         raise ValueError(f"shapes {predicted.shape} and {reference.shape}: two equal, non-empty ones are expected")
     return predicted - reference

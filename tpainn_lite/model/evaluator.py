@@ -1,6 +1,6 @@
 """What a potential says of structures, by the shortest way: graphs, reference energies, and what is compiled.
 
-Whoever asks a potential without training it asks here: `Potential.predict`, the ASE calculator, committees, torch-sim.
+All that use a potential without training it do so here: `Potential.predict`, the ASE calculator, committees, torch-sim.
 """
 
 import sys

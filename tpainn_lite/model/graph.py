@@ -84,7 +84,13 @@ def graph_of(
     device: torch.device | str = "cpu", batch: Tensor | None = None,
 ) -> Data:  # fmt: skip
     """The graph of atoms (N,) and their pairs, as `neighbour_pairs` gives them; the volume of each structure is in Å³,
-    and ``batch`` (N,) says which structure an atom is in."""
+    and ``batch`` (N,) says which structure an atom is in.
+
+    >>> from tpainn_lite import molecule
+    >>> water = molecule("O")
+    >>> graph_of(water.numbers, neighbour_pairs(water, cutoff=5.0), volume_of(water)).num_edges
+    6
+    """
     idx_i, idx_j, r_ij = pairs
     return Data(
         atomic_numbers=torch.as_tensor(atomic_numbers).to(device, torch.long, copy=True),  # (N,)
@@ -152,7 +158,12 @@ class NeighbourList:
 
 
 def unpack(graph: Data) -> tuple[Tensor, Tensor, Tensor, int]:
-    """(idx_i (E,), idx_j (E,), batch (N,), number of structures) of a graph or a batch of graphs."""
+    """(idx_i (E,), idx_j (E,), batch (N,), number of structures) of a graph or a batch of graphs.
+
+    >>> from tpainn_lite import molecule
+    >>> unpack(to_graph(molecule("O"), cutoff=5.0))[0]
+    tensor([0, 0, 1, 1, 2, 2])
+    """
     idx_j, idx_i = graph.edge_index
     batch = getattr(graph, "batch", None)
     if batch is None:
@@ -161,12 +172,20 @@ def unpack(graph: Data) -> tuple[Tensor, Tensor, Tensor, int]:
 
 
 def volume_of(atoms: Atoms) -> float:
-    """Å³; 0 unless periodic in all directions."""
+    """Å³; 0 unless periodic in all directions.
+
+    >>> round(float(volume_of(Atoms("Ar", cell=[4.0, 4.0, 5.0], pbc=True))), 6)
+    80.0
+    """
     return atoms.get_volume() if atoms.pbc.all() else 0.0
 
 
 def stress_of(virial: Tensor, volume: Tensor) -> Tensor:
-    """Stress (B, 3, 3) in eV/Å³ from Σ_ij r_ij ⊗ ∂E/∂r_ij (B, 3, 3) in eV; zero where there is no volume (B,)."""
+    """Stress (B, 3, 3) in eV/Å³ from Σ_ij r_ij ⊗ ∂E/∂r_ij (B, 3, 3) in eV; zero where there is no volume (B,).
+
+    >>> stress_of(torch.eye(3)[None], volume=torch.tensor([10.0]))[0, 0]
+    tensor([0.1000, 0.0000, 0.0000])
+    """
     periodic = (volume > 0).view(-1, 1, 1)
     return torch.where(periodic, virial / volume.clamp(min=1e-6).view(-1, 1, 1), torch.zeros_like(virial))
 

@@ -15,9 +15,10 @@ part of the energy.
 """
 
 import math
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tpainn_lite.structures.arguments import check_counts, check_numbers
 
@@ -33,18 +34,24 @@ class RadialBasis(nn.Module):
     torch.Size([2, 20])
     """
 
-    def __init__(self, n_rbf, cutoff):
+    frequencies: Tensor
+
+    def __init__(self, n_rbf: int, cutoff: float) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.arange(1, n_rbf + 1) * math.pi / cutoff)  # (n_rbf,)
 
-    def forward(self, d_ij):
+    def forward(self, d_ij: Tensor) -> Tensor:
         """Distances (E,) in Å to basis functions (E, n_rbf)."""
         d_ij = d_ij.unsqueeze(-1)  # (E, 1)
         return torch.sin(self.frequencies * d_ij) / d_ij  # (E, n_rbf)
 
 
-def cosine_cutoff(d_ij, cutoff):
-    """½ (cos(πd/r_c) + 1) inside the cutoff, 0 outside: value and slope both fade to 0 at the cutoff."""
+def cosine_cutoff(d_ij: Tensor, cutoff: float) -> Tensor:
+    """½ (cos(πd/r_c) + 1) of distances (E,) in Å, 0 beyond the cutoff, where value and slope both fade to 0.
+
+    >>> cosine_cutoff(torch.tensor([0.0, 2.5, 5.0]), cutoff=5.0).round(decimals=3)
+    tensor([1.0000, 0.5000, 0.0000])
+    """
     return 0.5 * (torch.cos(d_ij * (math.pi / cutoff)) + 1) * (d_ij < cutoff)  # (E,)
 
 
@@ -57,7 +64,7 @@ class Interaction(nn.Module):
     In the first round no atom has vectors yet (v is None), and the last sum and its parameters are not there.
     """
 
-    def __init__(self, n_features, n_rbf, first=False):
+    def __init__(self, n_features: int, n_rbf: int, first: bool = False) -> None:
         super().__init__()
         n_messages = 2 if first else 3
         self.phi = nn.Sequential(
@@ -65,7 +72,9 @@ class Interaction(nn.Module):
         )
         self.W = nn.Linear(n_rbf + 1, n_messages * n_features, bias=False)
 
-    def forward(self, s, v, basis, dir_ij, idx_i, idx_j):
+    def forward(
+        self, s: Tensor, v: Tensor | None, basis: Tensor, dir_ij: Tensor, idx_i: Tensor, idx_j: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """(s (N, F), v (N, 3, F)) after hearing from the neighbours."""
         message = self.phi(s).index_select(0, idx_j) * self.W(basis)  # (E, 3F)
         to_s, along_r, *along_v = message.split(s.shape[-1], dim=-1)  # 3 × (E, F)
@@ -88,12 +97,12 @@ class Mixing(nn.Module):
     U and V have no bias: a constant vector would point somewhere, and nothing in an empty room does.
     """
 
-    def __init__(self, n_features):
+    def __init__(self, n_features: int) -> None:
         super().__init__()
         self.VU = nn.Linear(n_features, 2 * n_features, bias=False)
         self.a = nn.Sequential(nn.Linear(2 * n_features, n_features), nn.SiLU(), nn.Linear(n_features, 3 * n_features))
 
-    def forward(self, s, v):
+    def forward(self, s: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """(s (N, F), v (N, 3, F)) after mixing."""
         Vv, Uv = self.VU(v).chunk(2, dim=-1)  # 2 × (N, 3, F)
         length = torch.sqrt(Vv.square().sum(dim=1) + EPSILON)  # (N, F)
@@ -106,17 +115,20 @@ class PaiNN(nn.Module):
 
     Parameters
     ----------
-    n_features : int
+    n_features
         F, the width of s and v (paper: 128).
-    n_interactions : int
+    n_interactions
         Rounds of Interaction and Mixing (paper: 3).
-    n_rbf : int
+    n_rbf
         Radial basis functions (paper: 20).
-    cutoff : float
+    cutoff
         Å (paper: 5).
+
+    >>> sum(weights.numel() for weights in PaiNN().parameters())
+    151873
     """
 
-    def __init__(self, n_features=64, n_interactions=3, n_rbf=20, cutoff=5.0):
+    def __init__(self, n_features: int = 64, n_interactions: int = 3, n_rbf: int = 20, cutoff: float = 5.0) -> None:
         super().__init__()
         check_counts(2, MOST_FEATURES, n_features=n_features)
         check_counts(1, MOST_INTERACTIONS, n_interactions=n_interactions)
@@ -131,20 +143,21 @@ class PaiNN(nn.Module):
         self.mixings = nn.ModuleList(Mixing(n_features) for _ in range(n_interactions))
         self.readout = nn.Sequential(nn.Linear(n_features, n_features // 2), nn.SiLU(), nn.Linear(n_features // 2, 1))
 
-    def features(self, atomic_numbers, r_ij, idx_i, idx_j):
+    def features(self, atomic_numbers: Tensor, r_ij: Tensor, idx_i: Tensor, idx_j: Tensor) -> tuple[Tensor, Tensor]:
         """The scalar and vector features of each atom after the last mixing, (N, F) and (N, 3, F)."""
         d_ij = torch.linalg.vector_norm(r_ij, dim=-1)  # (E,)
         dir_ij = r_ij / d_ij.unsqueeze(-1)  # (E, 3)
         fade = cosine_cutoff(d_ij, self.cutoff).unsqueeze(-1)  # (E, 1)
         # W(d) = (linear(radial basis) + bias) · fade: the faded basis, with the fade itself in place of the bias
         basis = torch.cat([self.radial_basis(d_ij) * fade, fade], dim=-1)  # (E, n_rbf + 1)
-        s, v = self.embedding(atomic_numbers), None  # (N, F)
+        s: Tensor = self.embedding(atomic_numbers)  # (N, F)
+        v: Any = None
         for interaction, mixing in zip(self.interactions, self.mixings, strict=True):
             s, v = interaction(s, v, basis, dir_ij, idx_i, idx_j)
             s, v = mixing(s, v)
         return s, v
 
-    def forward(self, atomic_numbers, r_ij, idx_i, idx_j):
+    def forward(self, atomic_numbers: Tensor, r_ij: Tensor, idx_i: Tensor, idx_j: Tensor) -> Tensor:
         """``local_energies`` (N,) from ``atomic_numbers`` (N,), ``r_ij`` (E, 3), ``idx_i`` (E,), ``idx_j`` (E,)."""
         s, _ = self.features(atomic_numbers, r_ij, idx_i, idx_j)
         return self.readout(s).squeeze(-1)  # (N,)

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from ase import Atoms
-from ase.data import atomic_numbers as number_of
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -208,15 +207,11 @@ class Potential(nn.Module):
             potential.load_state_dict(tensors)
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise WeightsError(f"{path}: the weights do not fit the network the file describes ({error})") from error
-        potential._check_numbers(path)
-        return potential.eval()
-
-    def _check_numbers(self, path):
-        """Raise WeightsError where a file holds what no training can have made."""
-        odd = [name for name, weight in self.painn.state_dict().items() if not torch.isfinite(weight).all()]
-        if odd or self.atomref.isinf().any() or not 0 < self.scale.item() < np.inf:
+        odd = [name for name, weight in potential.painn.state_dict().items() if not torch.isfinite(weight).all()]
+        if odd or potential.atomref.isinf().any() or not 0 < potential.scale.item() < np.inf:
             where = odd[0] if odd else "scale, or a reference energy"
             raise WeightsError(f"{path}: {where} is not a finite number; get the file again, or train anew")
+        return potential.eval()
 
     def check_elements(self, atomic_numbers: Tensor) -> None:
         """Raise ValueError where one of the atomic numbers (N,) is none the potential was made for."""
@@ -236,23 +231,17 @@ def check_potential(potential: Potential) -> None:
         raise TypeError(f"potential is a {type(potential).__name__}; a Potential is expected")
 
 
-def element_numbers(symbols: Sequence[str]) -> list[int]:
-    """['H', 'O'] to [1, 8], with a clear error for what is no element."""
-    unknown = [symbol for symbol in symbols if symbol not in number_of]
-    if unknown:
-        raise ValueError(f"{unknown} are not chemical symbols; something like ['H', 'C', 'O'] is expected")
-    return [number_of[symbol] for symbol in symbols]
-
-
 def _check_size(configuration, tensors):
     """Raise ValueError where a network of this configuration would be of another size than its weights."""
-    n_features, rounds = tensors["painn.embedding.weight"].shape[1], sum("VU.weight" in name for name in tensors)
-    if (configuration["n_features"], configuration["n_interactions"]) != (n_features, rounds):
-        raise ValueError(f"{configuration} is described, and {n_features} features and {rounds} interactions are there")
+    size = {
+        "n_features": tensors["painn.embedding.weight"].shape[1],
+        "n_interactions": sum("VU.weight" in name for name in tensors),
+        "n_rbf": tensors["painn.radial_basis.frequencies"].numel(),
+    }
+    if any(configuration[name] != n for name, n in size.items()):
+        raise ValueError(f"{configuration} is described, and weights of {size} are there")
     if not all(tensor.is_floating_point() for tensor in tensors.values()):
         raise ValueError("numbers that are not floating-point are there")
-    if tensors["painn.radial_basis.frequencies"].numel() != configuration["n_rbf"]:
-        raise ValueError(f"n_rbf is {configuration['n_rbf']}, and as many frequencies are not there")
 
 
 def _read_weights(path):
@@ -270,7 +259,9 @@ def _read_weights(path):
         raise WeightsError(f"{path} is damaged, truncated or no safetensors file ({error}); get it again") from error
     if header is None:
         raise WeightsError(f"{path} holds weights of another program; a file written by Potential.save is expected")
-    if not _is_header(header) or header["format"] < 1:
+    kinds = {"format": int, "version": str, "painn": dict, "metadata": dict}
+    whole = isinstance(header, dict) and all(isinstance(header.get(name), kind) for name, kind in kinds.items())
+    if not whole or header["format"] < 1:
         raise WeightsError(f"{path}: what it says of its weights is damaged; get it again")
     if header["format"] > FORMAT:
         raise WeightsError(
@@ -278,8 +269,3 @@ def _read_weights(path):
             f"up to {FORMAT}: upgrade tpainn_lite"
         )
     return header, tensors
-
-
-def _is_header(header):
-    kinds = {"format": int, "version": str, "painn": dict, "metadata": dict}
-    return isinstance(header, dict) and all(isinstance(header.get(name), kind) for name, kind in kinds.items())

@@ -21,7 +21,6 @@ from tpainn_lite.structures.identity import check_same, describe, identity
 from tpainn_lite.structures.select import draw
 from tpainn_lite.teachers.parallel import in_parallel, quiet_workers
 
-
 Row = dict[str, Any]
 
 
@@ -71,6 +70,8 @@ def learning_curve(
     >>> learning_curve(methods, frames, frames[:2], sizes=[50], seeds=[0], progress=False)[0]["n_train"]
     50
     """
+    from tqdm.auto import tqdm
+
     if isinstance(sizes, str) or isinstance(seeds, str) or not (np.iterable(sizes) and np.iterable(seeds)):
         raise TypeError(f"sizes is {sizes!r}, seeds {seeds!r}; lists of whole numbers are expected")
     sizes, seeds = list(sizes), list(seeds)
@@ -83,7 +84,7 @@ def learning_curve(
     tasks = ((methods[m], m, draw(pool, n, s), s, tests, measure) for m, n, s in todo)
     runs = itertools.starmap(_rows, tasks) if n_jobs == 1 else in_parallel(_rows, tasks, n_jobs)
     with quiet_workers():
-        for new in _bar(runs, len(todo), progress):
+        for new in tqdm(runs, total=len(todo), desc="learning curve", unit=" runs", disable=not progress):
             rows = file.add(new) if file else rows + new
     wanted = {(m, n, s) for m in methods for n in sizes for s in seeds}
     chosen = [row for row in rows if (row["method"], row["n_train"], row["seed"]) in wanted]
@@ -105,10 +106,12 @@ def _check(methods, pool, sizes, seeds, n_jobs):
     check_frames(pool)
     if not sizes or not seeds:
         raise ValueError("no sizes or no seeds were given; at least one of each is expected")
-    for n, least, name in (*((n, 1, "a size") for n in sizes), *((n, 0, "a seed") for n in seeds)):
-        check_counts(least, **{name: n})
+    for n in sizes:
+        check_counts(**{"a size": n})
+    for seed in seeds:
+        check_counts(0, **{"a seed": seed})
     if max(sizes) > len(pool):
-        raise ValueError(f"sizes go up to {max(sizes)}, the pool has {len(pool)} frames; label more, or ask for fewer")
+        raise ValueError(f"sizes go up to {max(sizes)}, the pool has {len(pool)} frames; label more, or train on fewer")
     if not isinstance(methods, dict) or not methods or not all(callable(train) for train in methods.values()):
         raise ValueError("methods must be a dict of names and functions of (frames, seed), with one entry at least")
     if not isinstance(n_jobs, int) or n_jobs == 0:
@@ -165,9 +168,3 @@ def _read(path):
     if not whole:
         raise DatasetError(f"{path} is damaged, or no file of `learning_curve`: name another file, or remove it")
     return content
-
-
-def _bar(rows, total, progress):
-    from tqdm.auto import tqdm
-
-    return tqdm(rows, total=total, desc="learning curve", unit=" runs", disable=not progress)

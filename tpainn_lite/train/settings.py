@@ -8,7 +8,7 @@ from tpainn_lite.structures.arguments import check_counts, check_numbers
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda")
 LONGEST_AVERAGE = 0.999  # of weights; at a high learning rate the mean of far-apart weights is no good network
-STRESS_WEIGHT = 0.1  # where every frame has a stress and nothing else is said
+STRESS_WEIGHT = 0.1  # where every frame has a stress and no other weight is given
 OPTIONAL = ("batch_atoms", "stress_weight", "ema_decay", "patience", "replay_size", "fast")
 PLACES = ("accelerator", "devices", "nodes")  # settings of where it runs; the others decide what comes out
 

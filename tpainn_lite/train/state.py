@@ -67,15 +67,15 @@ class Checkpoint:
         return locked(self.path) if run.fabric.is_global_zero else nullcontext()
 
     def _check(self, potential):
-        """Raise an error unless this is a state of the run that is asked for."""
+        """Raise an error unless this is a state of this run."""
         kept, place = dict(self.state["identity"]), f"the checkpoint in {self.folder}"
         if kept.get("start") != self.made_from["start"] and self._has_left(potential):
             kept["start"] = self.made_from["start"]
         check_same(kept, self.made_from, place, "name another folder, or remove this one")
         if self.steps < self.state["steps"]:
             raise ValueError(
-                f"{place} was made for {self.state['steps']} steps; {self.steps} were asked for, and the learning rate "
-                "would have been another: ask for as many or more, or name another folder"
+                f"{place} was made for {self.state['steps']} steps; with {self.steps} the learning rate would "
+                "have been another: as many or more, or another folder, are expected"
             )
         if self.steps > self.state["steps"]:
             log.warning(
@@ -125,7 +125,7 @@ def _read_state(path):
         raise CheckpointError(f"{path} is no file; {ADVICE}")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch thinks of foreign files is said below
+            warnings.simplefilter("ignore")  # our own message follows below
             state = torch.load(path, map_location="cpu", weights_only=True)
     except DAMAGE as error:
         unpickled = isinstance(error, pickle.UnpicklingError)

@@ -104,7 +104,15 @@ def train_on(
     data: TrainingData, potential: Potential, watch: Callable[[History], Any] | None = None, progress: bool = True,
     checkpoint: Path | str | None = None,
 ) -> History:  # fmt: skip
-    """`fit`, on data whose targets fit the potential's reference energies."""
+    """`fit`, on data whose targets fit the potential's reference energies.
+
+    >>> from tpainn_lite import load_molecules, new_potential
+    >>> frames = load_molecules("train")[:5]
+    >>> potential, data = new_potential(frames), TrainingData(frames, None, [], Settings(steps=1), cutoff=5.0)
+    >>> data.subtract_references(potential)
+    >>> len(train_on(data, potential, progress=False))
+    1
+    """
     settings = data.settings
     kept = Forgetful() if checkpoint is None else Checkpoint(checkpoint, potential, data)
     run = _Run(potential, data, _launched(settings), watch, kept)
@@ -119,7 +127,11 @@ def train_on(
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that writes files: of several that train together, the first."""
+    """Whether this is the process that writes files: of several that train together, the first.
+
+    >>> is_first_process()
+    True
+    """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
     return getattr(rank_zero_only, "rank", None) in (None, 0)
@@ -266,7 +278,11 @@ class _Run:
 
 
 def learning_rate_factor(step: int, steps: int) -> float:
-    """A rise over the first twentieth of the run, then half a cosine down to zero."""
+    """A rise over the first twentieth of the run, then half a cosine down to zero.
+
+    >>> [round(learning_rate_factor(step, 200), 2) for step in (0, 9, 199)]
+    [0.1, 1.0, 0.0]
+    """
     done = (step + 1) / (steps + 1)
     return done / WARMUP if done < WARMUP else 0.5 * (1 + math.cos(math.pi * (done - WARMUP) / (1 - WARMUP)))
 
@@ -280,7 +296,7 @@ def _bar(steps, progress):
 
 
 def _launched(settings):
-    """Lightning's Fabric on the hardware that is asked for; with several devices, one process for each."""
+    """Lightning's Fabric on the hardware of the settings; with several devices, one process for each."""
     from lightning.fabric import Fabric
 
     accelerator = settings.accelerator

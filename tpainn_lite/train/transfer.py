@@ -2,7 +2,7 @@
 `train_from_scratch` and `delta_learn`.
 
 T-PaiNN is Pelletier, Bhat, Rivera, Wilson and Muhich, arXiv:2603.24752; *autotune* is their word for fine-tuning.
-The settings below are our own, found in a few trials on small molecules (``benchmarks/tour.py`` says how).
+The settings below are our own, chosen in a few trials on small molecules (``benchmarks/tour.py``).
 """
 
 from collections.abc import Iterable, Sequence
