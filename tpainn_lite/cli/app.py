@@ -110,7 +110,7 @@ def pretrain(
         n_interactions=interactions, check_every=check_every, checkpoint=checkpoint, accelerator=accelerator,
         devices=devices, nodes=nodes,
     )  # fmt: skip
-    potential = transfer.pretrain(labelled(source), labelled(valid), **settings)
+    potential = transfer.pretrain(labelled(source), labelled(valid) if valid else None, **settings)
     if training.is_first_process():
         save_somewhere(potential.save, target, is_weights)
         typer.echo(f"weights in {target}")
@@ -149,8 +149,8 @@ def autotune(
         freeze=freeze or None, layer_decay=layer_decay, checkpoint=checkpoint, seed=seed,
     )  # fmt: skip
     need, potential = ("energy",) if force_weight == 0 else ("energy", "forces"), weights_of(weights)
-    frames, held_out, again = (labelled(path, need) for path in (source, valid, replay))
-    tuned = transfer.autotune(potential, frames, held_out, **given(replay=again), **settings)
+    held_out, again = (labelled(path, need) if path else None for path in (valid, replay))
+    tuned = transfer.autotune(potential, labelled(source, need), held_out, **given(replay=again), **settings)
     save_somewhere(tuned.save, target, is_weights)
     typer.echo(f"weights in {target}")
 

@@ -14,6 +14,7 @@ from ase.calculators.calculator import Calculator
 
 from tpainn_lite.structures.arguments import DatasetError, check_counts, check_numbers
 from tpainn_lite.structures.files import check_folder, check_readable, check_target, is_weights
+from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.structures.reading import read_frames
 from tpainn_lite.structures.smiles import LONGEST
 
@@ -93,10 +94,8 @@ def weights_of(name: Path) -> "Potential":
     return Potential.load(name) if name.exists() else load_pretrained(str(name))
 
 
-def labelled(path: Path | None, need: Sequence[str] = ("energy", "forces")) -> list[Atoms] | None:
-    """Labelled frames of a file; None for none."""
-    if path is None:
-        return None
+def labelled(path: Path, need: Sequence[str] = ("energy", "forces")) -> list[Atoms]:
+    """Labelled frames of a file."""
     check_source(path)
     try:
         return read_frames(path, need)
@@ -225,7 +224,7 @@ def calculator_of(weights: Sequence[Path]) -> Calculator:
     return PotentialCalculator(potentials[0]) if len(potentials) == 1 else Committee(potentials).calculator()
 
 
-def calculator(teacher: TeacherName, first: Atoms | None = None) -> Calculator:
+def calculator(teacher: TeacherName, first: Atoms | None = None) -> Teacher:
     """The calculator of this name; for "auto" the classical one that suits the first frame.
 
     Raises ImportError where it needs a package that is not installed.
@@ -234,7 +233,7 @@ def calculator(teacher: TeacherName, first: Atoms | None = None) -> Calculator:
 
     if teacher == TeacherName.auto and first is not None:
         return rdkit.forcefield_for(first)
-    made_by: dict[TeacherName, Callable[[], Calculator]] = {
+    made_by: dict[TeacherName, Callable[[], Teacher]] = {
         TeacherName.auto: rdkit.mmff94,
         TeacherName.mmff94: rdkit.mmff94,
         TeacherName.uff: rdkit.uff,

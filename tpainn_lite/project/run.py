@@ -34,7 +34,6 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator
 
 from tpainn_lite.model.committee import Committee
 from tpainn_lite.model.domain import Domain
@@ -49,6 +48,7 @@ from tpainn_lite.structures.arguments import check_counts
 from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.files import check_folder, locked, write_text
 from tpainn_lite.structures.identity import IdentityError, fingerprint
+from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.structures.select import draw
 from tpainn_lite.structures.shipped import load_molecules, read_frames, write_frames
 from tpainn_lite.teachers.label import label
@@ -65,7 +65,7 @@ class LabelsWanted(Exception):
 
 
 def run_project(
-    structures: Iterable[Atoms], folder: str | Path, calculator: Calculator | None = None,
+    structures: Iterable[Atoms], folder: str | Path, calculator: Teacher | None = None,
     labels: str | Path | None = None, *, n_labels: int = 20, n_test: int = 10, n_general: int = 200,
     start: str = "gas_xtb", n_steps: int = 1000, temperature: float = 300.0, seed: int = 0, n_jobs: int = 1,
     progress: bool = True,
