@@ -93,7 +93,8 @@ dist: $(ready)  ## wheel and sdist in dist/, with the data inside; checked, and 
 	$(py) -m build
 	$(py) -m twine check --strict dist/*
 	$(py) -m pip install --quiet --no-deps --target build/wheel dist/*.whl
-	cd build/wheel && ../../$(py) -c "import tpainn_lite as tp; print(tp.__file__, len(tp.load_water('valid')))"
+	cd build/wheel && ../../$(py) -c "import tpainn_lite as tp; print(tp.__file__, len(tp.load_water('valid')), \
+	  len([getattr(tp, name) for name in tp.__all__]), 'public names')" && ../../$(py) -m tpainn_lite.cli --help | head -3
 
 env: $(ready)  ## the environment in .venv and nothing else (`rm -r .venv` to start afresh)
 
