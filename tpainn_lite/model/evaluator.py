@@ -21,9 +21,7 @@ from tpainn_lite.structures.checks import check_frames
 Potential = Any  # `tpainn_lite.model.potential.Potential`, whose module imports this one
 WORTH_COMPILING = 400_000  # pairs × evaluations; for fewer, the seconds of compiling are not won back
 PREDICTIONS, STEPS = 20, 170  # evaluations that are expected of whoever predicts, and of a calculator
-NEIGHBOURS = (
-    40  # of an atom, so that the way does not change while pairs come and go in MD: 20 in molecules, 50 in liquids
-)
+NEIGHBOURS = 40  # of an atom, on average: the choice must not change while pairs come and go in MD
 BATCH_PAIRS = 20_000  # in one batch of predictions: some 250 MB
 _reported: set[str] = set()
 
