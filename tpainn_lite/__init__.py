@@ -3,7 +3,7 @@
     classical labels ─▶ pretrain ─▶ few DFT labels ─▶ autotune ─▶ a potential to run MD with
 
 Units are ASE's, everywhere: eV, Å, amu, K; forces eV/Å, stress eV/Å³ (ASE's sign); times in fs.
-Nothing heavy loads before it is used: the public names stand in ``__init__.pyi``, each is imported when it is asked for.
+Nothing heavy loads before it is used: the public names stand in ``__init__.pyi``, and each is imported when needed.
 """
 
 import lazy_loader
