@@ -1,4 +1,4 @@
-"""The rules of the library's shape: the order of its packages, heavy imports, no surprises on import, short documented functions."""
+"""The rules of the library's shape: the order of its packages, heavy imports, imports without side effects, lengths."""
 
 import ast
 import statistics

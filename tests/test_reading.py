@@ -172,7 +172,7 @@ BOMBS = {
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_small_file_that_unpacks_to_gigabytes_costs_neither_time_nor_memory(tmp_path, bomb):
     (tmp_path / "a.extxyz.xz").write_bytes(BOMBS[bomb]())
-    code = "from tpainn_lite.structures.reading import read_frames\ntry: read_frames('a.extxyz.xz')\nexcept ValueError as e: print(e)"
+    code = "from tpainn_lite import read_frames\ntry: read_frames('a.extxyz.xz')\nexcept ValueError as e: print(e)"
 
     def limited():
         resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
