@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from tpainn_lite.structures.arguments import check_numbers
+from tpainn_lite.structures.arguments import check_list, check_numbers
 from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.geometry import check_extent, check_search, in_one_order, search_pairs
 
@@ -70,6 +70,7 @@ def to_graphs(frames: Sequence[Atoms], cutoff: float, dtype: torch.dtype = torch
     >>> [graph.num_edges for graph in to_graphs([molecule("O"), molecule("C")], cutoff=5.0)]
     [6, 20]
     """
+    check_list(frames, "frames")
     graphs = []
     for index, atoms in enumerate(frames):
         try:
