@@ -2,7 +2,7 @@
 
 import html
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from ase import Atoms
 
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.show.plots import parity
-from tpainn_lite.structures.checks import check_labels, check_values, label_of
+from tpainn_lite.structures.checks import check_frames, check_labels, check_values, label_of
 from tpainn_lite.structures.files import check_target, path_of, write_text
 
 OTHER_ZERO = "(the potential counts energies from another zero than these labels; autotuning on a few refits it)"
@@ -22,7 +22,7 @@ NUMBERS = f'{{\n "generator": "{GENERATOR}",'
 LONGEST = 40  # characters of a kind of frame, or of a level, that are shown
 
 
-def evaluate(potential: Potential, frames: Iterable[Atoms], report: Path | str | None = None) -> str:
+def evaluate(potential: Potential, frames: Sequence[Atoms], report: Path | str | None = None) -> str:
     """Errors of a potential on labelled frames, all together and by ``info["config_type"]``.
 
     Parameters
@@ -42,7 +42,7 @@ def evaluate(potential: Potential, frames: Iterable[Atoms], report: Path | str |
     ValueError, TypeError, OSError
         Frames without energies, a potential that predicts what is no number, or a report that cannot be written.
     """
-    frames = list(frames)
+    check_frames(frames)
     check_report(report)
     check_labels(frames, need=("energy",))
     for index, atoms in enumerate(frames):
