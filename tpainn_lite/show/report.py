@@ -73,7 +73,7 @@ def _compared(frames, energies, forces):
     return energy_pairs, force_pairs
 
 
-def check_report(report: Path | str | None, sources: Iterable[Path | str | None] = ()) -> None:
+def check_report(report: Path | str | None, sources: Sequence[Path | str | None] = ()) -> None:
     """Raise an error where a report (and its ``.json``) could not be written, or would destroy something.
 
     ``sources`` are files that are read, and stay as they are.
