@@ -230,7 +230,13 @@ def test_weights_are_never_written_over_what_is_read(files):
 def tpainn(folder, *arguments, **settings):
     """In a process of its own, as from a shell."""
     command = [sys.executable, "-m", "tpainn_lite.cli", *map(str, arguments)]
-    return subprocess.Popen(command, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **settings)
+    settings |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "preexec_fn": heed_ctrl_c}
+    return subprocess.Popen(command, cwd=folder, text=True, **settings)
+
+
+def heed_ctrl_c():
+    """Tests that run in the background of a shell are started with Ctrl-C ignored, and so would be what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize(
