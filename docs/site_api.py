@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 
 import pdoc
-from ase.calculators.calculator import BaseCalculator, Calculator
-from torch import nn
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = Path(__file__).parent / "site" / "api"
@@ -24,8 +22,6 @@ def write_api(folder):
     ----------
     folder : Path
     """
-    for foreign in (BaseCalculator, Calculator, nn.Module):
-        foreign.__init__.__doc__ = None  # which our constructors would inherit
     pdoc.docstrings.rst = with_examples(pdoc.docstrings.rst)
     pdoc.render.configure(
         docformat="numpy", template_directory=TEMPLATES, show_source=False, include_undocumented=False
