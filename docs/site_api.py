@@ -11,6 +11,7 @@ import pdoc
 
 ROOT = Path(__file__).parents[1]
 TEMPLATES = Path(__file__).parent / "site" / "api"
+RST = pdoc.docstrings.rst
 FIRST = "tpainn_lite.html"  # the public names, all of them on one page
 MODULES = ("model.graph", "model.painn", "simulate.observables", "train.training", "show.plots", "course.teach")
 
@@ -22,7 +23,7 @@ def write_api(folder):
     ----------
     folder : Path
     """
-    pdoc.docstrings.rst = with_examples(pdoc.docstrings.rst)
+    pdoc.docstrings.rst = with_examples(RST)
     pdoc.render.configure(
         docformat="numpy", template_directory=TEMPLATES, show_source=False, include_undocumented=False
     )

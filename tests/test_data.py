@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tpainn_lite.structures.reading import read_frames
 from tpainn_lite.structures.shipped import (
     PARTS,
     SCANS,
@@ -16,7 +17,6 @@ from tpainn_lite.structures.shipped import (
     load_scan,
     load_water,
     molecule_list,
-    read_frames,
 )
 from tpainn_lite.teachers.cp2k import CP2KCalculator
 from tpainn_lite.teachers.dft import PySCFCalculator

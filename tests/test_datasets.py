@@ -11,17 +11,9 @@ from ase.units import Hartree
 
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.files import write_text
+from tpainn_lite.structures.reading import read_frames, write_frames
 from tpainn_lite.structures.select import draw, split_by_molecule
-from tpainn_lite.structures.shipped import (
-    PARTS,
-    data_folder,
-    load_molecules,
-    load_qm9,
-    molecule_list,
-    read_frames,
-    sha256,
-    write_frames,
-)
+from tpainn_lite.structures.shipped import PARTS, data_folder, load_molecules, load_qm9, molecule_list, sha256
 
 
 @pytest.fixture

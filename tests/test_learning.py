@@ -9,7 +9,7 @@ import pytest
 
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.identity import IdentityError
-from tpainn_lite.structures.shipped import write_frames
+from tpainn_lite.structures.reading import write_frames
 from tpainn_lite.train.curves import learning_curve
 
 

@@ -17,7 +17,7 @@ from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.checks import label_of
 from tpainn_lite.structures.files import locked
 from tpainn_lite.structures.identity import IdentityError
-from tpainn_lite.structures.shipped import read_frames, write_frames
+from tpainn_lite.structures.reading import read_frames, write_frames
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.rdkit import mmff94
 from tpainn_lite.teachers.sample import shaken_molecules

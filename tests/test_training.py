@@ -19,7 +19,7 @@ from tpainn_lite.model.errors import errors
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.identity import IdentityError
-from tpainn_lite.structures.shipped import write_frames
+from tpainn_lite.structures.reading import write_frames
 from tpainn_lite.teachers.label import label
 from tpainn_lite.train import training
 from tpainn_lite.train.data import TrainingData, batches

@@ -90,13 +90,11 @@ def weights_of(name: Path) -> "Potential":
     from tpainn_lite.model.potential import Potential
     from tpainn_lite.model.pretrained import load_pretrained
 
-    check_weights(name)
     return Potential.load(name) if name.exists() else load_pretrained(str(name))
 
 
 def labelled(path: Path, need: Sequence[str] = ("energy", "forces")) -> list[Atoms]:
-    """Labelled frames of a file."""
-    check_source(path)
+    """Labelled frames of a file that `check_source` accepts."""
     try:
         return read_frames(path, need)
     except DatasetError as error:
@@ -110,8 +108,6 @@ def frames_of(source: Path, n_frames: int, hottest: float, seed: int) -> Iterato
     """Frames of a file, one after the other; of molecules made from SMILES so many each, shaken."""
     from tpainn_lite.teachers.sample import shaken_molecules
 
-    check_source(source)
-    check_shaking(n_frames, hottest, seed)
     if source.suffix in SMILES_FILES:
         return shaken_molecules(read_smiles(source), n_frames, (COOLEST, hottest), seed)
     return structures_of(source)

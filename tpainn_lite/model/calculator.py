@@ -11,6 +11,7 @@ from tpainn_lite.model.evaluator import STEPS
 from tpainn_lite.model.graph import SKIN, NeighbourList, volume_of
 from tpainn_lite.model.potential import Potential, check_potential
 from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.structures.geometry import check_extent
 
 
 class PotentialCalculator(Calculator):
@@ -67,6 +68,7 @@ class PotentialCalculator(Calculator):
             self._checked = structure
         if not np.isfinite(atoms.positions).all():
             raise ValueError("a position is not a finite number: the run has exploded; use a shorter timestep")
+        check_extent(atoms.positions, cell, pbc)
         pairs = self._neighbours.pairs(atoms.positions, cell, pbc)
         output = self.evaluator.of_pairs(atoms.numbers, pairs, volume_of(atoms))
         self.results.update(energy=output["energy"].item(), forces=output["forces"].double().cpu().numpy())

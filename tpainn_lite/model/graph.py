@@ -22,7 +22,7 @@ from torch_geometric.data import Batch, Data
 
 from tpainn_lite.structures.arguments import check_list, check_numbers
 from tpainn_lite.structures.checks import check_structure
-from tpainn_lite.structures.geometry import check_extent, check_search, in_one_order, search_pairs
+from tpainn_lite.structures.geometry import check_search, in_one_order, search_pairs
 
 Pairs = tuple[NDArray, NDArray, NDArray]  # idx_i (E,) ascending, idx_j (E,), r_ij (E, 3) in Å
 SKIN = 0.5  # Å; pairs are searched again only after an atom has moved half of this
@@ -147,8 +147,7 @@ class NeighbourList:
         return {**self.__dict__, "_search": None}
 
     def pairs(self, positions: NDArray, cell: NDArray, pbc: NDArray) -> Pairs:
-        """As of `neighbour_pairs`, of atoms at ``positions`` (N, 3) in Å."""
-        check_extent(positions, cell, pbc)
+        """As of `neighbour_pairs`, of atoms at ``positions`` (N, 3) in Å that `check_extent` accepts."""
         if self._search is None:
             from vesin import NeighborList
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from tpainn_lite.model.graph import Data, to_graphs
 from tpainn_lite.model.potential import Potential, check_potential
 from tpainn_lite.structures.checks import check_labels, label_of
+from tpainn_lite.structures.geometry import composition_of
 
 HUBER, HUBER_ROUNDS = 1.345, 50  # outliers begin at so many standard deviations
 
@@ -50,16 +51,10 @@ def fit_atomref(frames: Sequence[Atoms], predicted: ArrayLike = 0.0) -> dict[int
     return solve_atomref([atoms.numbers for atoms in frames], energies - predicted)
 
 
-def _composition(numbers: Sequence[NDArray]) -> tuple[list[int], NDArray]:
-    """The elements, and how many atoms of each are in each structure, (n, elements)."""
-    elements = sorted({z for each in numbers for z in each.tolist()})
-    return elements, np.array([[(each == z).sum() for z in elements] for each in numbers], dtype=float)
-
-
 def solve_atomref(numbers: Sequence[NDArray], target: NDArray) -> dict[int, float]:
     """{atomic number: eV}: Huber's regression of energies (n,), by reweighted least squares, on the atomic ``numbers``
     (N,) of each structure."""
-    elements, counts = _composition(numbers)
+    elements, counts = composition_of(numbers)
     weights, before = np.ones(len(target)), np.inf
     for _ in range(HUBER_ROUNDS):
         root = np.sqrt(weights)
@@ -92,7 +87,7 @@ def rereference(potential: Potential, frames: Sequence[Atoms]) -> None:
 def rereference_graphs(potential: Potential, graphs: Sequence[Data]) -> None:
     """`rereference`, of graphs that carry their energies."""
     numbers = [graph.atomic_numbers.numpy() for graph in graphs]
-    elements, counts = _composition(numbers)
+    elements, counts = composition_of(numbers)
     old = {z: energy for z, energy in enumerate(potential.atomref.tolist()) if energy == energy}
     unknown = sorted(set(elements) - old.keys())
     if unknown:

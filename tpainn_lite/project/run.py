@@ -49,8 +49,9 @@ from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.files import check_folder, locked, write_text
 from tpainn_lite.structures.identity import IdentityError, fingerprint
 from tpainn_lite.structures.protocols import Teacher
+from tpainn_lite.structures.reading import read_frames, write_frames
 from tpainn_lite.structures.select import draw
-from tpainn_lite.structures.shipped import load_molecules, read_frames, write_frames
+from tpainn_lite.structures.shipped import load_molecules
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.parallel import check_jobs
 from tpainn_lite.train.transfer import autotune

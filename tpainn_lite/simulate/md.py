@@ -284,8 +284,6 @@ def has_exploded(atoms: Atoms, temperature: float) -> str | None:
 
 def flown_apart(positions: NDArray, cell: NDArray, pbc: Sequence[bool] | NDArray) -> bool:
     """Whether a search for pairs among these positions (N, 3) would make no sense, or end the process."""
-    if not np.isfinite(positions).all():
-        return True
     try:
         check_extent(positions, cell, pbc)
     except ValueError:

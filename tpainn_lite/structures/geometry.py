@@ -27,9 +27,6 @@ CELLS, VISITS = 1e5, 3e7  # that vesin sorts atoms into, at most; of one cell by
 WIDE = 50.0  # Å; up to here vesin needs no help with structures that are not periodic
 
 
-# --- extent ---
-
-
 def check_extent(positions: NDArray, cell: NDArray, pbc: ArrayLike, name: str = "structure") -> None:
     """Raise `ValueError` where atoms are so far apart, or a cell so odd, that a search for pairs would fail.
 
@@ -102,8 +99,13 @@ def composition(frames: Sequence[Atoms]) -> tuple[list[int], NDArray]:
     """
     if not hasattr(frames, "__iter__") or not all(isinstance(atoms, Atoms) for atoms in frames):
         raise TypeError("a list of ase.Atoms is expected")
-    elements = sorted({z for atoms in frames for z in atoms.numbers.tolist()})
-    return elements, np.array([[(atoms.numbers == z).sum() for z in elements] for atoms in frames], dtype=float)
+    return composition_of([atoms.numbers for atoms in frames])
+
+
+def composition_of(numbers: Sequence[NDArray]) -> tuple[list[int], NDArray]:
+    """`composition` of structures of which only the atomic ``numbers`` (N,) are known."""
+    elements = sorted({z for each in numbers for z in each.tolist()})
+    return elements, np.array([[(each == z).sum() for z in elements] for each in numbers], dtype=float)
 
 
 # --- pairs ---
@@ -221,9 +223,7 @@ def _too_many(atoms, cutoff, name):
 def closest_pair(atoms: Atoms, name: str = "structure") -> tuple[int, int, float] | None:
     """(i, j, distance in Å) of the nearest two atoms, periodic images included; None where all are far apart."""
     reach = 1.5 * CLOSEST
-    if len(atoms) < CROWDED and _is_easy(
-        atoms, reach
-    ):  # the pairs of more, were they all in one place, fill the memory
+    if len(atoms) < CROWDED and _is_easy(atoms, reach):  # pairs of more atoms, all in one place, fill the memory
         i, j, d = search_pairs("ijd", atoms, reach, name)
         k = int(np.argmin(d)) if len(d) else 0
         return (int(i[k]), int(j[k]), float(d[k])) if len(d) else None

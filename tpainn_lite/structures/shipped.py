@@ -22,7 +22,7 @@ from ase.units import Hartree
 
 from tpainn_lite.structures.arguments import DatasetError, check_choice, check_counts, generator
 from tpainn_lite.structures.files import check_readable, path_of, sha256, write_bytes
-from tpainn_lite.structures.reading import frames_of, read_frames, write_frames  # noqa: F401  where they have always been
+from tpainn_lite.structures.reading import frames_of, read_frames
 from tpainn_lite.structures.smiles import skeleton
 
 Part = Literal["train", "valid", "test", "test_large"]
