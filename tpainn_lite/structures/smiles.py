@@ -54,7 +54,7 @@ def rdkit_molecule(smiles: str) -> Any:
 
     check_smiles(smiles)
     with rdBase.BlockLogs():
-        rdmol = Chem.MolFromSmiles(smiles)
+        rdmol = _in_own_order(smiles) if ":1]" in smiles else Chem.MolFromSmiles(smiles)
     if rdmol is None or any(atom.GetAtomicNum() == 0 for atom in rdmol.GetAtoms()):
         raise ForceFieldError(f"{smiles!r} is not a SMILES that RDKit can read; an example is 'CCO' (ethanol)")
     if rdmol.GetNumHeavyAtoms() > MOST_HEAVY:
@@ -63,6 +63,23 @@ def rdkit_molecule(smiles: str) -> Any:
     if any(atom.GetNumRadicalElectrons() for atom in rdmol.GetAtoms()):
         raise ForceFieldError(f"{smiles!r} is a radical; the force fields describe closed-shell molecules only")
     return Chem.AddHs(rdmol)
+
+
+def _in_own_order(smiles):
+    """RDKit's molecule; where all its atoms, hydrogens too, are numbered, [O:1]([H:2])[H:3], in the order of these."""
+    from rdkit import Chem
+
+    parameters = Chem.SmilesParserParams()
+    parameters.removeHs = False
+    rdmol = Chem.MolFromSmiles(smiles, parameters)
+    atoms = rdmol.GetAtoms() if rdmol is not None else ()
+    order = {atom.GetAtomMapNum(): atom.GetIdx() for atom in atoms}
+    if sorted(order) != list(range(1, len(atoms) + 1)) or any(atom.GetTotalNumHs() for atom in atoms):
+        return Chem.MolFromSmiles(smiles)
+    rdmol = Chem.RenumberAtoms(rdmol, [order[number] for number in sorted(order)])
+    for atom in rdmol.GetAtoms():
+        atom.SetAtomMapNum(0)
+    return rdmol
 
 
 def why_untyped(rdmol: Any, smiles: str, method: str) -> str:
