@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from tpainn_lite.structures.arguments import ForceFieldError, check_counts, check_numbers, generator
 from tpainn_lite.structures.checks import check_frames, check_structure
 from tpainn_lite.structures.geometry import CLOSEST, FARTHEST, to_nearest_image
-from tpainn_lite.structures.smiles import rdkit_molecule, why_untyped
+from tpainn_lite.structures.smiles import rdkit_molecule, smiles_charge, smiles_unpaired, why_untyped
 
 KCAL = units.kcal / units.mol  # 1 kcal/mol in eV
 MOST_CONFORMERS = 10_000  # tried at once
@@ -139,8 +139,15 @@ def _embedded(smiles, seed, n=1):
 
 
 def _atoms(rdmol, smiles, conformer=-1, **info):
-    positions = rdmol.GetConformer(conformer).GetPositions()
-    return Atoms([atom.GetAtomicNum() for atom in rdmol.GetAtoms()], positions, info={"smiles": smiles, **info})
+    numbers, positions = (
+        [atom.GetAtomicNum() for atom in rdmol.GetAtoms()],
+        rdmol.GetConformer(conformer).GetPositions(),
+    )
+    electrons = {"charge": smiles_charge(smiles), "multiplicity": 1 + smiles_unpaired(smiles)}
+    atoms = Atoms(numbers, positions, info={"smiles": smiles, **electrons, **info})
+    if any(atom.GetIsotope() for atom in rdmol.GetAtoms()):
+        atoms.set_masses([atom.GetMass() for atom in rdmol.GetAtoms()])
+    return atoms
 
 
 def _torsion(rdmol, quadruple):

@@ -3,9 +3,12 @@
 from functools import lru_cache
 from typing import Any
 
+from ase.data import ground_state_magnetic_moments
+
 from tpainn_lite.structures.arguments import ForceFieldError, shown
 
 LONGEST = 1000  # characters; longer ones are refused, and compared as they are written
+LAST_BEFORE_METALS = 20  # Ca: up to there an ion has its electrons as the element with as many has
 MOST_HEAVY = 150  # atoms other than H in a molecule that is built: seconds; a thousand would take hours
 
 
@@ -60,9 +63,79 @@ def rdkit_molecule(smiles: str) -> Any:
     if rdmol.GetNumHeavyAtoms() > MOST_HEAVY:
         heavy = rdmol.GetNumHeavyAtoms()
         raise ForceFieldError(f"{smiles[:20]!r}... has {heavy} atoms other than H; at most {MOST_HEAVY} are possible")
-    if any(atom.GetNumRadicalElectrons() for atom in rdmol.GetAtoms()):
-        raise ForceFieldError(f"{smiles!r} is a radical; the force fields describe closed-shell molecules only")
     return Chem.AddHs(rdmol)
+
+
+@lru_cache(maxsize=10_000)
+def smiles_charge(smiles: str | None) -> int | None:
+    """The charge that a SMILES writes, in e; None where there is none that RDKit can read.
+
+    >>> smiles_charge("[NH4+]")
+    1
+    """
+    molecule = _readable(smiles)
+    return None if molecule is None else sum(atom.GetFormalCharge() for atom in molecule.GetAtoms())
+
+
+@lru_cache(maxsize=10_000)
+def smiles_unpaired(smiles: str | None) -> int | None:
+    """How many electrons of a SMILES are unpaired, with parallel spins; None where RDKit cannot read it.
+
+    They are those of its radicals; of single atoms, by Hund's rule; and two of O=O and its like (S=S, S=O), which every
+    list of SMILES writes with a double bond, and whose ground state is a triplet all the same.
+
+    >>> smiles_unpaired("[CH3]"), smiles_unpaired("O=O"), smiles_unpaired("CCO")
+    (1, 2, 0)
+    """
+    molecule = _readable(smiles)
+    if molecule is None:
+        return None
+    from rdkit.Chem import AddHs, GetMolFrags
+
+    return sum(map(_unpaired, GetMolFrags(AddHs(molecule), asMols=True)))
+
+
+def unpaired_of_atom(number: int, charge: int) -> int:
+    """Unpaired electrons of a single atom, by Hund's rule; of an ion, as of the element with as many electrons.
+
+    >>> unpaired_of_atom(6, 0), unpaired_of_atom(8, -2)
+    (2, 0)
+    """
+    like = number - charge
+    if not 0 <= like < len(ground_state_magnetic_moments):
+        return 0
+    return round(float(ground_state_magnetic_moments[like]))
+
+
+def _unpaired(molecule):
+    """Unpaired electrons of one connected molecule."""
+    atoms = list(molecule.GetAtoms())
+    radical = sum(atom.GetNumRadicalElectrons() for atom in atoms)
+    if len(atoms) == 1 and (atoms[0].GetFormalCharge() == 0 or atoms[0].GetAtomicNum() <= LAST_BEFORE_METALS):
+        return unpaired_of_atom(atoms[0].GetAtomicNum(), atoms[0].GetFormalCharge())
+    if len(atoms) == 2 and {atom.GetAtomicNum() for atom in atoms} <= {8, 16} and radical == 0:
+        neutral = not any(atom.GetFormalCharge() for atom in atoms)
+        return 2 if neutral and molecule.GetBondWithIdx(0).GetBondTypeAsDouble() == 2 else 0
+    return radical
+
+
+def _readable(smiles):
+    """RDKit's molecule, or None."""
+    if not isinstance(smiles, str) or not smiles or len(smiles) > LONGEST:
+        return None
+    try:
+        from rdkit import Chem, rdBase
+    except ImportError:
+        return None
+    with rdBase.BlockLogs():
+        return Chem.MolFromSmiles(smiles)
+
+
+def check_closed_shell(smiles: str) -> None:
+    """Raise `ForceFieldError` for a radical, of which force fields know nothing."""
+    molecule = _readable(smiles)
+    if molecule is not None and any(atom.GetNumRadicalElectrons() for atom in molecule.GetAtoms()):
+        raise ForceFieldError(f"{smiles!r} is a radical; the force fields describe closed-shell molecules only")
 
 
 def _in_own_order(smiles):

@@ -30,7 +30,7 @@ LONGEST_HEADER = 100_000  # bytes
 SHOWN = 5  # damaged lines that are named
 KIND = {"journal": "labels", "version": 2}
 # What a teacher may look at apart from numbers, positions and cell: entries of ``info`` and of ``arrays``.
-DESCRIBING = ("smiles", "charge", "multiplicity", "spin")
+DESCRIBING = ("smiles", "charge", "multiplicity", "spin", "total_charge", "total_spin")
 PER_ATOM = ("masses", "initial_charges", "initial_magmoms", "tags")
 SAME = 1e-6  # Å, by which positions and cell of the same frame may differ
 

@@ -18,7 +18,7 @@ from tpainn_lite.structures.arguments import ForceFieldError, check_choice
 from tpainn_lite.structures.build import KCAL
 from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.protocols import Teacher
-from tpainn_lite.structures.smiles import check_smiles, rdkit_molecule, why_untyped
+from tpainn_lite.structures.smiles import check_closed_shell, check_smiles, rdkit_molecule, why_untyped
 from tpainn_lite.teachers.water import is_water, water
 
 FORCE_FIELDS = ("MMFF94", "UFF")
@@ -163,6 +163,7 @@ def type_molecule(smiles: str, method: Method = "MMFF94") -> tuple[NDArray, Any]
     from rdkit.Chem import rdForceFieldHelpers as helpers
 
     check_choice(FORCE_FIELDS, method=method)
+    check_closed_shell(smiles)
     rdmol = rdkit_molecule(smiles)
     numbers = np.array([atom.GetAtomicNum() for atom in rdmol.GetAtoms()])
     rdmol.AddConformer(Conformer(len(numbers)))  # all atoms at the origin: every pair counts as near
