@@ -24,10 +24,10 @@ HEAVY = {
     "openmm": {"teachers.water", "teachers.water_md"},
     "plotly": {"show.arrows", "show.plots", "show.sliders", "show.style"},
     "pyscf": {"teachers.dft"},
-    "rdkit": {"structures.build", "structures.smiles", "teachers.rdkit"},
+    "rdkit": {"structures.build", "structures.molfiles", "structures.smiles", "teachers.rdkit"},
     "tblite": {"teachers.xtb"},
     "torch_sim": {"simulate.many"},
-    "torch_geometric": {"model.graph", "structures.shipped"},
+    "torch_geometric": {"model.graph", "structures.array_files", "structures.shipped"},
     "typer": {"cli.app", "cli.errors"},
     "vesin": {"structures.geometry", "model.graph"},
 }

@@ -1,0 +1,250 @@
+"""Files that hold bonds: SDF, MDL's mol and Tripos' mol2, read by RDKit, every molecule of them.
+
+The bonds become ``info["smiles"]``, a SMILES whose atoms are numbered in the order of the file, [O:1]([H:2])[H:3], so
+that a force field types the atoms without another order; charges, unpaired electrons and isotopes are kept.
+"""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.cell import Cell
+from ase.units import Hartree
+
+from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.geometry import bonds_of
+from tpainn_lite.structures.rows import atoms_from, numbers_in, text_of
+from tpainn_lite.structures.smiles import LONGEST
+
+FEW = 2  # bonds that a radical lacks; molecules without their hydrogens lack more
+NEUTRAL = 0.1  # e; the sum of partial charges is this near to a whole number
+
+
+# --- SDF, mol ---
+
+
+def is_sdf(path: Path, head: bytes) -> bool:
+    """Whether this is an SDF file, or MDL's mol, by its name and its fourth line."""
+    return path.suffix.lower() in (".sdf", ".sd", ".mol", ".mdl") and b"INDX" not in head[:4]
+
+
+def read_sdf(path: Path) -> list[Atoms]:
+    """All molecules of an SDF or mol file (V2000, V3000): positions in Å, bonds, charges, radicals, isotopes.
+
+    ``gdb9.sdf`` with ``gdb9.sdf.csv`` in the same folder is QM9, with its energies.
+    """
+    from rdkit import Chem
+
+    frames = []
+    for number, block in _sdf_blocks(text_of(path)):
+        where = f"{path.name}, molecule {number}"
+        rdmol = _quiet(Chem.MolFromMolBlock, block, sanitize=False, removeHs=False, strictParsing=False)
+        if rdmol is None or not rdmol.GetNumConformers():
+            raise DatasetError(f"{where} is damaged: RDKit cannot read its table of atoms and bonds")
+        atoms = _atoms_of(rdmol, where)
+        title, program = (block.split("\n") + [""])[:2]
+        _check_is_3d(atoms, program[20:22].upper() == "2D", where)
+        frames.append(_with_bonds(atoms, rdmol, where))
+        if title.strip():
+            atoms.info["id"] = title.strip()
+    if not frames:
+        raise DatasetError(f"{path.name} holds no molecule; an SDF file with at least one is expected")
+    return _with_qm9_energies(frames, path)
+
+
+def _sdf_blocks(text):
+    """(number from 1, table of atoms and bonds) of each molecule."""
+    pieces = re.split(r"^\$\$\$\$.*\n?", text, flags=re.MULTILINE)
+    for number, piece in enumerate(pieces, 1):
+        if piece.strip():
+            yield number, re.split(r"^M  END", piece, maxsplit=1, flags=re.MULTILINE)[0] + "M  END\n"
+
+
+def _quiet(function, *arguments, **options):
+    from rdkit import rdBase
+
+    with rdBase.BlockLogs():
+        try:
+            return function(*arguments, **options)
+        except (ValueError, RuntimeError):  # RDKit's own are kinds of these
+            return None
+
+
+def _check_is_3d(atoms, is_drawing, where):
+    if is_drawing or (len(atoms) > 1 and not np.ptp(atoms.positions, axis=0).any()):
+        raise DatasetError(
+            f"{where} is a flat drawing (2D); positions in space are expected: make them with molecule(smiles), "
+            "or with obabel --gen3d"
+        )
+
+
+def _atoms_of(rdmol, where):
+    atoms = atoms_from([a.GetSymbol() for a in rdmol.GetAtoms()], rdmol.GetConformer().GetPositions(), where)
+    masses, heavy = atoms.get_masses(), [atom for atom in rdmol.GetAtoms() if atom.GetIsotope()]
+    for atom in heavy:
+        masses[atom.GetIdx()] = atom.GetMass()
+    if heavy:
+        atoms.set_masses(masses)
+    return atoms
+
+
+def _with_bonds(atoms, rdmol, where):
+    """The same atoms; with ``smiles``, ``charge`` and ``multiplicity`` where RDKit understands the bonds."""
+    from rdkit import Chem
+
+    charge = Chem.GetFormalCharge(rdmol)
+    if charge:
+        atoms.info["charge"] = charge
+    if _quiet(Chem.SanitizeMol, rdmol) is None:
+        return atoms  # an unusual valence: atoms without bonds
+    _close_shells(rdmol, where)
+    unpaired = sum(atom.GetNumRadicalElectrons() for atom in rdmol.GetAtoms())
+    if unpaired:
+        atoms.info["multiplicity"] = unpaired + 1
+    smiles = _numbered(rdmol)
+    if len(smiles) <= LONGEST:
+        atoms.info["smiles"] = smiles
+    return atoms
+
+
+def _close_shells(rdmol, where):
+    """Atoms with too few bonds become radicals; `DatasetError` where the file has left hydrogens out."""
+    lacking = {atom.GetIdx(): atom.GetTotalNumHs() for atom in rdmol.GetAtoms() if atom.GetTotalNumHs()}
+    if sum(lacking.values()) > FEW and rdmol.GetNumAtoms() > 1:
+        raise DatasetError(
+            f"{where} lacks {sum(lacking.values())} hydrogens; all atoms are expected: add them with obabel -h, or "
+            "with RDKit's AddHs(mol, addCoords=True)"
+        )
+    for index, n in lacking.items():
+        atom = rdmol.GetAtomWithIdx(index)
+        atom.SetNoImplicit(True)
+        atom.SetNumExplicitHs(0)
+        atom.SetNumRadicalElectrons(atom.GetNumRadicalElectrons() + n)
+
+
+def _numbered(rdmol):
+    """SMILES with all atoms numbered from 1, in the molecule's order."""
+    from rdkit import Chem
+
+    copy = Chem.Mol(rdmol)
+    for atom in copy.GetAtoms():
+        atom.SetAtomMapNum(atom.GetIdx() + 1)
+    return Chem.MolToSmiles(copy)
+
+
+def numbered_smiles(smiles: str, atoms: Atoms) -> str | None:
+    """The same molecule's SMILES with its atoms numbered as in ``atoms``, whose bonds are seen by their lengths.
+
+    None where the bonds are others.
+
+    >>> from ase.build import molecule
+    >>> numbered_smiles("O", molecule("H2O"))
+    '[O:1]([H:2])[H:3]'
+    """
+    from rdkit import Chem
+
+    rdmol = _quiet(Chem.MolFromSmiles, smiles)
+    if rdmol is None or Chem.AddHs(rdmol).GetNumAtoms() != len(atoms):
+        return None
+    rdmol, seen = Chem.AddHs(rdmol), Chem.RWMol()
+    for z in atoms.numbers.tolist():
+        atom = Chem.Atom(z)
+        atom.SetNoImplicit(True)
+        seen.AddAtom(atom)
+    for i, j in bonds_of(atoms).tolist():
+        seen.AddBond(i, j, Chem.BondType.SINGLE)
+    if seen.GetNumBonds() != rdmol.GetNumBonds():
+        return None
+    order = Chem.Mol(seen).GetSubstructMatch(_pattern(rdmol))  # of each atom of the SMILES: its place in ``atoms``
+    return _numbered(Chem.RenumberAtoms(rdmol, np.argsort(order).tolist())) if order else None
+
+
+def _pattern(rdmol):
+    """The same elements, all bonds single: what can be compared with bonds that are only seen."""
+    from rdkit import Chem
+
+    pattern = Chem.RWMol()
+    for atom in rdmol.GetAtoms():
+        pattern.AddAtom(Chem.Atom(atom.GetAtomicNum()))
+    for bond in rdmol.GetBonds():
+        pattern.AddBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), Chem.BondType.SINGLE)
+    return pattern
+
+
+# --- QM9's gdb9.sdf ---
+
+
+def _with_qm9_energies(frames, path):
+    """The same molecules, with the energies that QM9's table has next to its SDF file."""
+    table = path.with_name(f"{path.name}.csv")
+    if not path.name.startswith("gdb9") or not table.exists():
+        return frames
+    rows = list(csv.DictReader(io.StringIO(text_of(table))))
+    if len(rows) < len(frames) or not {"u0", "zpve"} <= rows[0].keys():
+        raise DatasetError(f"{table.name} has {len(rows)} rows for the {len(frames)} molecules of {path.name}")
+    for number, (atoms, row) in enumerate(zip(frames, rows, strict=False), 1):
+        u0, zpve = numbers_in([row["u0"], row["zpve"]], f"{table.name}, row {number}") * Hartree
+        atoms.info.update(id=number, U0=float(u0), zpve=float(zpve), config_type="relaxed", source="QM9")
+        atoms.info["level"] = "B3LYP/6-31G(2df,p)"
+        atoms.calc = SinglePointCalculator(atoms, energy=float(u0 - zpve))
+    return frames
+
+
+# --- mol2 ---
+
+
+def is_mol2(path: Path, head: bytes) -> bool:
+    """Whether this is a Tripos mol2 file."""
+    return path.suffix.lower() == ".mol2" or b"@<TRIPOS>MOLECULE" in head
+
+
+def read_mol2(path: Path) -> list[Atoms]:
+    """All molecules of a mol2 file: positions in Å, bonds, cell, and the charge, the sum of partial charges."""
+    pieces = text_of(path).split("@<TRIPOS>MOLECULE")[1:]
+    if not pieces:
+        raise DatasetError(f"{path.name} holds no @<TRIPOS>MOLECULE; a mol2 file is expected")
+    return [_mol2_molecule(piece, f"{path.name}, molecule {number}") for number, piece in enumerate(pieces, 1)]
+
+
+def _mol2_molecule(piece, where):
+    from rdkit import Chem
+
+    sections = {
+        part.partition("\n")[0].strip(): part.partition("\n")[2] for part in f"MOLECULE{piece}".split("@<TRIPOS>")
+    }
+    rows = [line.split() for line in sections.get("ATOM", "").split("\n") if line.strip()]
+    if not rows or any(len(row) < 6 for row in rows):
+        raise DatasetError(f"{where} is damaged: its table of atoms is missing or cut off")
+    positions = numbers_in([word for row in rows for word in row[2:5]], where).reshape(-1, 3)
+    atoms = atoms_from([row[5].partition(".")[0] for row in rows], positions, where)
+    _check_is_3d(atoms, False, where)
+    rdmol = _quiet(Chem.MolFromMol2Block, f"@<TRIPOS>MOLECULE{piece}", sanitize=False, removeHs=False)
+    if rdmol is not None and rdmol.GetNumAtoms() == len(atoms):
+        atoms = _with_bonds(atoms, rdmol, where)
+    header = sections["MOLECULE"].split("\n")
+    if header[0].strip():
+        atoms.info["id"] = header[0].strip()
+    _take_partial_charges(atoms, rows, header)
+    return _with_crysin(atoms, sections.get("CRYSIN", "").split())
+
+
+def _take_partial_charges(atoms, rows, header):
+    """Their sum is the charge; where the bonds say otherwise, these were misread."""
+    if any("NO_CHARGES" in line for line in header) or any(len(row) < 9 for row in rows):
+        return
+    total = float(numbers_in([row[8] for row in rows], "partial charges").sum())
+    if abs(total - round(total)) < NEUTRAL and round(total) != atoms.info.get("charge", 0):
+        atoms.info.pop("smiles", None)
+        atoms.info.pop("multiplicity", None)
+        atoms.info["charge"] = round(total)
+
+
+def _with_crysin(atoms, words):
+    if len(words) >= 6:
+        atoms.set_cell(Cell.fromcellpar(numbers_in(words[:6], "CRYSIN")))
+        atoms.pbc = True
+    return atoms
