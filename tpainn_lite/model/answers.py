@@ -1,0 +1,191 @@
+"""What a potential says of a sample of labelled frames, and how the labels compare with it and with each other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
+from ase.geometry import find_mic
+from ase.stress import voigt_6_to_full_3x3_stress
+from numpy.typing import NDArray
+
+from tpainn_lite.model.graph import collate, to_graphs
+from tpainn_lite.model.potential import Potential
+from tpainn_lite.model.pretrained import load_pretrained
+from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.structures.evidence import Slope
+from tpainn_lite.structures.geometry import is_boxed
+
+RUN = 4  # frames of one composition that follow each other are taken together: their differences tell much
+MOST_FRAMES, MOST_ATOMS = 48, 5000  # that a potential is asked about
+NEAR = 1.0  # Å, root mean square over atoms: farther apart, the trapezoidal rule says nothing
+
+
+@dataclass
+class Answers:
+    """Energies (n,) eV, forces (N, 3) eV/Å and stress (3, 3) eV/Å³ of frames by a potential, by number of the frame."""
+
+    name: str = ""
+    energy: dict[int, float] = field(default_factory=dict)
+    forces: dict[int, NDArray] = field(default_factory=dict)
+    stress: dict[int, NDArray] = field(default_factory=dict)
+
+
+def sample_of(frames: Sequence[Atoms]) -> list[int]:
+    """Numbers of frames to look at closely: runs of four of one composition, evenly spaced over all of them."""
+    keys = [atoms.numbers.tobytes() for atoms in frames]
+    order = sorted(range(len(frames)), key=lambda k: (len(keys[k]), keys[k], k))
+    runs = np.linspace(0, max(len(order) - RUN, 0), MOST_FRAMES // RUN).astype(int)
+    places = list(dict.fromkeys(int(start) + k for start in runs for k in range(min(RUN, len(order)))))
+    chosen: list[int] = []
+    room = MOST_ATOMS
+    for place in sorted(range(len(places)), key=_turn):  # a few of all sizes, where not all have room
+        k = order[places[place]]
+        if not chosen or len(frames[k]) <= room:
+            chosen.append(places[place])
+            room -= len(frames[k])
+    return [order[place] for place in sorted(chosen)]
+
+
+def _turn(place):
+    """When a place in the sample is filled: run by run, those that halve the largest gap first."""
+    return int(f"{place // RUN:010b}"[::-1], 2), place % RUN
+
+
+def potential_for(frames: Sequence[Atoms]) -> tuple[str, Potential | None]:
+    """(name, shipped potential) that knows the elements of these frames, or ("", None)."""
+    elements = {int(z) for atoms in frames for z in np.unique(atoms.numbers)}
+    if elements <= {1, 8} and any(len(atoms) > 9 for atoms in frames):
+        return "water_xtb", load_pretrained("water_xtb")
+    if elements <= {1, 6, 7, 8, 9}:
+        return "gas_xtb", load_pretrained("gas_xtb")
+    return "", None
+
+
+def knows(potential: Potential, atoms: Atoms) -> bool:
+    """Whether a potential knows all elements of a structure."""
+    return {int(z) for z in np.unique(atoms.numbers)} <= {atomic_numbers[name] for name in potential.elements}
+
+
+def ask(potential: Potential | None, sample: Mapping[int, Atoms], name: str = "") -> Answers:
+    """What a potential says of frames, by number; of those that make no sense, or that it does not know, nothing.
+
+    >>> from tpainn_lite import load_molecules
+    >>> frames = load_molecules("valid")[:3]
+    >>> list(ask(load_pretrained("gas"), {0: frames[0], 2: frames[2]}).energy)
+    [0, 2]
+    """
+    answers = Answers(name)
+    if potential is None:
+        return answers
+    asked = [k for k, atoms in sample.items() if knows(potential, atoms) and _is_sound(atoms)]
+    graphs = to_graphs([sample[k] for k in asked], potential.cutoff, potential.dtype) if asked else []
+    evaluator = potential.evaluator()
+    compiled = evaluator.compiles(sum(graph.num_edges for graph in graphs))
+    for k, graph in zip(asked, graphs, strict=True):
+        said = evaluator.of_graph(collate([graph]).to(potential.device), compiled)
+        answers.energy[k] = float(said["energy"].item())
+        answers.forces[k] = said["forces"].double().cpu().numpy()
+        if is_boxed(sample[k]):
+            answers.stress[k] = said["stress"].double().cpu().numpy().reshape(3, 3)
+    return answers
+
+
+def _is_sound(atoms):
+    try:
+        check_structure(atoms)
+    except ValueError:
+        return False
+    return True
+
+
+# --- comparisons ---
+
+
+def force_slope(labels: dict[int, NDArray], answers: Answers) -> Slope | None:
+    """Of labelled forces on a potential's."""
+    both = [k for k in labels if k in answers.forces]
+    if not both:
+        return None
+    free = sum(max(labels[k].size - 6, 1) for k in both) / 2  # forces on neighbours are alike
+    a, b = (np.concatenate([of[k].ravel() for k in both]) for of in (labels, answers.forces))
+    return Slope.of(a, b, free)
+
+
+def energy_slopes(sample: Mapping[int, Atoms], labels: dict[int, NDArray], answers: Answers) -> list[Slope | None]:
+    """Of differences of labelled energies, between frames of one composition, on a potential's: as energies of the
+    whole structure, and as energies of an atom."""
+    groups: dict[str, list[int]] = {}
+    for k in labels:
+        if k in answers.energy:
+            groups.setdefault(sample[k].get_chemical_formula(), []).append(k)
+    free = sum(len(group) - 1 for group in groups.values())
+    if free < 2:
+        return [None, None]
+    a: list[float] = []
+    b: list[float] = []
+    n: list[int] = []
+    for group in groups.values():
+        own, other = np.array([labels[k] for k in group]), np.array([answers.energy[k] for k in group])
+        a, b = [*a, *(own - own.mean())], [*b, *(other - other.mean())]
+        n += [len(sample[group[0]])] * len(group)
+    return [Slope.of(a, b, free), Slope.of(np.multiply(a, n), b, free)]
+
+
+def work_slopes(sample: Mapping[int, Atoms]) -> list[Slope | None]:
+    """Of differences of labelled energies on the work of the labelled forces, between frames that are near each other:
+    as energies of the whole structure, and as energies of an atom."""
+    frames, pairs = list(sample.values()), []
+    for k, atoms in enumerate(frames):
+        near = [found for other in frames[max(k - RUN + 1, 0) : k] if (found := _work(atoms, other))]
+        if near:
+            pairs.append((*min(near, key=lambda found: found[2]), len(atoms)))
+    if len(pairs) < 2:
+        return [None, None]
+    work, change, _, n = np.array(pairs).T
+    return [Slope.of(change, work, len(pairs)), Slope.of(change * n, work, len(pairs))]
+
+
+def _work(a, b):
+    """(work of the forces from a to b, change of the energy, distance in Å), or None for frames that are too far."""
+    labels = [atoms.calc.results if atoms.calc is not None else {} for atoms in (a, b)]
+    if any(not {"energy", "forces"} <= found.keys() for found in labels):
+        return None
+    if not np.array_equal(a.numbers, b.numbers) or not np.allclose(a.cell.array, b.cell.array, atol=1e-3):
+        return None
+    turn = np.eye(3)
+    if a.pbc.any():
+        step = find_mic(b.positions - a.positions, a.cell, a.pbc)[0]
+    else:
+        x, y = (atoms.positions - atoms.positions.mean(axis=0) for atoms in (a, b))
+        turn = _turned(y, x)
+        step = y @ turn - x
+    step = step - step.mean(axis=0)
+    distance = float(np.sqrt((step**2).sum(axis=1).mean()))
+    forces = 0.5 * (np.asarray(labels[0]["forces"]) + np.asarray(labels[1]["forces"]) @ turn)
+    change = float(labels[1]["energy"]) - float(labels[0]["energy"])
+    return (-float((forces * step).sum()), change, distance) if 0 < distance < NEAR else None
+
+
+def _turned(y, x):
+    """(3, 3): the rotation that brings y (N, 3) onto x, by Kabsch."""
+    u, _, v = np.linalg.svd(y.T @ x)
+    return u @ np.diag([1, 1, np.sign(np.linalg.det(u @ v)) or 1]) @ v
+
+
+def full_stress(stress: NDArray) -> NDArray:
+    """(3, 3) from Voigt's six numbers, nine, or themselves."""
+    return np.asarray(voigt_6_to_full_3x3_stress(stress)) if stress.shape == (6,) else stress.reshape(3, 3)
+
+
+def stress_slopes(sample: Mapping[int, Atoms], labels: dict[int, NDArray], answers: Answers) -> list[Slope | None]:
+    """Of labelled stress on a potential's: as it is, and as a virial, which is −V × stress."""
+    both = [k for k in labels if k in answers.stress]
+    if not both:
+        return [None, None]
+    own = [full_stress(labels[k]) for k in both]
+    said = np.concatenate([answers.stress[k].ravel() for k in both])
+    as_virial = [-stress / sample[k].get_volume() for k, stress in zip(both, own, strict=True)]
+    free = 3 * len(both)
+    return [Slope.of(np.concatenate([x.ravel() for x in values]), said, free) for values in (own, as_virial)]
