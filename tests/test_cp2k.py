@@ -7,7 +7,8 @@ import shutil
 import pytest
 from ase import Atoms
 from ase.build import molecule as ase_molecule
-from ase.calculators.calculator import CalculationFailed
+from ase.calculators.calculator import CalculationFailed, Calculator
+from ase.calculators.cp2k import CP2K
 
 from tpainn_lite.structures.build import water_box
 from tpainn_lite.teachers.cp2k import QUICK_SCF, SAFE_SCF, CP2KCalculator, _scf_steps
@@ -47,7 +48,7 @@ def test_when_cp2k_dies_the_frame_is_skipped_and_that_is_said():
 def test_a_frame_whose_scf_failed_is_tried_once_more_with_safer_settings(monkeypatch):
     tried = []
 
-    def single_point(self, atoms, scf):
+    def single_point(self, atoms, scf, electrons):
         tried.append(scf)
         if scf is QUICK_SCF:
             raise CalculationFailed("CP2K stopped")
@@ -76,6 +77,36 @@ def test_an_scf_that_did_not_converge_is_noticed(output, steps):
 def test_cp2k_says_what_it_can_compute(atoms):
     with pytest.raises(ValueError, match="periodic box of H and O"):
         CP2KCalculator("water").get_potential_energy(atoms)
+
+
+@pytest.mark.parametrize(
+    ("charge", "multiplicity", "lines"),
+    [(1, 1, {"CHARGE 1", "MULTIPLICITY 1"}), (0, 2, {"MULTIPLICITY 2", "UNRESTRICTED_KOHN_SHAM ON"})],
+)
+def test_charge_and_spin_of_a_box_reach_cp2ks_input(monkeypatch, charge, multiplicity, lines):
+    written, h3o = [], ase_molecule("H2O") + Atoms("H", [[0, 0, -1.0]])
+    h3o.cell, h3o.pbc, h3o.info = [6.0] * 3, True, {"charge": charge, "multiplicity": multiplicity}
+
+    class WithoutProgram(CP2K):
+        def __init__(self, command, **settings):
+            self._shell = None
+            Calculator.__init__(self, **settings)
+
+        def calculate(self, atoms, *_):
+            self.atoms = atoms
+            written.append(self._generate_input())
+            raise AssertionError("that is all that is wanted")
+
+    monkeypatch.setattr("tpainn_lite.teachers.cp2k.CP2K", WithoutProgram)
+    with pytest.raises(CalculationFailed):
+        CP2KCalculator("water", command="none").get_potential_energy(h3o)
+    assert lines <= {line.strip() for line in written[0].splitlines()}
+
+
+def test_a_box_of_which_nobody_says_whether_it_is_charged_is_refused_by_cp2k():
+    box = water_box(1, density=0.06) + Atoms("H", [[2, 2, 2]])
+    with pytest.raises(ValueError, match="H3O has an odd number of electrons .* is expected"):
+        CP2KCalculator("water", command="none").get_potential_energy(box)
 
 
 def test_without_cp2k_the_error_says_how_to_get_it(monkeypatch):

@@ -11,6 +11,7 @@ from ase.build import molecule as ase_molecule
 from ase.units import Hartree
 from conftest import shaken
 
+from tpainn_lite.structures.build import molecule
 from tpainn_lite.teachers.dft import PySCFCalculator, mean_field
 
 MICROHARTREE = 1e-6 * Hartree
@@ -129,9 +130,40 @@ def test_an_element_without_a_basis_is_an_error_that_lists_the_supported_ones():
         PySCFCalculator("qm9").get_potential_energy(Atoms("SCl", [[0, 0, 0], [0, 0, 2]]))
 
 
-def test_an_odd_number_of_electrons_is_an_error():
-    with pytest.raises(ValueError, match=r"CH3 has an odd number of electrons \(9\); a closed-shell, neutral molecule"):
-        PySCFCalculator("qm9").get_potential_energy(ase_molecule("CH3"))
+def test_an_odd_number_of_electrons_without_charge_or_spin_is_an_error():
+    methyl = ase_molecule("CH3")
+    methyl.set_initial_magnetic_moments(None)
+    with pytest.raises(ValueError, match=r"CH3 has an odd number of electrons \(9\), and nothing says whether"):
+        PySCFCalculator("qm9").get_potential_energy(methyl)
+
+
+@pytest.mark.parametrize(("smiles", "charge", "spin"), [("[NH4+]", 1, 0), ("[OH-]", -1, 0), ("O=O", 0, 2)])
+def test_ions_and_radicals_have_the_electrons_that_their_smiles_says(smiles, charge, spin):
+    field = mean_field(molecule(smiles))
+    assert (field.mol.charge, field.mol.spin) == (charge, spin)
+
+
+def test_oxygen_is_a_triplet_and_its_forces_are_slopes():
+    calculator, oxygen, step, energies = PySCFCalculator("qm9"), Atoms("O2", [[0, 0, 0], [0, 0, 1.3]]), 1e-3, []
+    force = calculator.get_forces(oxygen)[1, 2]
+    assert (calculator.record["charge"], calculator.record["multiplicity"]) == (0, 3)
+    for move in (step, -2 * step):
+        oxygen.positions[1, 2] += move
+        energies.append(calculator.get_potential_energy(oxygen))
+    assert force == pytest.approx(-(energies[0] - energies[1]) / (2 * step), abs=0.01)
+    oxygen.info["multiplicity"] = 1
+    assert calculator.get_potential_energy(oxygen) > energies[1] + 1, (
+        "the singlet of paired electrons lies 1.6 eV above"
+    )
+
+
+def test_a_molecule_does_not_start_from_the_electrons_of_another_charge():
+    used, fresh = PySCFCalculator("qm9"), PySCFCalculator("qm9")
+    hydroxyl = Atoms("OH", [[0, 0, 0], [0, 0, 0.97]], info={"multiplicity": 2})
+    used.get_potential_energy(hydroxyl)
+    ion = molecule("[OH-]")
+    assert used.get_potential_energy(ion) == pytest.approx(fresh.get_potential_energy(ion), abs=1e-6)
+    assert used.record["scf_cycles"] == fresh.record["scf_cycles"]
 
 
 def test_an_unknown_level_is_an_error_that_lists_the_known_ones():

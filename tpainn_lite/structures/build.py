@@ -143,7 +143,7 @@ def _atoms(rdmol, smiles, conformer=-1, **info):
         [atom.GetAtomicNum() for atom in rdmol.GetAtoms()],
         rdmol.GetConformer(conformer).GetPositions(),
     )
-    electrons = {"charge": smiles_charge(smiles), "multiplicity": 1 + smiles_unpaired(smiles)}
+    electrons = {"charge": smiles_charge(smiles), "multiplicity": 1 + (smiles_unpaired(smiles) or 0)}
     atoms = Atoms(numbers, positions, info={"smiles": smiles, **electrons, **info})
     if any(atom.GetIsotope() for atom in rdmol.GetAtoms()):
         atoms.set_masses([atom.GetMass() for atom in rdmol.GetAtoms()])

@@ -106,7 +106,7 @@ def _ground_state(atoms, charge, electrons):
     return 1 + electrons % 2
 
 
-def _whole(atoms, keys) -> tuple[str, int] | None:
+def _whole(atoms: Atoms, keys: tuple[str, ...]) -> tuple[str, int] | None:
     """(key, value) of the first of these that ``info`` has; ValueError unless it is a whole number, the same in all."""
     found = [(key, _number(atoms, key, atoms.info[key])) for key in keys if atoms.info.get(key) is not None]
     if len({value for _, value in found}) > 1:

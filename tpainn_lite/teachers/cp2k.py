@@ -13,11 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
+from ase.calculators.calculator import CalculationFailed, all_changes
 from ase.calculators.cp2k import CP2K
 
 from tpainn_lite.structures.arguments import check_choice, check_numbers
+from tpainn_lite.structures.charges import charge_and_multiplicity
 from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.teachers.charged import ChargedCalculator
 
 # Functional: revised PBE (Zhang, Yang 1998) with D3, zero damping (Grimme 2010). Pseudopotentials with non-linear core
 # correction (Willand et al. 2013, doi:10.1063/1.4793260): with the usual ones forces depend on where the atoms lie on
@@ -89,13 +91,16 @@ QUICK_SCF = {"minimizer": "DIIS", "gap": 0.01, "max_scf": 8, "eps_scf": "1.0E-5"
 SAFE_SCF = {"minimizer": "CG", "gap": 0.001, "max_scf": 30, "eps_scf": "1.0E-5"}
 
 
-class CP2KCalculator(Calculator):
+class CP2KCalculator(ChargedCalculator):
     """Periodic boxes of H and O with CP2K, as an ASE calculator.
 
     CP2K runs on as a child process (ASE's `ase.calculators.cp2k`), so that each frame starts from the wave function of
     the one before: give frames in the order of their trajectory.  An SCF that does not converge, or that ends CP2K, is
     tried once more from scratch with a safer minimiser.  Each CP2K has one thread unless ``OMP_NUM_THREADS`` is set:
     several frames at once (`label`'s ``n_jobs``) use a machine better than several threads do.
+
+    Charge and multiplicity are those of each structure (`tpainn_lite.structures.charges`); a charged box has a uniform
+    background of the opposite charge, and unpaired electrons are computed unrestricted.
 
     Gives ``energy`` in eV, ``forces`` (N, 3) in eV/Å and ``stress`` (6,) in eV/Å³ with ASE's sign, the opposite of what
     CP2K prints.
@@ -116,7 +121,7 @@ class CP2KCalculator(Calculator):
     """
 
     implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012  as ASE declares it
-    _running: Any = None  # (SCF settings, ASE's calculator, folder); none where settings were refused
+    _running: Any = None  # ((SCF settings, electrons), ASE's calculator, folder); none where settings were refused
 
     def __init__(self, level: str = "water", cutoff: float | None = None, command: str | None = None) -> None:
         super().__init__()
@@ -129,7 +134,7 @@ class CP2KCalculator(Calculator):
             raise ValueError(f"command is {command!r}; what starts CP2K's shell is expected, like 'cp2k.psmp --shell'")
         self.cutoff, self.command = cutoff or CP2K_LEVELS[level]["cutoff"], command
         self.level = CP2K_LEVELS[level]["name"] + (f", {cutoff:g} Ry" if cutoff else "")
-        self.record: dict[str, Any] = {}  # of the last structure: SCF steps and seconds; `label` keeps it
+        self.record: dict[str, Any] = {}  # of the last structure: SCF steps, seconds, …; `label` keeps it
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_running": None}
@@ -137,25 +142,27 @@ class CP2KCalculator(Calculator):
     def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
         super().calculate(atoms, properties, system_changes)
         _check_water_box(atoms)
-        started = time.perf_counter()
+        charge, multiplicity = charge_and_multiplicity(atoms)
+        started, electrons = time.perf_counter(), (charge, multiplicity)
         try:
-            results, steps = self._single_point(atoms, QUICK_SCF)
+            results, steps = self._single_point(atoms, QUICK_SCF, electrons)
         except CalculationFailed:
-            results, steps = self._single_point(atoms, SAFE_SCF)
+            results, steps = self._single_point(atoms, SAFE_SCF, electrons)
         self.results.update({key: results[key] for key in self.implemented_properties})
         self.record = {"scf_steps": steps, "seconds": round(time.perf_counter() - started, 1)}
+        self.record |= {"charge": charge, "multiplicity": multiplicity}
 
-    def _single_point(self, atoms, scf):
+    def _single_point(self, atoms, scf, electrons):
         """ASE's results, and the number of SCF steps."""
-        if self._running is not None and self._running[0] is not scf:
+        if self._running is not None and self._running[0] != (scf, electrons):
             self.close()
         command = self.command or _cp2k_command()
         folder = self._running[2] if self._running else tempfile.TemporaryDirectory(prefix="tpainn-cp2k-")
         output = Path(folder.name, "box.out")
         before = output.stat().st_size if output.exists() else 0
         try:
-            cp2k = self._running[1] if self._running else self._started(scf, command, f"{folder.name}/box")
-            self._running = (scf, cp2k, folder)
+            cp2k = self._running[1] if self._running else self._started(scf, electrons, command, f"{folder.name}/box")
+            self._running = ((scf, electrons), cp2k, folder)
             cp2k.calculate(atoms.copy(), ["energy"], cp2k.check_state(atoms))
         except (AssertionError, BrokenPipeError, ValueError) as error:  # what ASE says when CP2K has died
             last_words = _tail(output)
@@ -172,10 +179,12 @@ class CP2KCalculator(Calculator):
             )
         return dict(cp2k.results), steps
 
-    def _started(self, scf, command, label):
+    def _started(self, scf, electrons, command, label):
         text = CP2K_INPUT.format(cutoff=self.cutoff, **scf)
         ours = dict.fromkeys(("basis_set", "basis_set_file", "pseudo_potential", "potential_file", "cutoff", "xc"))
-        return CP2K(command=command, inp=text, label=label, max_scf=None, print_level="LOW", **ours)
+        charge, multiplicity = electrons
+        spins = {"charge": charge, "multiplicity": multiplicity, "uks": multiplicity > 1}
+        return CP2K(command=command, inp=text, label=label, max_scf=None, print_level="LOW", **spins, **ours)
 
     def close(self) -> None:
         """End the child process."""

@@ -16,27 +16,34 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import CalculationFailed, Calculator, all_changes
+from ase.calculators.calculator import CalculationFailed, all_changes
 from ase.units import Bohr, Hartree
 
 from tpainn_lite.structures.arguments import check_choice, check_counts
+from tpainn_lite.structures.charges import charge_and_multiplicity
 from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.teachers.charged import ChargedCalculator
 
 # Polarisation functions of 6-31G(2df,p): Frisch, Pople, Binkley 1984, doi:10.1063/1.447079.
 D_EXPONENTS = (1.6, 0.4)
 F_EXPONENT = {"C": 0.8, "N": 1.0, "O": 1.4, "F": 1.85}
 P_EXPONENT_H = 1.1
 
+B3LYP = {"xc": "b3lyp", "name": "B3LYP/6-31G(2df,p)", "open_shells": "unrestricted"}
 LEVELS: dict[str, dict[str, Any]] = {
     # the labels we ship: density fitting and a coarse grid, 2 meV/Å and < 0.7 meV away from "qm9_exact"
-    "qm9": {"xc": "b3lyp", "density_fit": True, "grid_level": 1, "name": "B3LYP/6-31G(2df,p)"},
+    "qm9": {**B3LYP, "density_fit": True, "grid_level": 1},
     # no density fitting, a fine grid: for checking against QM9's own numbers
-    "qm9_exact": {"xc": "b3lyp", "density_fit": False, "grid_level": 4, "name": "B3LYP/6-31G(2df,p)"},
+    "qm9_exact": {**B3LYP, "density_fit": False, "grid_level": 4},
 }
 
 
-class PySCFCalculator(Calculator):
-    """Restricted Kohn–Sham DFT for closed-shell molecules of H, C, N, O, F, as an ASE calculator.
+class PySCFCalculator(ChargedCalculator):
+    """Kohn–Sham DFT for molecules, ions and radicals of H, C, N, O, F, as an ASE calculator.
+
+    The charge and the multiplicity are those of each structure (`tpainn_lite.structures.charges`): ``info["charge"]``
+    and ``info["multiplicity"]``, or what its SMILES says.  Paired electrons are computed restricted, others
+    unrestricted.
 
     Gives ``energy`` in eV (the electronic energy; QM9's U0 minus its zero-point energy) and ``forces`` (N, 3)
     in eV/Å, with the integration grid's small net force (a few meV/Å) taken out.  An SCF that does not converge is
@@ -63,10 +70,9 @@ class PySCFCalculator(Calculator):
         check_choice(tuple(LEVELS), level=level)
         check_counts(n_threads=n_threads)
         self.settings, self.n_threads = LEVELS[level], n_threads
-        self.record: dict[str, Any] = {}  # of the last structure: SCF cycles and seconds; `label` keeps it
-        self._last: tuple[np.ndarray, np.ndarray] | None = (
-            None  # (atomic numbers, density matrix): the next frame of a molecule starts here
-        )
+        self.record: dict[str, Any] = {}  # of the last structure: SCF cycles, seconds, …; `label` keeps it
+        # ((atomic numbers, charge, multiplicity), density matrix): the next frame of a molecule starts here
+        self._last: tuple[tuple[bytes, int, int], np.ndarray] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_last": None}
@@ -79,21 +85,23 @@ class PySCFCalculator(Calculator):
     def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
         super().calculate(atoms, properties, system_changes)
         _check_molecule(atoms)
-        started, lib = time.perf_counter(), _pyscf().lib
+        charge, multiplicity = charge_and_multiplicity(atoms)
+        started, lib, same = time.perf_counter(), _pyscf().lib, (atoms.numbers.tobytes(), charge, multiplicity)
         with lib.with_omp_threads(self.n_threads):
-            field = self._converged(atoms)
+            field = self._converged(atoms, same)
             gradient = field.nuc_grad_method()
             gradient.verbose = 0
             forces = -gradient.kernel() * Hartree / Bohr  # (N, 3) eV/Å
-        self._last = (atoms.numbers.copy(), field.make_rdm1())
+        self._last = (same, field.make_rdm1())
         self.results["energy"] = float(field.e_tot * Hartree)
         self.results["forces"] = forces - forces.mean(axis=0)
         self.record = {"scf_cycles": int(field.cycles), "seconds": round(time.perf_counter() - started, 2)}
+        self.record |= {"charge": charge, "multiplicity": multiplicity}
 
-    def _converged(self, atoms):
-        field = mean_field(atoms, **{k: v for k, v in self.settings.items() if k != "name"})
-        numbers, guess = self._last or ((), None)
-        field.kernel(dm0=guess if np.array_equal(numbers, atoms.numbers) else None)
+    def _converged(self, atoms, same):
+        field = mean_field(atoms, **{k: self.settings[k] for k in ("xc", "density_fit", "grid_level")})
+        last, guess = self._last or (None, None)
+        field.kernel(dm0=guess if last == same else None)
         if not field.converged:
             field = field.newton()
             field.kernel(field.mo_coeff, field.mo_occ)
@@ -101,7 +109,7 @@ class PySCFCalculator(Calculator):
         if not field.converged:
             raise CalculationFailed(
                 f"the SCF of {atoms.get_chemical_formula()} did not converge, with DIIS or second order; "
-                "is the geometry strongly distorted, or the molecule a radical?"
+                "is the geometry strongly distorted, or the multiplicity another one?"
             )
         return field
 
@@ -111,15 +119,15 @@ def mean_field(atoms: Atoms, xc: str = "b3lyp", density_fit: bool = True, grid_l
 
     PySCF's molecules are either Cartesian or pure throughout.  So the molecule is Cartesian, and the orbitals are
     restricted to the span of T = blockdiag(identity for s, p, d; Cartesian-to-pure for f).  T does not depend
-    on the geometry, so PySCF's analytic gradient stays exact.  ``grid_level`` is 0 to 9.  ValueError for an element
-    without a basis here, or an odd number of electrons.
+    on the geometry, so PySCF's analytic gradient stays exact.  ``grid_level`` is 0 to 9.  Charge and multiplicity
+    are the structure's own.  ValueError for an element without a basis here.
     """
     check_counts(least=0, most=9, grid_level=grid_level)
     if not isinstance(xc, str) or not xc.strip():
         raise ValueError(f"xc is {xc!r}; the name of a functional is expected, like 'b3lyp'")
     pyscf = _pyscf()
     molecule = _pyscf_molecule(pyscf, atoms)
-    field = pyscf.dft.RKS(molecule, xc=xc)
+    field = (pyscf.dft.UKS if molecule.spin else pyscf.dft.RKS)(molecule, xc=xc)
     if density_fit:
         field = field.density_fit(auxbasis="def2-universal-jkfit")
     field.grids.level = grid_level
@@ -160,6 +168,13 @@ def _check_molecule(atoms):
             f"{atoms.get_chemical_formula()} has pbc {atoms.pbc.tolist()}; PySCF computes single molecules here: set "
             "atoms.pbc = False if this is one, or take CP2KCalculator"
         )
+    _check_elements(atoms)
+
+
+def _check_elements(atoms):
+    unknown = sorted(set(atoms.get_chemical_symbols()) - {"H", "C", "N", "O", "F"})
+    if unknown:
+        raise ValueError(f"no 6-31G(2df,p) basis here for {', '.join(unknown)}; H, C, N, O and F are supported")
 
 
 def _pyscf():
@@ -189,18 +204,13 @@ def _processor_named():
 
 
 def _pyscf_molecule(pyscf, atoms):
-    unknown = sorted(set(atoms.get_chemical_symbols()) - {"H", "C", "N", "O", "F"})
-    if unknown:
-        raise ValueError(f"no 6-31G(2df,p) basis here for {', '.join(unknown)}; H, C, N, O and F are supported")
-    if atoms.numbers.sum() % 2:
-        raise ValueError(
-            f"{atoms.get_chemical_formula()} has an odd number of electrons ({atoms.numbers.sum()}); "
-            "a closed-shell, neutral molecule is expected"
-        )
+    _check_elements(atoms)
     geometry = [(int(z), tuple(xyz)) for z, xyz in zip(atoms.numbers, atoms.positions, strict=True)]
     symbols = set(atoms.get_chemical_symbols())
     basis = {symbol: _basis(pyscf, symbol) for symbol in symbols}
-    return pyscf.gto.M(atom=geometry, basis=basis, cart=True, unit="Angstrom", verbose=0)
+    charge, multiplicity = charge_and_multiplicity(atoms)
+    electrons = {"charge": charge, "spin": multiplicity - 1}
+    return pyscf.gto.M(atom=geometry, basis=basis, cart=True, unit="Angstrom", verbose=0, **electrons)
 
 
 def _basis(pyscf, symbol):
