@@ -397,7 +397,7 @@ def test_a_draw_takes_one_frame_of_each_molecule_or_simulation_before_a_second(l
 
 def test_a_set_says_what_it_is_once(own_data, capsys, monkeypatch):
     monkeypatch.setattr("tpainn_lite.structures.shipped._described", set())
-    monkeypatch.setattr("tpainn_lite.structures.shipped._has_reader", lambda: True)
+    monkeypatch.setattr("tpainn_lite.structures.shipped.has_reader", lambda: True)
     (own_data / "molecules_b3lyp" / "README.md").write_text("# Title\n\nSmall molecules,\nat a level.\n\nMore.\n")
     load_molecules("train")
     load_molecules("test")

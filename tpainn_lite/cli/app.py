@@ -33,6 +33,12 @@ from tpainn_lite.cli.inputs import (
 from tpainn_lite.structures.files import check_folder, check_target, is_weights, save_somewhere
 
 SHIPPED = "gas, gas_xtb, water, water_xtb or water_iamoeba"  # whose module is slow to import
+EnergyKey = Annotated[str | None, typer.Option(help="name of the energies in the file, where there is a choice")]
+ForcesKey = Annotated[str | None, typer.Option(help="name of the forces")]
+StressKey = Annotated[str | None, typer.Option(help="name of the stress, or of the virial")]
+Units = Annotated[
+    str | None, typer.Option(help="Hartree,Bohr, or energy=kcal/mol,forces=-kcal/mol/Å,…; eV, Å unless given")
+]
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
@@ -60,6 +66,7 @@ def label(
     hottest: Annotated[float, typer.Option(help="K; they are shaken at 300 K to so many")] = 1000.0,
     seed: Annotated[int, typer.Option(help="of shapes and shaking")] = 0,
     jobs: Annotated[int, typer.Option(help="processes; -1: one for each core")] = 2,
+    units: Units = None,
 ) -> None:
     """Label structures, or shaken molecules made from SMILES.  Interrupted? The same command resumes it."""
     from tpainn_lite.teachers.label_files import SUFFIXES, label_file
@@ -70,7 +77,7 @@ def label(
     check_shaking(frames, hottest, seed)
     check_jobs(jobs)
     check_teacher(teacher)
-    todo = frames_of(source, frames, hottest, seed)
+    todo = frames_of(source, frames, hottest, seed, units)
     first = next(todo, None)
     if first is None:
         raise ValueError(f"no frames to label: {source} holds no structure, nor a SMILES of which one could be made")
@@ -96,6 +103,10 @@ def pretrain(
     accelerator: Annotated[str | None, typer.Option(help="auto (unless given), cpu or gpu")] = None,
     devices: Annotated[int | None, typer.Option(help="GPUs, or processes on CPUs, of each machine; 1")] = None,
     nodes: Annotated[int | None, typer.Option(help="machines; 1")] = None,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
+    units: Units = None,
 ) -> None:
     """Train PaiNN on labelled frames: on a CPU, a GPU, or several of them on several machines."""
     check_weights_target(target, source, valid)
@@ -110,7 +121,9 @@ def pretrain(
         n_interactions=interactions, check_every=check_every, checkpoint=checkpoint, accelerator=accelerator,
         devices=devices, nodes=nodes,
     )  # fmt: skip
-    potential = transfer.pretrain(labelled(source), labelled(valid) if valid else None, **settings)
+    keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
+    train, held_out = (labelled(path, **keys) if path else None for path in (source, valid))
+    potential = transfer.pretrain(train or [], held_out, **settings)
     if training.is_first_process():
         save_somewhere(potential.save, target, is_weights)
         typer.echo(f"weights in {target}")
@@ -134,6 +147,10 @@ def autotune(
     replay: Annotated[Path | None, typer.Option(help="classical frames that are not to be forgotten")] = None,
     seed: Annotated[int | None, typer.Option(help="0 unless given")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="folder; the same command resumes from there")] = None,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
+    units: Units = None,
 ) -> None:
     """Go on with few DFT labels: reference energies in closed form, then all weights, gently."""
     check_weights_target(target, weights, source, valid, replay)
@@ -148,9 +165,10 @@ def autotune(
         steps=steps, batch_size=batch_size, learning_rate=learning_rate, force_weight=force_weight,
         freeze=freeze or None, layer_decay=layer_decay, checkpoint=checkpoint, seed=seed,
     )  # fmt: skip
-    need, potential = ("energy",) if force_weight == 0 else ("energy", "forces"), weights_of(weights)
-    held_out, again = (labelled(path, need) if path else None for path in (valid, replay))
-    tuned = transfer.autotune(potential, labelled(source, need), held_out, **given(replay=again), **settings)
+    keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
+    train, held_out = (labelled(path, **keys) if path else None for path in (source, valid))
+    again = labelled(replay) if replay else None
+    tuned = transfer.autotune(weights_of(weights), train or [], held_out, **given(replay=again), **settings)
     save_somewhere(tuned.save, target, is_weights)
     typer.echo(f"weights in {target}")
 
@@ -161,6 +179,10 @@ def evaluate(
     weights: Annotated[Path, typer.Argument(help=f"weights: .safetensors, or {SHIPPED}")],
     source: Annotated[Path, typer.Argument(help="labelled frames that were never trained on")],
     report: Annotated[Path | None, typer.Option(help="parity plots as .html, the numbers beside them as .json")] = None,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
+    units: Units = None,
 ) -> None:
     """Errors on labelled frames, by kind of frame."""
     check_source(source)
@@ -169,7 +191,8 @@ def evaluate(
 
     stay_within_cores()
     reports.check_report(report, [weights, source])
-    typer.echo(reports.evaluate(weights_of(weights), labelled(source, ("energy",)), report))
+    keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
+    typer.echo(reports.evaluate(weights_of(weights), labelled(source, **keys), report))
 
 
 @app.command()
@@ -188,6 +211,7 @@ def md(
     friction: Annotated[float | None, typer.Option(help="1/ps, of nvt; 10 unless given")] = None,
     max_disagreement: Annotated[float | None, typer.Option(help="eV/Å: stop where a committee's forces differ")] = None,
     seed: Annotated[int | None, typer.Option(help="of the velocities; 0 unless given")] = None,
+    units: Units = None,
 ) -> None:
     """Molecular dynamics with guards that stop what has gone wrong.  Interrupted? The same command resumes it."""
     from tpainn_lite.simulate.md import check_path, run_md
@@ -199,7 +223,7 @@ def md(
         raise ValueError("--max-disagreement needs a committee: the weights of two potentials or more")
     check_weights(*weights)
     check_seed(seed)
-    atoms = start_of(start)
+    atoms = start_of(start, units)
     check_target(target, [*weights, start], (".traj",), lambda _: True)
     check_path(target)  # whether what is there may be gone on with
     stay_within_cores()
@@ -228,6 +252,10 @@ def run(
     steps: Annotated[int | None, typer.Option(help="of MD, 0.5 fs each; 1000 unless given")] = None,
     seed: Annotated[int, typer.Option(help="of everything that is drawn")] = 0,
     jobs: Annotated[int, typer.Option(help="processes that label; -1: one for each core")] = 2,
+    energy_key: EnergyKey = None,
+    forces_key: ForcesKey = None,
+    stress_key: StressKey = None,
+    units: Units = None,
 ) -> None:
     """A potential of your own, from structures to MD.  Interrupted? The same command resumes it."""
     if labels and elsewhere:
@@ -243,9 +271,10 @@ def run(
 
     stay_within_cores(1)  # molecules are too small for more, and two threads on a busy machine are slower than one
     settings = given(n_labels=n_labels, n_test=n_test, n_steps=steps) | {"seed": seed, "n_jobs": jobs}
-    structures = frames_of(source, frames, hottest, seed)
+    keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
+    structures, seen = frames_of(source, frames, hottest, seed), labelled(labels, **keys) if labels else None
     try:
-        report = run_project(structures, folder, None if nobody else calculator(teacher), labels, **settings)
+        report = run_project(structures, folder, None if nobody else calculator(teacher), seen, **settings)
     except LabelsWanted as wanted:
         typer.echo(str(wanted))
         raise typer.Exit(2) from None

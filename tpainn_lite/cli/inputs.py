@@ -1,8 +1,7 @@
 """What the command line is given, looked at before any work: files to read, files to write, weights, teachers."""
 
-import itertools
 import shutil
-from collections import deque
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from importlib.util import find_spec
@@ -14,8 +13,9 @@ from ase.calculators.calculator import Calculator
 
 from tpainn_lite.structures.arguments import DatasetError, check_counts, check_numbers
 from tpainn_lite.structures.files import check_folder, check_readable, check_target, is_weights
+from tpainn_lite.structures.labels import without_labels
 from tpainn_lite.structures.protocols import Teacher
-from tpainn_lite.structures.reading import read_frames
+from tpainn_lite.structures.reading import labelled_frames
 from tpainn_lite.structures.smiles import LONGEST
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ COOLEST = 300.0  # K; molecules are shaken at this temperature, and up to anothe
 MOST_FRAMES, HOTTEST = 1_000_000, 100_000.0  # of a molecule; K
 LARGEST_SEED = 2**31 - 1  # that every program behind the library takes
 LARGEST_TEXT = 1_000_000_000  # bytes of a list of SMILES
-COUNTED = (".xyz", ".extxyz")  # formats whose frames say how many lines they have
 
 
 class TeacherName(StrEnum):
@@ -93,24 +92,34 @@ def weights_of(name: Path) -> "Potential":
     return Potential.load(name) if name.exists() else load_pretrained(str(name))
 
 
-def labelled(path: Path, need: Sequence[str] = ("energy", "forces")) -> list[Atoms]:
-    """Labelled frames of a file that `check_source` accepts."""
+def labelled(path: Path, need: Sequence[str] = ("any",), **how: str) -> list[Atoms]:
+    """Frames of a file that `check_source` accepts, with labels; says what was taken.
+
+    ``how``: ``energy_key``, ``forces_key``, ``stress_key`` and ``units``, as of `read_frames`.
+    """
     try:
-        return read_frames(path, need)
+        frames, line = labelled_frames(path, need, **how)
     except DatasetError as error:
         raise error if path.name in str(error) else DatasetError(f"{path}: {error}") from None
+    say(line)
+    return frames
+
+
+def say(line: str) -> None:
+    """One line about what goes on, where it does not get between the results."""
+    print(line, file=sys.stderr, flush=True)
 
 
 # --- structures ---
 
 
-def frames_of(source: Path, n_frames: int, hottest: float, seed: int) -> Iterator[Atoms]:
+def frames_of(source: Path, n_frames: int, hottest: float, seed: int, units: str | None = None) -> Iterator[Atoms]:
     """Frames of a file, one after the other; of molecules made from SMILES so many each, shaken."""
     from tpainn_lite.teachers.sample import shaken_molecules
 
     if source.suffix in SMILES_FILES:
         return shaken_molecules(read_smiles(source), n_frames, (COOLEST, hottest), seed)
-    return structures_of(source)
+    return map(without_labels, labelled(source, (), **given(units=units)))
 
 
 def check_shaking(frames: int, hottest: float, seed: int) -> None:
@@ -128,51 +137,7 @@ def check_seed(seed: int | None) -> None:
         check_counts(least=0, most=LARGEST_SEED, seed=seed)
 
 
-def structures_of(source: Path) -> Iterator[Atoms]:
-    """Structures of a file, one after the other, whatever format ASE reads.
-
-    Raises
-    ------
-    ValueError
-        ASE does not know what is in it, or it is damaged.
-    """
-    from ase.io import iread
-    from ase.io.formats import UnknownFileTypeError
-
-    if source.suffix in COUNTED:
-        _check_counts(source)
-    if source.suffix == ".xz":
-        yield from read_frames(source, need=())  # which stops where a small file unpacks without end
-        return
-    n = 0
-    try:
-        for atoms in iread(source, index=":"):
-            yield atoms
-            n += 1
-    except UnknownFileTypeError:
-        raise ValueError(
-            f"{source} is empty or no structure file that ASE knows; .xyz, .extxyz, .cif, ... or a .smi are expected"
-        ) from None
-    except Exception as error:  # whatever ASE's readers make of a damaged file
-        raise ValueError(
-            f"{source} is damaged, or not what its name says: frame {n} is unreadable ({type(error).__name__}: {error})"
-        ) from error
-
-
-def _check_counts(source: Path) -> None:
-    """Raise ValueError where a frame has fewer lines than it says: ASE would read on for ever."""
-    with open(source, "rb") as file:
-        for number in itertools.count():
-            head = file.readline(1000)
-            if not head.strip().isdigit():
-                return  # the end, or another variant of the format: ASE knows better
-            n_lines = int(head) + 1 if len(head.strip()) < 19 else 10**19
-            there = sum(1 for _ in itertools.islice(file, min(n_lines, LARGEST_TEXT)))
-            if there < n_lines:
-                raise ValueError(f"{source} is damaged: frame {number} is to have {n_lines - 1} atoms, and has fewer")
-
-
-def start_of(source: Path) -> Atoms:
+def start_of(source: Path, units: str | None = None) -> Atoms:
     """The last structure of a file, or the molecule of its first SMILES."""
     from tpainn_lite.structures.build import molecule
 
@@ -182,10 +147,7 @@ def start_of(source: Path) -> Atoms:
         if not smiles:
             raise ValueError(f"{source} holds no SMILES; one in each line is expected")
         return molecule(smiles[0])
-    last = deque(structures_of(source), maxlen=1)
-    if not last:
-        raise ValueError(f"{source} holds no structure; at least one is expected")
-    return last[0]
+    return labelled(source, (), **given(units=units))[-1]
 
 
 def read_smiles(source: Path) -> list[str]:

@@ -45,7 +45,7 @@ from tpainn_lite.project.matching import displacement, matched
 from tpainn_lite.project.record import ProjectRecord
 from tpainn_lite.simulate.md import check_settings, run_md
 from tpainn_lite.structures.arguments import check_counts
-from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.structures.checks import check_labels, check_structure
 from tpainn_lite.structures.files import check_folder, locked, write_text
 from tpainn_lite.structures.identity import IdentityError, fingerprint
 from tpainn_lite.structures.protocols import Teacher
@@ -67,7 +67,7 @@ class LabelsWanted(Exception):
 
 def run_project(
     structures: Iterable[Atoms], folder: str | Path, calculator: Teacher | None = None,
-    labels: str | Path | None = None, *, n_labels: int = 20, n_test: int = 10, n_general: int = 200,
+    labels: str | Path | Sequence[Atoms] | None = None, *, n_labels: int = 20, n_test: int = 10, n_general: int = 200,
     start: str = "gas_xtb", n_steps: int = 1000, temperature: float = 300.0, seed: int = 0, n_jobs: int = 1,
     progress: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
@@ -82,8 +82,8 @@ def run_project(
     calculator
         Makes the labels: DFT.
     labels
-        Frames of ``to_label.extxyz`` that were labelled elsewhere, recognised by their positions or their ``id``; the
-        calculator is not used then.
+        Frames of ``to_label.extxyz`` that were labelled elsewhere, or their file; recognised by their positions or
+        their ``id``.  The calculator is not used then.
     n_labels, n_test
         Frames to train on, picked by disagreement, and to test on, picked at random.
     n_general
@@ -111,7 +111,8 @@ def run_project(
     Traceback (most recent call last):
     ValueError: n_labels and n_test are 30 frames together, of 0 structures; make more, or ask for fewer
     """
-    folder, seen = Path(folder), None if labels is None else read_frames(labels)
+    folder = Path(folder)
+    seen, name = _seen(labels)
     asked: dict[str, Any] = {
         "start": start, "n_general": n_general, "n_labels": n_labels, "n_test": n_test, "n_steps": n_steps,
         "temperature": temperature, "seed": seed,
@@ -125,7 +126,7 @@ def run_project(
         kept = _kept_structures(record, all_of_them)
         general = _general_members(record, start, n_general, seed)
         chosen = _chosen(record, kept, general, n_labels, n_test, seed)
-        labelled = _labelled(chosen, record, calculator, seen, labels, n_jobs, progress)
+        labelled = _labelled(chosen, record, calculator, seen, name, n_jobs, progress)
         train, test = (_part(labelled, part) for part in ("train", "test"))
         own = _own_members(record, general, train, n_general, seed)
         report, domain = _judged(general, own, train, test, kept)
@@ -216,7 +217,7 @@ def _kept_structures(record, given):
     record.begin("structures")
     if not path.exists():
         write_frames(path, given)
-    kept = read_frames(path, need=())
+    kept = read_frames(path, need=(), quiet=True)
     differing = [k for k, (one, other) in enumerate(zip(kept, given, strict=False)) if not _is_given(one, other)]
     if differing or len(kept) != len(given):
         first = differing[0] if differing else min(len(kept), len(given))
@@ -244,7 +245,7 @@ def _chosen(record, structures, general, n_labels, n_test, seed):
     record.begin("to_label", structures=structures, weights=fingerprint(general), **made_from)
     if not path.exists():
         write_frames(path, choose(Committee(general), structures, n_labels, n_test, seed))
-    return read_frames(path, need=())
+    return read_frames(path, need=(), quiet=True)
 
 
 def _general_members(record, start, n_general, seed):
@@ -290,10 +291,10 @@ def _of_the_same_level(train, n_frames, seed):
     return shipped if {a.info.get("level") for a in train} == {shipped[0].info["level"]} else []
 
 
-def _labelled(chosen, record, calculator, seen, labels, n_jobs, progress):
+def _labelled(chosen, record, calculator, seen, name, n_jobs, progress):
     """The chosen frames with labels: those of a file, or made here."""
     if seen is not None:
-        return matched(chosen, seen, labels)
+        return matched(chosen, seen, name)
     if calculator is None:
         raise LabelsWanted(
             f"{len(chosen)} frames to label are in {record.folder / 'to_label.extxyz'}. Compute energies (eV) and "
@@ -302,6 +303,16 @@ def _labelled(chosen, record, calculator, seen, labels, n_jobs, progress):
         )
     record.begin("labels", labeller=calculator)
     return label(chosen, calculator, path=record.folder / "labels.jsonl", n_jobs=n_jobs, progress=progress)
+
+
+def _seen(labels: str | Path | Sequence[Atoms] | None) -> tuple[Sequence[Atoms] | None, str]:
+    """(frames that were labelled elsewhere, or None, and what they are called)."""
+    if labels is None:
+        return None, ""
+    name = str(labels) if isinstance(labels, (str, Path)) else "labels"
+    seen = read_frames(labels) if isinstance(labels, (str, Path)) else labels
+    check_labels(seen, called=f"{name}: ")
+    return seen, name
 
 
 def _part(labelled, part):

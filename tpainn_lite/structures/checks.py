@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tpainn_lite.structures.arguments import DatasetError, shown
 from tpainn_lite.structures.geometry import CLOSEST, check_extent, closest_pair
 
+ALONE = 8.0  # Å from its own images, where a single atom is one by itself
 SHAPES: dict[str, Callable[[int], list[tuple[int, ...]]]] = {  # of labels of n atoms, the first one as ASE has it
     "energy": lambda n: [()],
     "forces": lambda n: [(n, 3)],
@@ -67,17 +68,24 @@ def check_values(atoms: Atoms, name: str) -> None:
 
 
 def check_labels(frames: Sequence[Atoms], need: Sequence[str] = ("energy", "forces"), called: str = "") -> None:
-    """Raise `DatasetError` unless every frame carries finite labels, and all or none are periodic."""
+    """Raise `DatasetError` unless every frame carries these labels, made of finite numbers."""
     check_frames(frames, called)
     for index, atoms in enumerate(frames):
-        if atoms.pbc.any() != frames[0].pbc.any():
-            both = (f"{k} ({frames[k].get_chemical_formula()}) has pbc {frames[k].pbc.tolist()}" for k in (0, index))
-            raise DatasetError(
-                f"{called}frame {' but frame '.join(both)}: all periodic or none is expected; put the molecules in a "
-                "box (pbc=True, a cell wider than twice the cutoff), or keep two lists"
-            )
         for key in need:
             _check_label(atoms, key, f"{called}frame {index}")
+
+
+def is_isolated(atoms: Atoms) -> bool:
+    """Whether it is one atom, far from its periodic images: its energy is a reference, and it has no neighbours.
+
+    >>> is_isolated(Atoms("H")), is_isolated(Atoms("Ar", cell=[4, 4, 4], pbc=True))
+    (True, False)
+    """
+    if len(atoms) != 1:
+        return False
+    sides = atoms.cell.lengths()[atoms.pbc]
+    named = str(atoms.info.get("config_type", "")).replace("_", "").lower() == "isolatedatom"
+    return named or not sides.size or sides.min() > ALONE
 
 
 def _results(atoms: Atoms) -> dict:

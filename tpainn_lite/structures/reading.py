@@ -1,236 +1,268 @@
-"""Extended XYZ files: read with a look at their structure first, written whole or not at all.
+"""The door for files of structures, and the way out: other people's data are read right, or refused with the reason.
 
-A file is a row of frames: a line with the number of atoms, a header line, a line for each atom.  `frames_of` counts
-the lines and looks at each header before ASE takes the text apart, so that what is damaged, endless or not a file of
-frames at all is named by its line, and costs neither time nor memory.
+Whatever the format, and whatever the labels are called there: `read_frames` gives frames whose labels stand in
+``atoms.calc.results``, in eV and Å, and says in one line what it took.
 """
 
+import bz2
+import gzip
 import io
 import lzma
-import re
-from collections.abc import Sequence
+import tempfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ase import Atoms
 
+from tpainn_lite.structures import extxyz, labels
 from tpainn_lite.structures.arguments import DatasetError, shown
 from tpainn_lite.structures.checks import SHAPES, check_labels, check_values
-from tpainn_lite.structures.files import check_readable, write_bytes
+from tpainn_lite.structures.files import check_readable, path_of, write_bytes
 
-EXPECTED = "an extended XYZ file (.extxyz or .extxyz.xz) with at least one frame"
+EXPECTED = "an extended XYZ file (.extxyz, also .xz, .gz or .bz2), or structures in another format that ASE reads"
 MOST_BYTES = 10**9  # of text in one file, after unpacking
-MOST_FRAMES = 300_000  # in one file: a gigabyte of memory
-MOST_ATOMS = 10**6  # in one frame; ten times as many in one file
-LONGEST_HEADER = 10**6  # characters; ASE reads them one by one
-MOST_COLUMNS = 1000
 XZ_MEMORY = 256 * 2**20  # bytes; what xz -9 writes needs 65 MiB
-PACKED = 2**14  # bytes of an .xz that are unpacked at once
-BLOCK = 2**20  # bytes of text that are given to ASE at once
-MANY_COLUMNS = re.compile(r"Properties\s*=[^=]*:\s*[+-]?\d{4}")  # in a header without quotes
-DECIMAL = re.compile(rb"[+-]?\d+\.\d*")
-NO_QUOTES = str.maketrans("", "", "\\\"'{}[]_")
+PACKED = 2**14  # bytes of a packed file that are unpacked at once
+BLOCK = 2**20  # bytes that are read or unpacked at once
+HEAD = 2**12  # bytes by which a format is recognised
+PACKINGS = {b"\x1f\x8b": ".gz", b"BZh": ".bz2", b"\xfd7zXZ\x00": ".xz"}
+DAMAGED = (lzma.LZMAError, zlib.error, gzip.BadGzipFile, EOFError)
+XYZ = (".xyz", ".extxyz")
+
+Raw = tuple[list[Atoms], list[str], str | None]  # frames, what is to be said of them, units that the file names
 
 
-# --- text ---
+# --- bytes ---
 
 
-def _text(path):
+def _content(path: Path) -> bytearray:
     """The bytes of a file, unpacked."""
-    text = bytearray()
+    content = bytearray()
     try:
-        for piece in _unpacked(path) if path.suffix == ".xz" else _pieces(path):
-            text += piece
-            if len(text) > MOST_BYTES:
-                text.clear()  # an error that is kept would keep it
+        for piece in _pieces(path):
+            content += piece
+            if len(content) > MOST_BYTES:
+                content.clear()  # an error that is kept would keep it
                 raise DatasetError(
                     f"{path.name} holds more than {MOST_BYTES / 1e9:g} GB of text; cut it into smaller files"
                 )
-    except (lzma.LZMAError, EOFError) as error:
+    except (*DAMAGED, OSError) as error:
         raise DatasetError(f"{path.name} is corrupted or truncated ({error}); fetch or make it again") from error
-    return text
+    return content
 
 
-def _pieces(path):
-    with open(path, "rb") as file:
+def _packing(head: bytes) -> str | None:
+    return next((suffix for mark, suffix in PACKINGS.items() if head.startswith(mark)), None)
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    """Pieces of the bytes of a file, unpacked, each of at most `BLOCK` bytes."""
+    with open(path, "rb") as raw:
+        file: Any = raw
+        packing = _packing(raw.read(6))
+        raw.seek(0)
+        if packing is None and path.suffix == ".xz":
+            raise lzma.LZMAError("it is no xz file")
+        if packing == ".gz":
+            file = gzip.GzipFile(fileobj=raw)
+        elif packing == ".bz2":
+            file = bz2.BZ2File(raw)
+        elif packing == ".xz":
+            yield from _unpacked(raw)
+            return
         while piece := file.read(BLOCK):
             yield piece
 
 
-def _unpacked(path):
-    """Pieces of the text in an .xz, each of at most `BLOCK` bytes."""
+def _unpacked(file: Any) -> Iterator[bytes]:
+    """Pieces of the text in an .xz: by hand, as a small file may unpack without end and ask for all memory."""
+    packed = file.read(PACKED)
+    while packed:
+        unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
+        while not unpacker.eof:
+            yield unpacker.decompress(packed, BLOCK)
+            packed = file.read(PACKED) if unpacker.needs_input and not unpacker.eof else b""
+            if unpacker.needs_input and not unpacker.eof and not packed:
+                raise EOFError("it ends too early")
+        packed = (unpacker.unused_data or file.read(PACKED)).lstrip(b"\0")  # another stream may follow
+
+
+# --- formats ---
+
+
+def _raw(path: Path) -> Raw:
+    """The frames of a file as they stand there."""
+    special = _special(path)
+    if special is not None:
+        return special, [], None
+    path = check_readable(path, EXPECTED)
     with open(path, "rb") as file:
-        packed = file.read(PACKED)
-        while packed:
-            unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
-            while not unpacker.eof:
-                yield unpacker.decompress(packed, BLOCK)
-                packed = file.read(PACKED) if unpacker.needs_input and not unpacker.eof else b""
-                if unpacker.needs_input and not unpacker.eof and not packed:
-                    raise EOFError("it ends too early")
-            packed = (unpacker.unused_data or file.read(PACKED)).lstrip(b"\0")  # another stream may follow
+        head = file.read(HEAD)
+    packing = _packing(head)
+    name = Path(path.name.removesuffix(packing or ".xz"))
+    if packing is None and path.suffix != ".xz":
+        if name.suffix in XYZ or extxyz.begins_like_xyz(head):
+            return _of_text(path, _content(path))
+        from tpainn_lite.structures.other_files import read_other
+
+        return read_other(path)
+    content = _content(path)
+    if name.suffix in ("", *XYZ) or extxyz.begins_like_xyz(bytes(content[:HEAD])):
+        return _of_text(path, content)
+    with tempfile.TemporaryDirectory() as folder:
+        (unpacked := Path(folder) / name).write_bytes(content)
+        return _raw(unpacked)
 
 
-# --- structure ---
-
-
-def _parts(text):
-    """[(number of its first line, start, end)] of each frame in the text."""
-    parts: list[tuple[int, int, int]] = []
-    line, total = 1, 0
-    place = 3 if text.startswith(b"\xef\xbb\xbf") else 0  # a mark that some editors put in front
-    while place < len(text):
-        end = _end_of_line(text, place)
-        if not text[place:end].strip():
-            place, line = end, line + 1
-            continue
-        n = _count(text[place:end], line)
-        total += n
-        if n > MOST_ATOMS and (follow := text.count(b"\n", end)) < n + 1:
-            raise DatasetError(f"line {line}: {n} atoms are announced, {max(follow - 1, 0)} lines of atoms follow")
-        if n > MOST_ATOMS or total > 10 * MOST_ATOMS or len(parts) == MOST_FRAMES:
-            raise DatasetError(f"line {line}: more frames or atoms ({n} here) than fit into memory; cut the file")
-        start, first = place, line
-        place, line = _after(text, end, n, line)
-        _check_header(text[end : _end_of_line(text, end)], first + 1)
-        parts.append((first, start, place))
-    if parts and not text.endswith(b"\n") and _is_cut(text[parts[-1][1] :]):
-        raise DatasetError(f"line {line - 1}: its last number is cut off")
-    return parts
-
-
-def _end_of_line(text, place):
-    return text.find(b"\n", place) + 1 or len(text)
-
-
-def _count(words, line):
-    """Number of atoms that a line announces."""
+def _special(path: Path) -> list[Atoms] | None:
+    """The frames of a format that neither ASE nor the extended XYZ reader knows; None where it is none of these."""
     try:
-        n = int(words) if len(words) < 40 else 0
-    except ValueError:
-        n = 0
-    if n < 1:
-        start = words.strip()[:40].decode(errors="replace")
-        raise DatasetError(f"line {line}: {start!r} stands where a number of atoms is expected")
-    return n
+        from tpainn_lite.structures.formats import SPECIAL
+    except ImportError:
+        return None
+    head = b""
+    if path.is_file():
+        with open(path, "rb") as file:
+            head = file.read(HEAD)
+    elif not path.is_dir():
+        return None
+    fitting = next((each for each in SPECIAL if each.recognises(path, head)), None)
+    return fitting.read(path) if fitting else None
 
 
-def _after(text, place, n, line):
-    """(place, number of the line) after a frame of n atoms, whose header begins at ``place``."""
-    for k in range(n + 1):
-        if place >= len(text):
-            raise DatasetError(f"line {line}: {n} atoms are announced, {max(k - 1, 0)} lines of atoms follow")
-        place = _end_of_line(text, place)
-    line += n + 2
-    while text[place : place + 80].lstrip().startswith(b"VEC"):  # sides of the cell, as the program ADF writes them
-        place, line = _end_of_line(text, place), line + 1
-    return place, line
-
-
-def _check_header(header, line):
-    """Raise `DatasetError` for a header that ASE would take apart without end."""
-    if len(header) > LONGEST_HEADER:
-        raise DatasetError(f"line {line}: a header of {len(header)} characters; at most {LONGEST_HEADER} are possible")
+def _of_text(path: Path, content: bytes | bytearray, parser: extxyz.Parser | None = None) -> Raw:
+    """The frames of an extended XYZ text."""
+    frames: list[Atoms] = []
+    notes: set[str] = set()
     try:
-        header = header.decode()
-    except UnicodeDecodeError:
-        raise DatasetError(f"line {line} is not text in UTF-8") from None
-    if MANY_COLUMNS.search(header.translate(NO_QUOTES)):
-        raise DatasetError(f"line {line}: more than {MOST_COLUMNS} columns are announced")
-
-
-def _is_cut(frame):
-    """Whether the last number of a frame without a last line end has fewer digits than all those above it.
-
-    Only where these have as many each, and many: such numbers are written by a program, all in one way.
-    """
-    *rows, last = [line.split() for line in bytes(frame).splitlines()[2:]]
-    if not last:
-        return False
-    above = [row[-1] for row in rows if row] or last[1:-1]
-    decimals = {len(word.partition(b".")[2]) if DECIMAL.fullmatch(word) else -1 for word in above}
-    return len(decimals) == 1 and min(decimals) > 4 and len(last[-1].partition(b".")[2]) < min(decimals)
-
-
-# --- frames ---
-
-
-def _blocks(parts):
-    """Slices of the list of frames, of about `BLOCK` bytes each: one call of ASE's reader costs as much as a frame."""
-    first = 0
-    for k in range(1, len(parts) + 1):
-        if k == len(parts) or parts[k][1] - parts[first][1] > BLOCK:
-            yield slice(first, k)
-            first = k
-
-
-def _read(text, parts, **how):
-    """The frames of a block; in the error, the line at which the one that is wrong begins."""
-    from ase.io import read
-
-    try:
-        block = b"".join(text[start:end] for _, start, end in parts).decode()
-        frames = read(io.StringIO(block), index=":", format="extxyz", **how)
-        if len(frames) == len(parts):
-            return frames
-        error = f"{len(parts)} frames are announced, {len(frames)} were read"
-    except Exception as problem:  # noqa: BLE001  whatever ASE makes of it: it is named, with its line
-        error = f"{type(problem).__name__}: {problem}"
-    if len(parts) > 1:
-        return [atoms for part in parts for atoms in _read(text, [part], **how)]
-    raise DatasetError(f"the frame that begins in line {parts[0][0]} cannot be read ({error})")
-
-
-# --- files ---
-
-
-def frames_of(path: Path | str, need: Sequence[str] = (), **how: Any) -> list[Atoms]:
-    """`read_frames`, with settings of ASE's reader, and without labels unless they are needed."""
-    try:
-        path = check_readable(path, EXPECTED)
-        text = _text(path)
-    except (OSError, ValueError) as error:
-        raise DatasetError(str(error)) from error
-    try:
-        parts = _parts(text)
-        frames = [atoms for block in _blocks(parts) for atoms in _read(text, parts[block], **how)]
+        for line, atoms, left in extxyz.frames_of_text(content, **({"parser": parser} if parser else {})):
+            check_values(atoms, f"line {line}: frame {len(frames)}")
+            frames.append(atoms)
+            notes |= left
     except DatasetError as error:
         message = f"{path.name} is not a whole extended XYZ file: {error}; fetch or make it again"
         raise DatasetError(message) from error
+    return frames, [f"ignored: {note}" for note in sorted(notes)], None
+
+
+# --- reading ---
+
+
+def labelled_frames(
+    path: Path | str, need: Sequence[str] = ("energy", "forces"), *, energy_key: str | None = None,
+    forces_key: str | None = None, stress_key: str | None = None, units: str | None = None,
+) -> tuple[list[Atoms], str]:  # fmt: skip
+    """`read_frames`, and the line that says what was taken."""
+    if not isinstance(need, (tuple, list, set)) or not set(need) <= {*SHAPES, "any"}:
+        raise ValueError(f"need is {need!r}; a tuple of 'energy', 'forces', 'stress', or ('any',), is expected")
+    try:
+        path = _named(path)
+        frames, notes, own_units = _raw(path)
+    except (OSError, ValueError) as error:
+        raise error if isinstance(error, DatasetError) else DatasetError(str(error)) from error
     if not frames:
         raise DatasetError(f"{path.name} holds no frames; expected {EXPECTED}")
-    for (line, _, _), (index, atoms) in zip(parts, enumerate(frames), strict=True):
-        if atoms.info.get("smiles") is False:  # ASE takes hydrogen fluoride's, F, for "false"
-            atoms.info["smiles"] = "F"
-        check_values(atoms, f"{path.name}, line {line}: frame {index}")
-    if need:
-        check_labels(frames, need)
+    names = labels.Names(energy_key, forces_key, stress_key)
+    try:
+        frames, line = _with_labels(frames, names, need, units or own_units, notes)
+    except DatasetError as error:
+        raise DatasetError(f"{path.name}: {error}") from None
+    return frames, f"{path.name}: {line}"
+
+
+def _named(path: Path | str) -> Path:
+    """A path; where nothing could have such a name, what was expected is said."""
+    try:
+        there = path_of(path)
+        there.exists()
+        return there
+    except (TypeError, ValueError, OSError):
+        return check_readable(path, EXPECTED)
+
+
+def _with_labels(frames, names, need, units, notes):
+    """(frames with their labels in eV and Å, what was taken)."""
+    found = labels.Found(frames)
+    choice = labels.choose(found, names, need)
+    virial = units is not None and any("virial" in name.lower() for name in choice.taken.get("stress", ()))
+    if units is None:
+        labels.check_units_of_names(choice)
+    else:
+        notes = [*notes, f"units: {units}"]
+    labels.take(frames, choice, virial)
+    line = labels.line_of(frames, found, choice, notes)
+    if problem := labels.missing(frames, need, found):
+        raise DatasetError(problem)
+    if units is not None:
+        frames = _converted(frames, units, virial)
+    for index, atoms in enumerate(frames):
+        check_values(atoms, f"frame {index}")
+    return frames, line
+
+
+def _converted(frames, units, virial):
+    """In eV and Å; a virial is in the unit of energy, and divided by the volume."""
+    from tpainn_lite.structures.units import convert, parse_units
+
+    given = parse_units(units)
+    if virial and not given.virial:
+        given = replace(given, virial=True, stress=abs(given.energy))
+    return convert(frames, given)
+
+
+def frames_of(path: Path | str, need: Sequence[str] = (), parser: extxyz.Parser | None = None) -> list[Atoms]:
+    """Frames of an extended XYZ file whose labels have the usual names; each must have those that are needed."""
+    try:
+        path = check_readable(path, EXPECTED)
+    except OSError as error:
+        raise DatasetError(str(error)) from error
+    frames, _, _ = _of_text(path, _content(path), parser)
+    check_labels(frames, need)
     return frames
 
 
-def read_frames(path: Path | str, need: Sequence[str] = ("energy", "forces")) -> list[Atoms]:
-    """Read an extended XYZ file (``.extxyz``, or ``.extxyz.xz``).
+def read_frames(
+    path: Path | str, need: Sequence[str] = ("energy", "forces"), *, energy_key: str | None = None,
+    forces_key: str | None = None, stress_key: str | None = None, units: str | None = None, quiet: bool = False,
+) -> list[Atoms]:  # fmt: skip
+    """Read a file of structures: extended XYZ (also .gz, .bz2, .xz), ``.traj``, ``.db``, what else ASE reads.
 
-    Labels are as they stand in the file, those on fixed atoms too: ``atoms.calc.results``.
+    Labels are found by their names (``energy``, ``REF_energy``, ``dft_forces``, ``virials`` …) and stand in
+    ``atoms.calc.results`` as they are in the file, those on fixed atoms too; a virial becomes the stress.
 
     Parameters
     ----------
     need
-        Labels that every frame must have: "energy" (eV), "forces" (eV/Å), "stress" (eV/Å³); ``()`` for none.
+        Labels: each must be in some frame, and one of them in every frame.  "energy" (eV), "forces" (eV/Å), "stress"
+        (eV/Å³); ``("any",)`` is one of the three, and with ``()`` nothing is needed.
+    energy_key, forces_key, stress_key
+        Their names in the file, where there is a choice.  One of them says which set of labels is meant.
+    units
+        "Hartree,Bohr", or "energy=kcal/mol,forces=-kcal/mol/Å,stress=GPa,positions=Bohr", where these are not eV and Å.
+    quiet
+        Whether not to say, in a notebook or a terminal, what was taken.
 
     Raises
     ------
     DatasetError
-        Missing, empty, truncated or corrupted file, positions or labels that are no finite numbers, or frames without
-        labels; the message names the line or the frame.
+        Missing, empty, truncated or corrupted file, two sets of labels in one file, positions or labels that are no
+        finite numbers, or frames without labels; the message names the line or the frame.
 
     >>> from tpainn_lite.structures.shipped import shipped_file
     >>> len(read_frames(shipped_file("scans_b3lyp/bond.extxyz.xz")))
     20
     """
-    if not isinstance(need, (tuple, list, set)) or not set(need) <= SHAPES.keys():
-        raise ValueError(f"need is {need!r}; a tuple of 'energy', 'forces', 'stress' is expected")
-    return frames_of(path, need)
+    keys = {"energy_key": energy_key, "forces_key": forces_key, "stress_key": stress_key}
+    frames, line = labelled_frames(path, need, units=units, **keys)
+    if not quiet and labels.has_reader():
+        print(line)
+    return frames
+
+
+# --- writing ---
 
 
 def write_frames(path: Path | str, frames: Sequence[Atoms] | Atoms) -> None:

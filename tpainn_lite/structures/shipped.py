@@ -7,7 +7,6 @@ Every shipped set is an extended XYZ file under ``data/`` (xz-compressed when la
 import io
 import json
 import os
-import sys
 import urllib.error
 import urllib.request
 import zipfile
@@ -22,7 +21,8 @@ from ase.units import Hartree
 
 from tpainn_lite.structures.arguments import DatasetError, check_choice, check_counts, generator
 from tpainn_lite.structures.files import check_readable, path_of, sha256, write_bytes
-from tpainn_lite.structures.reading import frames_of, read_frames
+from tpainn_lite.structures.labels import has_reader
+from tpainn_lite.structures.reading import frames_of
 from tpainn_lite.structures.smiles import skeleton
 
 Part = Literal["train", "valid", "test", "test_large"]
@@ -72,15 +72,9 @@ def shipped_file(name: str) -> Path:
 def tell_once(name: str) -> None:
     """Print what a shipped set is, the first time that it is loaded in a notebook or a terminal."""
     card = data_folder() / name / "README.md"
-    if name not in _described and card.exists() and _has_reader():
+    if name not in _described and card.exists() and has_reader():
         print(card.read_text(encoding="utf-8").split("\n\n")[1].replace("\n", " "))
     _described.add(name)
-
-
-def _has_reader():
-    """Whether somebody reads what is printed: not where the output goes to a file or to another program."""
-    ipython = sys.modules.get("IPython")
-    return sys.stdout.isatty() or (ipython is not None and ipython.get_ipython() is not None)
 
 
 def _load_part(name, split):
@@ -88,7 +82,7 @@ def _load_part(name, split):
     tell_once(name)
     from ase.io.extxyz import key_val_str_to_dict_regex  # for headers as simple as ours, faster by a third
 
-    return frames_of(shipped_file(f"{name}/{split}.extxyz.xz"), NEED, properties_parser=key_val_str_to_dict_regex)
+    return frames_of(shipped_file(f"{name}/{split}.extxyz.xz"), NEED, parser=key_val_str_to_dict_regex)
 
 
 # --- our own sets ---
@@ -164,7 +158,7 @@ def load_scan(name: Literal["bond", "angle", "torsion", "dimer"]) -> list[Atoms]
     """
     check_choice(SCANS, scan=name)
     tell_once("scans_b3lyp")
-    return read_frames(shipped_file(f"scans_b3lyp/{name}.extxyz.xz"))
+    return frames_of(shipped_file(f"scans_b3lyp/{name}.extxyz.xz"), NEED)
 
 
 def molecule_list(max_heavy: int = 5, exclude: Sequence[Part] = ("valid", "test", "test_large")) -> list[str]:
