@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Hartree
@@ -19,6 +20,7 @@ from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.rows import numbers_in, text_of
 from tpainn_lite.structures.units import are_in_bohr
 
+TURNED = 0.05  # of the largest possible torque
 HEAD = 4096  # bytes that are looked at
 AENET = re.compile(r"^\s*#\s*total energy\s*=\s*(\S+)", re.MULTILINE)
 REFUSED = {
@@ -155,6 +157,64 @@ def read_aenet(path: Path) -> list[Atoms]:
     return [atoms]
 
 
+# --- Gaussian, EON ---
+
+
+def is_gaussian(path: Path, head: bytes) -> bool:
+    """Whether this is an output of Gaussian."""
+    return b"Entering Gaussian System" in head
+
+
+def read_gaussian(path: Path) -> list[Atoms]:
+    """All structures with an energy; forces (Hartree/Bohr → eV/Å) only where they belong to the axes of the positions.
+
+    Gaussian prints forces in the axes of the input; where the file has positions in its standard orientation alone,
+    these may be turned.  Forces in the right axes do not turn an isolated molecule.
+    """
+    from ase.io.gaussian import read_gaussian_out
+
+    text = text_of(path)
+    try:
+        frames: Any = read_gaussian_out(io.StringIO(text), index=slice(None))
+    except Exception as error:  # whatever ASE makes of it
+        raise DatasetError(f"{path.name} is no whole output of Gaussian ({error})") from error
+    turned = "Input orientation:" not in text and any(turning(atoms) > TURNED for atoms in frames)
+    if turned:
+        raise DatasetError(
+            f"{path.name} has positions in its standard orientation, but forces in other axes; run Gaussian with "
+            "nosymm, or with #P, so that it prints the input orientation"
+        )
+    return [atoms for atoms in frames if atoms.calc is not None]
+
+
+def turning(atoms: Atoms) -> float:
+    """How much forces turn a molecule: their torque, in units of what it could be at most; 0 without forces."""
+    forces = atoms.calc.results.get("forces") if atoms.calc is not None else None
+    if forces is None:
+        return 0.0
+    arms = atoms.positions - atoms.positions.mean(axis=0)
+    most = (np.linalg.norm(arms, axis=1) * np.linalg.norm(forces, axis=1)).sum()
+    return float(np.linalg.norm(np.cross(arms, forces).sum(axis=0)) / most) if most > 0 else 0.0
+
+
+def is_eon(path: Path, head: bytes) -> bool:
+    """Whether this is a .con of EON."""
+    return path.suffix.lower() == ".con"
+
+
+def read_eon(path: Path) -> list[Atoms]:
+    """All structures, periodic as EON takes them (ASE's reader leaves them in vacuum)."""
+    from ase.io import read
+
+    try:
+        frames: Any = read(path, index=":", format="eon")
+    except Exception as error:  # whatever ASE makes of it
+        raise DatasetError(f"{path.name} is no whole .con of EON ({error})") from error
+    for atoms in frames:
+        atoms.pbc = bool(atoms.cell.volume)
+    return frames
+
+
 # --- all ---
 
 
@@ -182,6 +242,8 @@ SPECIAL: tuple[Format, ...] = (
     Format("LAMMPS data", md_files.is_lammps_data, md_files.read_lammps_data),
     Format("n2p2", is_n2p2, read_n2p2, guess=lambda frames: "Hartree,Bohr" if are_in_bohr(frames) else ""),
     Format("aenet", is_aenet, read_aenet, _fixed("energy=eV,forces=eV/Å")),
+    Format("Gaussian", is_gaussian, read_gaussian, _fixed("energy=Hartree,forces=Hartree/Bohr")),
+    Format("EON", is_eon, read_eon),
     Format("npz", array_files.is_npz, array_files.read_npz, array_files.npz_units),
     Format("PyTorch Geometric", array_files.is_pyg, array_files.read_pyg),
     *(_refused(suffixes, why) for suffixes, why in REFUSED.items()),

@@ -148,8 +148,8 @@ def _gro_position(row):
 
 
 def _gro_cell(v, where):
-    if len(v) not in (3, 9):
-        raise DatasetError(f"{where}: a cell of {len(v)} numbers; 3 or 9 are expected")
+    if len(v) not in (0, 3, 9):
+        raise DatasetError(f"{where}: a cell of {len(v)} numbers; 3 or 9 are expected, or none")
     xx, yy, zz, xy, xz, yx, yz, zx, zy = np.pad(v, (0, 9 - len(v)))  # the first letter is the side's
     return np.array([[xx, xy, xz], [yx, yy, yz], [zx, zy, zz]])
 
@@ -226,6 +226,8 @@ def read_lammps_dump(path: Path) -> list[Atoms]:
         frames = read(
             io.StringIO(re.sub(r"^ITEM: (UNITS|TIME)\n.*\n", "", text, flags=re.MULTILINE)), index=slice(None)
         )
+    except KeyError as error:
+        raise DatasetError(f"{path.name}: {error} stands where the symbol of an element is expected") from error
     except Exception as error:  # whatever ASE makes of it
         raise DatasetError(f"{path.name} is no whole dump of LAMMPS ({error})") from error
     return [_of_dump(atoms, units, f"{path.name}, frame {k}") for k, atoms in enumerate(frames)]

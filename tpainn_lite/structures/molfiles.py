@@ -21,6 +21,9 @@ from tpainn_lite.structures.rows import atoms_from, numbers_in, text_of
 from tpainn_lite.structures.smiles import LONGEST
 
 FEW = 2  # bonds that a radical lacks; molecules without their hydrogens lack more
+TRIES = 10_000  # orders of bonds, until they fit
+ORDERS = {"SINGLE", "DOUBLE", "TRIPLE", "AROMATIC", "DATIVE"}
+MOL2_ORDERS = {"1", "2", "3", "ar", "am"}
 NEUTRAL = 0.1  # e; the sum of partial charges is this near to a whole number
 
 
@@ -99,9 +102,17 @@ def _with_bonds(atoms, rdmol, where):
     charge = Chem.GetFormalCharge(rdmol)
     if charge:
         atoms.info["charge"] = charge
-    if _quiet(Chem.SanitizeMol, rdmol) is None:
-        return atoms  # an unusual valence: atoms without bonds
+    if len(atoms) > 1 and not rdmol.GetNumBonds():  # as ASE writes its files
+        return atoms
+    if not {str(bond.GetBondType()) for bond in rdmol.GetBonds()} <= ORDERS:
+        rdmol = _ordered([(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in rdmol.GetBonds()], atoms, charge)
+    if rdmol is None or _quiet(Chem.SanitizeMol, rdmol) is None:
+        return atoms  # an unusual valence
     _close_shells(rdmol, where)
+    return _with_smiles(atoms, rdmol)
+
+
+def _with_smiles(atoms, rdmol):
     unpaired = sum(atom.GetNumRadicalElectrons() for atom in rdmol.GetAtoms())
     if unpaired:
         atoms.info["multiplicity"] = unpaired + 1
@@ -109,6 +120,35 @@ def _with_bonds(atoms, rdmol, where):
     if len(smiles) <= LONGEST:
         atoms.info["smiles"] = smiles
     return atoms
+
+
+def _ordered(pairs, atoms, charge):
+    """RDKit's molecule with bonds between these pairs, orders and formal charges as it finds them; None if none fit."""
+    from rdkit import Chem
+    from rdkit.Chem import rdDetermineBonds
+
+    rdmol = Chem.RWMol(_skeleton(atoms.numbers.tolist(), pairs))
+    rdmol.AddConformer(Chem.Conformer(len(atoms)))
+    done = _quiet(
+        lambda: (
+            rdDetermineBonds.DetermineBondOrders(rdmol, charge=charge, maxIterations=TRIES, embedChiral=False) or True
+        )
+    )
+    return rdmol if done else None
+
+
+def _skeleton(numbers, pairs):
+    """RDKit's molecule of these elements, with single bonds and no hydrogens that are not there."""
+    from rdkit import Chem
+
+    rdmol = Chem.RWMol()
+    for z in numbers:
+        atom = Chem.Atom(z)
+        atom.SetNoImplicit(True)
+        rdmol.AddAtom(atom)
+    for i, j in pairs:
+        rdmol.AddBond(int(i), int(j), Chem.BondType.SINGLE)
+    return rdmol
 
 
 def _close_shells(rdmol, where):
@@ -131,6 +171,8 @@ def _numbered(rdmol):
     from rdkit import Chem
 
     copy = Chem.Mol(rdmol)
+    if copy.GetNumConformers():  # before numbers make all hydrogens of a methyl group different
+        Chem.AssignStereochemistryFrom3D(copy)
     for atom in copy.GetAtoms():
         atom.SetAtomMapNum(atom.GetIdx() + 1)
     return Chem.MolToSmiles(copy)
@@ -150,29 +192,13 @@ def numbered_smiles(smiles: str, atoms: Atoms) -> str | None:
     rdmol = _quiet(Chem.MolFromSmiles, smiles)
     if rdmol is None or Chem.AddHs(rdmol).GetNumAtoms() != len(atoms):
         return None
-    rdmol, seen = Chem.AddHs(rdmol), Chem.RWMol()
-    for z in atoms.numbers.tolist():
-        atom = Chem.Atom(z)
-        atom.SetNoImplicit(True)
-        seen.AddAtom(atom)
-    for i, j in bonds_of(atoms).tolist():
-        seen.AddBond(i, j, Chem.BondType.SINGLE)
+    rdmol, seen = Chem.AddHs(rdmol), _skeleton(atoms.numbers.tolist(), bonds_of(atoms).tolist())
     if seen.GetNumBonds() != rdmol.GetNumBonds():
         return None
-    order = Chem.Mol(seen).GetSubstructMatch(_pattern(rdmol))  # of each atom of the SMILES: its place in ``atoms``
+    pairs = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in rdmol.GetBonds()]
+    pattern = _skeleton([atom.GetAtomicNum() for atom in rdmol.GetAtoms()], pairs)
+    order = Chem.Mol(seen).GetSubstructMatch(pattern)  # of each atom of the SMILES: its place in ``atoms``
     return _numbered(Chem.RenumberAtoms(rdmol, np.argsort(order).tolist())) if order else None
-
-
-def _pattern(rdmol):
-    """The same elements, all bonds single: what can be compared with bonds that are only seen."""
-    from rdkit import Chem
-
-    pattern = Chem.RWMol()
-    for atom in rdmol.GetAtoms():
-        pattern.AddAtom(Chem.Atom(atom.GetAtomicNum()))
-    for bond in rdmol.GetBonds():
-        pattern.AddBond(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx(), Chem.BondType.SINGLE)
-    return pattern
 
 
 # --- QM9's gdb9.sdf ---
@@ -211,36 +237,51 @@ def read_mol2(path: Path) -> list[Atoms]:
 
 
 def _mol2_molecule(piece, where):
-    from rdkit import Chem
-
-    sections = {
-        part.partition("\n")[0].strip(): part.partition("\n")[2] for part in f"MOLECULE{piece}".split("@<TRIPOS>")
-    }
+    parts = f"MOLECULE{piece}".split("@<TRIPOS>")
+    sections = {part.partition("\n")[0].strip(): part.partition("\n")[2] for part in parts}
     rows = [line.split() for line in sections.get("ATOM", "").split("\n") if line.strip()]
     if not rows or any(len(row) < 6 for row in rows):
         raise DatasetError(f"{where} is damaged: its table of atoms is missing or cut off")
     positions = numbers_in([word for row in rows for word in row[2:5]], where).reshape(-1, 3)
     atoms = atoms_from([row[5].partition(".")[0] for row in rows], positions, where)
     _check_is_3d(atoms, False, where)
-    rdmol = _quiet(Chem.MolFromMol2Block, f"@<TRIPOS>MOLECULE{piece}", sanitize=False, removeHs=False)
-    if rdmol is not None and rdmol.GetNumAtoms() == len(atoms):
-        atoms = _with_bonds(atoms, rdmol, where)
     header = sections["MOLECULE"].split("\n")
-    if header[0].strip():
+    if header[0].strip(" *"):
         atoms.info["id"] = header[0].strip()
-    _take_partial_charges(atoms, rows, header)
-    return _with_crysin(atoms, sections.get("CRYSIN", "").split())
+    bonds = [line.split() for line in sections.get("BOND", "").split("\n") if line.strip()]
+    return _with_crysin(
+        _with_mol2_bonds(atoms, f"@<TRIPOS>MOLECULE{piece}", bonds, _total_charge(rows, header), where),
+        sections.get("CRYSIN", "").split(),
+    )
 
 
-def _take_partial_charges(atoms, rows, header):
-    """Their sum is the charge; where the bonds say otherwise, these were misread."""
+def _with_mol2_bonds(atoms, text, bonds, charge, where):
+    """The same atoms with their bonds; where RDKit does not know the types, orders are found from the charge."""
+    from rdkit import Chem
+
+    places = {row[0]: k for k, row in enumerate(_mol2_rows(text))}
+    if not all(len(row) >= 4 and row[1] in places and row[2] in places for row in bonds):
+        raise DatasetError(f"{where} is damaged: a bond is cut off, or one of an atom that is not there")
+    rdmol = _quiet(Chem.MolFromMol2Block, text, removeHs=False) if {row[3] for row in bonds} <= MOL2_ORDERS else None
+    if rdmol is not None and rdmol.GetNumAtoms() == len(atoms) and charge in (None, Chem.GetFormalCharge(rdmol)):
+        return _with_bonds(atoms, rdmol, where)
+    if charge:
+        atoms.info["charge"] = charge
+    rdmol = _ordered([(places[row[1]], places[row[2]]) for row in bonds], atoms, charge or 0) if bonds else None
+    return atoms if rdmol is None else _with_smiles(atoms, rdmol)
+
+
+def _mol2_rows(text):
+    section = text.partition("@<TRIPOS>ATOM")[2].partition("@<TRIPOS>")[0]
+    return [line.split() for line in section.split("\n")[1:] if line.strip()]
+
+
+def _total_charge(rows, header):
+    """The sum of the partial charges; None without any."""
     if any("NO_CHARGES" in line for line in header) or any(len(row) < 9 for row in rows):
-        return
+        return None
     total = float(numbers_in([row[8] for row in rows], "partial charges").sum())
-    if abs(total - round(total)) < NEUTRAL and round(total) != atoms.info.get("charge", 0):
-        atoms.info.pop("smiles", None)
-        atoms.info.pop("multiplicity", None)
-        atoms.info["charge"] = round(total)
+    return round(total) if abs(total - round(total)) < NEUTRAL else None
 
 
 def _with_crysin(atoms, words):
