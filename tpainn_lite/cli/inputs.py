@@ -13,6 +13,7 @@ from ase.calculators.calculator import Calculator
 
 from tpainn_lite.structures.arguments import DatasetError, check_counts, check_numbers
 from tpainn_lite.structures.files import check_folder, check_readable, check_target, is_weights
+from tpainn_lite.structures.formats import is_folder
 from tpainn_lite.structures.labels import without_labels
 from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.structures.reading import labelled_frames
@@ -57,7 +58,7 @@ def given(**options: Any) -> dict[str, Any]:
 def check_source(*paths: Path | None) -> None:
     """Raise an error unless each of these is a file with something in it that can be read; None is no file."""
     for path in paths:
-        if path is not None:
+        if path is not None and not is_folder(path):
             check_readable(path, "a file of frames, structures, SMILES or weights")
 
 

@@ -81,6 +81,12 @@ def format_of(path: Path | str, head: bytes | None = None) -> Format | None:
     return next((known for known in SPECIAL if known.recognises(path, head)), None)
 
 
+def is_folder(path: Path | str) -> bool:
+    """Whether this is a folder that holds a set of DeePMD-kit, and may stand where a file is expected."""
+    path = Path(path)
+    return path.is_dir() and array_files.is_deepmd(path, b"")
+
+
 def read_special(path: Path | str, units: str | None = None) -> tuple[list[Atoms], str, str] | None:
     """(frames, name of their format, units that are left to convert); None where the file is in none of these formats.
 

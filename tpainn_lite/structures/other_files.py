@@ -16,6 +16,7 @@ UNREAD = {
 }  # fmt: skip
 SQLITE = b"SQLite format 3\0"
 MOST_FRAMES = 300_000
+SCHNETPACK = {"energy": ("energy", "energy_u0", "total_energy"), "forces": ("forces", "force")}
 Raw = tuple[list[Atoms], list[str], str | None]
 
 
@@ -91,5 +92,8 @@ def _numbers(value: Any) -> Any:
 
 
 def _units_of(metadata: dict) -> str | None:
-    """Units as SchNetPack keeps them in a database."""
-    return None
+    """Units as SchNetPack keeps them in a database, as `parse_units` has them."""
+    units = metadata.get("_property_unit_dict", {})
+    named = {name: next((key for key in units if key.lower() in names), None) for name, names in SCHNETPACK.items()}
+    words = [f"{name}={units[key]}" for name, key in named.items() if key is not None]
+    return ",".join([*words, f"positions={metadata.get('_distance_unit', 'Ang')}"]) if units else None

@@ -21,6 +21,7 @@ from tpainn_lite.structures import extxyz, labels
 from tpainn_lite.structures.arguments import DatasetError, shown
 from tpainn_lite.structures.checks import SHAPES, check_labels, check_values
 from tpainn_lite.structures.files import check_readable, path_of, write_bytes
+from tpainn_lite.structures.formats import format_of, is_folder, read_special
 
 EXPECTED = "an extended XYZ file (.extxyz, also .xz, .gz or .bz2), or structures in another format that ASE reads"
 MOST_BYTES = 10**9  # of text in one file, after unpacking
@@ -93,11 +94,14 @@ def _unpacked(file: Any) -> Iterator[bytes]:
 # --- formats ---
 
 
-def _raw(path: Path) -> Raw:
-    """The frames of a file as they stand there."""
-    special = _special(path)
+def _raw(path: Path, units: str | None = None) -> Raw:
+    """The frames of a file as they stand there; the units are those that the user gave."""
+    if not is_folder(path):
+        path = check_readable(path, EXPECTED)
+    special = read_special(path, units)
     if special is not None:
-        return special, [], None
+        frames, form, left = special
+        return frames, [form], left or None
     path = check_readable(path, EXPECTED)
     with open(path, "rb") as file:
         head = file.read(HEAD)
@@ -110,27 +114,12 @@ def _raw(path: Path) -> Raw:
 
         return read_other(path)
     content = _content(path)
-    if name.suffix in ("", *XYZ) or extxyz.begins_like_xyz(bytes(content[:HEAD])):
+    is_xyz = name.suffix in ("", *XYZ) or extxyz.begins_like_xyz(bytes(content[:HEAD]))
+    if is_xyz and format_of(name, bytes(content[:HEAD])) is None:
         return _of_text(path, content)
     with tempfile.TemporaryDirectory() as folder:
         (unpacked := Path(folder) / name).write_bytes(content)
-        return _raw(unpacked)
-
-
-def _special(path: Path) -> list[Atoms] | None:
-    """The frames of a format that neither ASE nor the extended XYZ reader knows; None where it is none of these."""
-    try:
-        from tpainn_lite.structures.formats import SPECIAL
-    except ImportError:
-        return None
-    head = b""
-    if path.is_file():
-        with open(path, "rb") as file:
-            head = file.read(HEAD)
-    elif not path.is_dir():
-        return None
-    fitting = next((each for each in SPECIAL if each.recognises(path, head)), None)
-    return fitting.read(path) if fitting else None
+        return _raw(unpacked, units)
 
 
 def _of_text(path: Path, content: bytes | bytearray, parser: extxyz.Parser | None = None) -> Raw:
@@ -160,7 +149,7 @@ def labelled_frames(
         raise ValueError(f"need is {need!r}; a tuple of 'energy', 'forces', 'stress', or ('any',), is expected")
     try:
         path = _named(path)
-        frames, notes, own_units = _raw(path)
+        frames, notes, own_units = _raw(path, units)
     except (OSError, ValueError) as error:
         raise error if isinstance(error, DatasetError) else DatasetError(str(error)) from error
     if not frames:
@@ -228,7 +217,8 @@ def read_frames(
     path: Path | str, need: Sequence[str] = ("energy", "forces"), *, energy_key: str | None = None,
     forces_key: str | None = None, stress_key: str | None = None, units: str | None = None, quiet: bool = False,
 ) -> list[Atoms]:  # fmt: skip
-    """Read a file of structures: extended XYZ (also .gz, .bz2, .xz), ``.traj``, ``.db``, what else ASE reads.
+    """Read a file of structures: extended XYZ (also .gz, .bz2, .xz), ``.traj``, ``.db``, what else ASE reads,
+    and what `structures.formats` knows better: SDF, mol2, PDB, i-PI, CP2K, LAMMPS, n2p2, QM9, DeePMD-kit's folders.
 
     Labels are found by their names (``energy``, ``REF_energy``, ``dft_forces``, ``virials`` …) and stand in
     ``atoms.calc.results`` as they are in the file, those on fixed atoms too; a virial becomes the stress.
