@@ -224,8 +224,38 @@ def test_stress_is_learnt_where_every_frame_has_one():
 def test_stress_that_is_asked_for_and_missing_is_an_error(methane_frames, fresh):
     with pytest.raises(DatasetError, match=r"frame 0 \(CH4\) has no stress"):
         fit(fresh(), methane_frames, stress_weight=0.1, **QUICK)
-    with pytest.raises(DatasetError, match=r"frame 0 \(CH4\) has no stress"):
-        fit(new_potential(boxes(), **SMALL), boxes(), methane_frames, **QUICK)
+
+
+@pytest.mark.parametrize("missing", ["energy", "forces", "stress"])
+def test_where_some_frames_lack_a_label_the_loss_uses_what_is_there(missing):
+    """A label that is not there neither changes the loss nor counts as one that is zero."""
+    whole, partly = boxes()[:2], boxes()[:2]
+    whole[0].calc.results["energy"] += 5.0
+    del partly[0].calc.results[missing]
+    potential, losses = lively_potential(), []
+    for frames in (whole, partly, whole[1:]):
+        data = TrainingData(frames, None, [], Settings(steps=1, batch_size=2), potential.cutoff, potential.dtype)
+        data.subtract_references(potential)
+        data.loss_weights = tuple(float(label == missing) for label in ("energy", "forces", "stress"))
+        (graph,) = data.batches(0, 1)
+        run = training._Run(potential, data, SimpleNamespace(world_size=1), None, None)
+        losses.append(run.loss(graph, potential(graph)).item())
+    assert losses[1] == pytest.approx(losses[2], rel=1e-6) and losses[0] != pytest.approx(losses[1], rel=1e-3)
+
+
+def test_isolated_atoms_are_not_trained_on_and_decide_where_the_composition_cannot():
+    """Pure water has two H for each O, always: what an atom counts is known from single atoms alone."""
+    lone = [Atoms("H", info={"config_type": "IsolatedAtom"}), Atoms("O")]
+    for atoms, energy in zip(lone, (-13.0, -2040.0), strict=True):
+        atoms.calc = SinglePointCalculator(atoms, energy=energy)
+    water = boxes()
+    for atoms in water:
+        atoms.calc.results["energy"] = -2070.0 * (atoms.numbers == 8).sum()
+    data = TrainingData(lone + water, None, [], Settings(steps=1), 4.0)
+    assert len(data.train) == len(water) and data.isolated == {1: -13.0, 8: -2040.0}
+    atomref = new_potential(lone + water, **SMALL).atomref
+    assert -30 < atomref[1] < -13 and atomref[8] == pytest.approx(-2040, abs=10)
+    assert 2 * atomref[1] + atomref[8] == pytest.approx(-2070, abs=1)
 
 
 # --- energies alone, and parts of the network ---

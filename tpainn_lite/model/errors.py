@@ -10,8 +10,9 @@ from ase.calculators.calculator import Calculator
 from numpy.typing import ArrayLike
 
 from tpainn_lite.structures.arguments import check_calculator, finite_numbers
-from tpainn_lite.structures.checks import check_labels, label_of
+from tpainn_lite.structures.checks import check_some_label, has_label, label_of
 from tpainn_lite.structures.geometry import composition
+from tpainn_lite.structures.isolated import without_isolated
 from tpainn_lite.structures.protocols import Model
 
 
@@ -41,37 +42,43 @@ def errors(potential: Model | Calculator | Any, frames: Sequence[Atoms]) -> dict
     """Errors of a potential (or of any ASE calculator) against the labels of these frames.
 
     The energies of a calculator are compared after the best constant shift per element has been taken out (a force
-    field's zero is not DFT's), those of a `Potential` as they are.  Forces on fixed atoms count like all others.
+    field's zero is not DFT's), those of a `Potential` as they are.  Forces on fixed atoms count like all others;
+    isolated atoms do not count, as their energies are references.
 
     Returns
     -------
     dict
-        ``energy_mae`` in meV/atom, ``force_mae`` in meV/Å (if all frames have forces; QM9 has none).
+        ``energy_mae`` in meV/atom, ``force_mae`` in meV/Å; each over the frames that have such a label, and only if
+        there are some (QM9 has no forces).
 
     >>> from tpainn_lite import load_molecules, load_pretrained
     >>> list(errors(load_pretrained("gas"), load_molecules("valid")[:5]))
     ['energy_mae', 'force_mae']
     """
-    check_labels(frames, need=("energy",))
-    with_forces = all("forces" in atoms.calc.results for atoms in frames)
-    reference = np.array([label_of(atoms, "energy") for atoms in frames])
+    check_some_label(frames, ("energy", "forces"))
+    frames = without_isolated(frames)
+    given, pushed = ([k for k, atoms in enumerate(frames) if has_label(atoms, key)] for key in ("energy", "forces"))
+    reference = np.array([label_of(frames[k], "energy") for k in given])
     if hasattr(potential, "predict"):
-        alone = not with_forces and "forces" in inspect.signature(potential.predict).parameters
+        alone = not pushed and "forces" in inspect.signature(potential.predict).parameters
         energy, predicted = potential.predict(frames, **({"forces": False} if alone else {}))
     else:
-        energy, predicted = _calculate(potential, frames, with_forces)
-        _, counts = composition(frames)
-        energy = energy + counts @ np.linalg.lstsq(counts, reference - energy, rcond=1e-8)[0]
-    result = {"energy_mae": energy_mae(energy, reference, [len(atoms) for atoms in frames])}
-    if with_forces:
-        result["force_mae"] = force_mae(predicted, [label_of(atoms, "forces") for atoms in frames])
+        energy, predicted = _calculate(potential, frames, bool(pushed))
+        counts = composition(frames)[1][given]
+        energy[given] += counts @ np.linalg.lstsq(counts, reference - energy[given], rcond=1e-8)[0]
+    result = {}
+    if given:
+        result["energy_mae"] = energy_mae(energy[given], reference, [len(frames[k]) for k in given])
+    if predicted is not None and pushed:
+        labels = [label_of(frames[k], "forces") for k in pushed]
+        result["force_mae"] = force_mae([predicted[k] for k in pushed], labels)
     return result
 
 
 def _calculate(calculator, frames, with_forces):
     check_calculator(calculator)
     copies = [atoms.copy() for atoms in frames]
-    energy = np.array([calculator.get_potential_energy(atoms) for atoms in copies])
+    energy = np.array([calculator.get_potential_energy(atoms) for atoms in copies], dtype=float)
     return energy, [calculator.get_forces(atoms).copy() for atoms in copies] if with_forces else None
 
 

@@ -1,6 +1,6 @@
 """Reference energies in closed form: fitted on a training set, exchanged before fine-tuning."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from ase import Atoms
@@ -11,6 +11,7 @@ from tpainn_lite.model.graph import Data, to_graphs
 from tpainn_lite.model.potential import Potential, check_potential
 from tpainn_lite.structures.checks import check_labels, label_of
 from tpainn_lite.structures.geometry import composition_of
+from tpainn_lite.structures.isolated import is_isolated, isolated_energies, without_isolated
 
 HUBER, HUBER_ROUNDS = 1.345, 50  # outliers begin at so many standard deviations
 
@@ -25,7 +26,7 @@ def fit_atomref(frames: Sequence[Atoms], predicted: ArrayLike = 0.0) -> dict[int
     Parameters
     ----------
     frames
-        The labelled training set, and nothing else.
+        The labelled training set, and nothing else.  Isolated atoms decide where the others cannot.
     predicted
         (n,) or one for all, eV: what another model already says of these frames.
 
@@ -47,14 +48,22 @@ def fit_atomref(frames: Sequence[Atoms], predicted: ArrayLike = 0.0) -> dict[int
     check_labels(frames, need=("energy",))
     if not np.issubdtype(np.asarray(predicted).dtype, np.number) or np.shape(predicted) not in ((), (len(frames),)):
         raise ValueError(f"predicted is {predicted!r:.60}; a number in eV for each of {len(frames)} frames is expected")
-    energies = np.array([label_of(atoms, "energy") for atoms in frames])  # (n,)
-    return solve_atomref([atoms.numbers for atoms in frames], energies - predicted)
+    target = np.array([label_of(atoms, "energy") for atoms in frames]) - predicted  # (n,)
+    kept = [k for k, atoms in enumerate(frames) if not is_isolated(atoms)] or list(range(len(frames)))
+    return solve_atomref([frames[k].numbers for k in kept], target[kept], isolated_energies(frames))
 
 
-def solve_atomref(numbers: Sequence[NDArray], target: NDArray) -> dict[int, float]:
+def solve_atomref(
+    numbers: Sequence[NDArray], target: NDArray, start: Mapping[int, float] | None = None
+) -> dict[int, float]:
     """{atomic number: eV}: Huber's regression of energies (n,), by reweighted least squares, on the atomic ``numbers``
-    (N,) of each structure."""
+    (N,) of each structure.
+
+    Of all that fit equally well, those nearest to ``start`` {atomic number: eV}, energies of isolated atoms, say.
+    """
     elements, counts = composition_of(numbers)
+    first = np.array([(start or {}).get(z, 0.0) for z in elements])  # (n_elements,) eV
+    target = target - counts @ first
     weights, before = np.ones(len(target)), np.inf
     for _ in range(HUBER_ROUNDS):
         root = np.sqrt(weights)
@@ -64,7 +73,7 @@ def solve_atomref(numbers: Sequence[NDArray], target: NDArray) -> dict[int, floa
         if limit < 1e-9 or np.abs(solution - before).max() < 1e-6:
             break
         weights, before = np.minimum(1.0, limit / np.maximum(np.abs(residual), 1e-12)), solution
-    return dict(zip(elements, solution.tolist(), strict=True))
+    return dict(zip(elements, (first + solution).tolist(), strict=True))
 
 
 def rereference(potential: Potential, frames: Sequence[Atoms]) -> None:
@@ -81,11 +90,17 @@ def rereference(potential: Potential, frames: Sequence[Atoms]) -> None:
     """
     check_potential(potential)
     check_labels(frames, need=("energy",))
-    rereference_graphs(potential, to_graphs(frames, potential.cutoff, potential.dtype))
+    kept = without_isolated(frames)
+    rereference_graphs(potential, to_graphs(kept, potential.cutoff, potential.dtype), isolated_energies(frames))
 
 
-def rereference_graphs(potential: Potential, graphs: Sequence[Data]) -> None:
-    """`rereference`, of graphs that carry their energies."""
+def rereference_graphs(
+    potential: Potential, graphs: Sequence[Data], isolated: Mapping[int, float] | None = None
+) -> None:
+    """`rereference`, of graphs that carry their energies; ``isolated`` are energies of single atoms, in eV.
+
+    Where the composition cannot tell elements apart, the isolated atoms do.
+    """
     numbers = [graph.atomic_numbers.numpy() for graph in graphs]
     elements, counts = composition_of(numbers)
     old = {z: energy for z, energy in enumerate(potential.atomref.tolist()) if energy == energy}
@@ -98,8 +113,8 @@ def rereference_graphs(potential: Potential, graphs: Sequence[Data]) -> None:
     potential.set_atomref(dict.fromkeys(old, 0.0))
     interaction, _ = potential.evaluator().of_graphs(graphs, forces=False)
     energies = np.array([graph.energy.item() for graph in graphs])  # (n,)
-    potential.set_atomref({**old, **solve_atomref(numbers, energies - interaction)})
-    if len(elements) > 1 and np.linalg.matrix_rank(counts) == 1:
+    potential.set_atomref({**old, **solve_atomref(numbers, energies - interaction, isolated)})
+    if not isolated and len(elements) > 1 and np.linalg.matrix_rank(counts) == 1:
         names = " and ".join(chemical_symbols[z] for z in elements)
         print(
             f"all frames have {names} in the same proportion: one energy per molecule was fitted, not one per element"

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from tpainn_lite.structures.arguments import DatasetError, shown
 from tpainn_lite.structures.geometry import CLOSEST, check_extent, closest_pair
 
-ALONE = 8.0  # Å from its own images, where a single atom is one by itself
 SHAPES: dict[str, Callable[[int], list[tuple[int, ...]]]] = {  # of labels of n atoms, the first one as ASE has it
     "energy": lambda n: [()],
     "forces": lambda n: [(n, 3)],
@@ -75,17 +74,22 @@ def check_labels(frames: Sequence[Atoms], need: Sequence[str] = ("energy", "forc
             _check_label(atoms, key, f"{called}frame {index}")
 
 
-def is_isolated(atoms: Atoms) -> bool:
-    """Whether it is one atom, far from its periodic images: its energy is a reference, and it has no neighbours.
+def has_label(atoms: Atoms, key: str) -> bool:
+    """Whether a frame carries an "energy", "forces" or a "stress"; a stress counts for what is periodic all around.
 
-    >>> is_isolated(Atoms("H")), is_isolated(Atoms("Ar", cell=[4, 4, 4], pbc=True))
-    (True, False)
+    >>> has_label(Atoms("H"), "energy")
+    False
     """
-    if len(atoms) != 1:
-        return False
-    sides = atoms.cell.lengths()[atoms.pbc]
-    named = str(atoms.info.get("config_type", "")).replace("_", "").lower() == "isolatedatom"
-    return named or not sides.size or sides.min() > ALONE
+    return key in _results(atoms) and (key != "stress" or bool(atoms.pbc.all()))
+
+
+def check_some_label(frames: Sequence[Atoms], keys: Sequence[str], called: str = "") -> None:
+    """Raise `DatasetError` unless every frame has one of these labels, and all that they have are finite numbers."""
+    check_frames(frames, called)
+    for index, atoms in enumerate(frames):
+        there = [key for key in keys if has_label(atoms, key)]
+        for key in there or keys[:1]:
+            _check_label(atoms, key, f"{called}frame {index}")
 
 
 def _results(atoms: Atoms) -> dict:

@@ -212,7 +212,7 @@ def _frame(lines, parser, left):
     _set_constraint(atoms, arrays.pop("move_mask", None))
     results = {name: arrays.pop(name) for name in list(arrays) if name in all_properties}
     results |= {key: atoms.info.pop(key) for key in per_config_properties if key in atoms.info}
-    if np.shape(results.get("stress")) == (3, 3):
+    if np.shape(results.get("stress", 0.0)) == (3, 3):
         results["stress"] = voigt_of(results["stress"])
     for name, values in arrays.items():
         atoms.set_array(name, values)
@@ -277,10 +277,12 @@ def _columns(rows, kinds, left):
     if any(len(row) > total for row in words):
         left.add(f"{max(map(len, words)) - total} columns without a name")
     columns = list(zip(*words, strict=False))[:total]
-    arrays, first = {}, 0
+    arrays: dict[str, NDArray] = {}
+    first = 0
     for name, kind, n in kinds:
         values = [_values(column, kind) for column in columns[first : first + n]]
-        arrays[name], first = np.array(values).T if n > 1 else np.array(values[0]), first + n
+        arrays[name] = np.array(values).T if n > 1 else np.array(values[0])
+        first += n
     return arrays
 
 

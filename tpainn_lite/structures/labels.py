@@ -16,8 +16,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from tpainn_lite.structures.arguments import DatasetError, shown
-from tpainn_lite.structures.checks import is_isolated
 from tpainn_lite.structures.extxyz import matrix_of, voigt_of
+from tpainn_lite.structures.isolated import is_isolated
 
 LABELS = ("energy", "forces", "stress")
 KINDS = {

@@ -9,12 +9,19 @@ from ase import Atoms
 
 from tpainn_lite.model.graph import Data, collate, to_graphs
 from tpainn_lite.model.potential import Potential
-from tpainn_lite.structures.checks import check_frames, check_labels
+from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.checks import check_frames, check_labels, check_some_label, has_label
+from tpainn_lite.structures.isolated import isolated_energies, without_isolated
 from tpainn_lite.train.settings import STRESS_WEIGHT, Settings
+
+LABELS = ("energy", "forces", "stress")
 
 
 class TrainingData:
     """Graphs of the frames to train on, to check with and to replay; here the frames are checked, once.
+
+    Some frames may have labels that others have not: the loss uses what is there.  Isolated atoms are not trained on;
+    their energies, ``isolated`` {atomic number: eV}, are where the fit of the reference energies begins.
 
     Parameters
     ----------
@@ -36,17 +43,20 @@ class TrainingData:
         cutoff: float, dtype: torch.dtype = torch.float32,
     ) -> None:  # fmt: skip
         check_frames(train)
-        replay, need = list(replay), _needed_labels(train, settings)
-        for name, frames in (("", train), ("valid: ", valid), ("replay: ", replay)):
-            if name == "" or frames:
-                check_labels(frames or [], need, name)
-        _check(train, replay, settings)
-        stress = settings.stress_weight or STRESS_WEIGHT
+        if valid:
+            check_frames(valid, "valid: ")
+        replay = list(replay)
+        self.isolated = isolated_energies(train)
         self.settings, self.frames = settings, {"train": train, "valid": valid or None, "replay": replay or None}
-        self.loss_weights = settings.energy_weight, settings.force_weight, stress if "stress" in need else 0.0
+        lists = [without_isolated(frames) for frames in (train, valid or [], replay)]
+        weights = _weights(lists[0], settings)
+        for name, frames in zip(("", "valid: ", "replay: "), lists, strict=True):
+            if name == "" or frames:
+                check_some_label(frames, [key for key in LABELS if weights[key]], name)
+        _check_devices(lists[0], settings)
+        self.loss_weights = tuple(weights[key] for key in LABELS)
         self.train, self.valid, self.replayed = (
-            [_prepared(graph, dtype, need) for graph in to_graphs(frames, cutoff, dtype)]
-            for frames in (train, valid or [], replay)
+            [_prepared(graph, dtype, weights) for graph in to_graphs(frames, cutoff, dtype)] for frames in lists
         )
         size = settings.batch_size if settings.replay_size is None else settings.replay_size
         self.replay_size = min(size, len(self.replayed))
@@ -67,42 +77,51 @@ class TrainingData:
         return sum(graph.num_edges for graph in self.train) / len(self.train)
 
     def batches(self, epoch: int, n_steps: int, rank: int = 0, n_devices: int = 1) -> Iterator[Data]:
-        """One device's parts of the batches of an epoch, the steps between two checks; each collated, with the size of
-        the whole batch."""
+        """One device's parts of the batches of an epoch, the steps between two checks; each collated, with the
+        numbers of labels in the whole batch."""
         own, rng = self.settings, np.random.default_rng([self.settings.seed, epoch, 1])
         sizes = [graph.num_nodes for graph in self.train]
         for whole in batches(sizes, own.batch_size, own.batch_atoms, epoch, n_steps, own.seed):
             again = rng.choice(len(self.replayed), self.replay_size, replace=False) if self.replay_size else ()
             graphs = [self.train[i] for i in whole] + [self.replayed[i] for i in again]
             part = collate(graphs[rank::n_devices])
-            part.all_graphs, part.all_atoms = len(graphs), sum(graph.num_nodes for graph in graphs)
+            part.all_energies = max(1, sum(bool(graph.has_energy) for graph in graphs))
+            part.all_forces = max(1, sum(graph.num_nodes for graph in graphs if graph.has_forces))
+            part.all_stresses = max(1, sum(bool(graph.has_stress) for graph in graphs))
             yield part
 
 
-def _needed_labels(frames, settings):
-    """Forces if they have a weight; stress where it has one, or where every frame is a box that has a stress."""
-    if not settings.force_weight and not settings.stress_weight:
-        return ("energy",)
-    boxes = all(atoms.pbc.all() and "stress" in getattr(atoms.calc, "results", {}) for atoms in frames)
-    with_stress = boxes if settings.stress_weight is None else settings.stress_weight > 0
-    return ("energy", "forces", "stress") if with_stress else ("energy", "forces")
+def _weights(frames, settings):
+    """{label: weight in the loss}; of a stress, unless a weight is given, where some frame has one."""
+    there = {key: any(has_label(atoms, key) for atoms in frames) for key in LABELS}
+    usual = STRESS_WEIGHT if there["stress"] and settings.force_weight else 0.0
+    stress = usual if settings.stress_weight is None else settings.stress_weight
+    weights = {"energy": settings.energy_weight, "forces": settings.force_weight, "stress": stress}
+    for key, weight in weights.items():
+        if weight and not there[key]:
+            if key == "forces" and there["energy"]:
+                raise DatasetError(
+                    f"frame 0 ({frames[0].get_chemical_formula()}) has no forces, nor has any other; with "
+                    "force_weight=0 (--force-weight 0) energies alone are trained on"
+                )
+            check_labels(frames, [key])
+    return weights
 
 
-def _check(train, replay, settings):
-    if replay and replay[0].pbc.any() != train[0].pbc.any():
-        raise ValueError("replay and the frames to train on must be all periodic, or none")
+def _check_devices(train, settings):
     n_devices, n_frames = settings.devices * settings.nodes, min(settings.batch_size, len(train))
     if n_frames < n_devices:
         raise ValueError(f"{n_devices} devices share a batch of {n_frames}; at least one frame each is needed")
 
 
-def _prepared(graph, dtype, need):
-    """With the labels that are needed alone: some frames may have others; a batch wants all alike."""
-    for key in ("forces", "stress"):
-        if key in need:
-            graph[key] = graph[key].to(dtype)
-        elif key in graph:
-            del graph[key]
+def _prepared(graph, dtype, weights):
+    """With every label that is trained on, zero where there is none; a batch wants all graphs alike."""
+    shapes = {"energy": (1,), "forces": (graph.num_nodes, 3), "stress": (1, 3, 3)}
+    for key, shape in shapes.items():
+        there = key in graph and weights[key] > 0 and (key != "stress" or bool(graph.volume > 0))
+        exact = torch.float64 if key == "energy" else dtype
+        graph[key] = graph[key].to(exact) if there else torch.zeros(shape, dtype=exact)
+        graph[f"has_{key}"] = torch.tensor([there])
     return graph
 
 

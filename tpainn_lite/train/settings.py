@@ -8,7 +8,7 @@ from tpainn_lite.structures.arguments import check_counts, check_numbers
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda")
 LONGEST_AVERAGE = 0.999  # of weights; at a high learning rate the mean of far-apart weights is no good network
-STRESS_WEIGHT = 0.1  # where every frame has a stress and no other weight is given
+STRESS_WEIGHT = 0.1  # where frames have a stress and no other weight is given
 OPTIONAL = ("batch_atoms", "stress_weight", "ema_decay", "patience", "replay_size", "fast")
 PLACES = ("accelerator", "devices", "nodes")  # settings of where it runs; the others decide what comes out
 
@@ -28,7 +28,7 @@ class Settings:
     energy_weight, force_weight
         With a force weight of 0 the frames need no forces (QM9 has none).
     stress_weight
-        By default 0.1 where all frames are boxes with a stress, else 0; with a number all frames must have one.
+        By default 0.1 where boxes have a stress, of those that have one; else 0.
     weight_decay
         Of AdamW.
     ema_decay

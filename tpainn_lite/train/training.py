@@ -56,7 +56,8 @@ def fit(
     potential
         However the run ends, it is left with the best weights so far.
     train, valid
-        Labelled with energy and forces.  With ``valid``, the best checked weights are kept, otherwise the last.
+        Labelled with energy and forces; where some frames have no forces, no stress or no energy, the loss uses what
+        is there.  With ``valid``, the best checked weights are kept, otherwise the last.
     replay
         Labelled frames of another kind that are not to be forgotten: some are drawn into every batch, together with
         those of ``train``.  Their energies must fit the potential's references (`tpainn_lite.autotune` sees to that).
@@ -223,13 +224,13 @@ class _Run:
         on_energy, on_forces, on_stress = self.data.loss_weights
         n_atoms = torch.bincount(graph.batch, minlength=graph.num_graphs)
         energy_error = (output["interaction_energy"] - graph.target).abs() / n_atoms.sqrt()  # (B,)
-        loss = on_energy * energy_error.sum() / graph.all_graphs
+        loss = on_energy * (energy_error * graph.has_energy).sum() / graph.all_energies
         if on_forces:
             error = torch.linalg.vector_norm(output["forces"] - graph.forces, dim=-1)  # (N,)
-            loss = loss + on_forces * error.sum() / graph.all_atoms
+            loss = loss + on_forces * (error * graph.has_forces[graph.batch]).sum() / graph.all_forces
         if on_stress:
-            error = torch.linalg.matrix_norm(output["stress"] - graph.stress)  # (B,) eV/Å³
-            loss = loss + on_stress * (error * graph.volume / n_atoms.sqrt()).sum() / graph.all_graphs
+            error = torch.linalg.matrix_norm(output["stress"] - graph.stress) * graph.has_stress  # (B,) eV/Å³
+            loss = loss + on_stress * (error * graph.volume / n_atoms.sqrt()).sum() / graph.all_stresses
         return self.fabric.world_size * loss
 
     def _check(self, losses):
@@ -262,15 +263,19 @@ class _Run:
         energy, force, stress = [], [], []
         for k in range(0, len(self.data.valid), self.settings.batch_size):
             graph = collate(self.data.valid[k : k + self.settings.batch_size]).to(self.fabric.device)
-            output = self._output(graph, "forces" in graph, differentiable=False)
+            some = [bool(graph[f"has_{key}"].any()) for key in ("energy", "forces", "stress")]
+            output = self._output(graph, some[1] or some[2], differentiable=False)
             n_atoms = torch.bincount(graph.batch, minlength=graph.num_graphs)
-            energy.append((output["interaction_energy"].detach() - graph.target).abs() / n_atoms)
-            if "forces" in graph:
-                force.append((output["forces"].detach() - graph.forces).abs().flatten())
-            if "stress" in graph:
-                stress.append((output["stress"].detach() - graph.stress).abs().flatten() / GPa)
+            error = (output["interaction_energy"].detach() - graph.target).abs() / n_atoms
+            energy.append(error[graph.has_energy])
+            if some[1]:
+                error = (output["forces"].detach() - graph.forces).abs()
+                force.append(error[graph.has_forces[graph.batch]].flatten())
+            if some[2]:
+                error = (output["stress"].detach() - graph.stress).abs() / GPa
+                stress.append(error[graph.has_stress].flatten())
         measured = (("energy_mae", 1e3, energy), ("force_mae", 1e3, force), ("stress_mae", 1.0, stress))
-        return {name: unit * torch.cat(parts).mean().item() for name, unit, parts in measured if parts}
+        return {name: unit * torch.cat(parts).mean().item() for name, unit, parts in measured if sum(map(len, parts))}
 
     def _has_lost_patience(self):
         waits = self.settings.patience and self.data.valid and self.history

@@ -21,7 +21,9 @@ from tpainn_lite.model.painn import PaiNN
 from tpainn_lite.model.potential import Potential, check_potential
 from tpainn_lite.model.references import rereference_graphs, solve_atomref
 from tpainn_lite.structures.arguments import check_choice, check_counts, check_numbers
-from tpainn_lite.structures.checks import check_frames, check_labels, label_of
+from tpainn_lite.structures.checks import check_frames, check_labels, check_some_label, has_label, label_of
+from tpainn_lite.structures.geometry import composition
+from tpainn_lite.structures.isolated import isolated_energies, without_isolated
 from tpainn_lite.teachers.label import label
 from tpainn_lite.train.data import TrainingData
 from tpainn_lite.train.training import Settings, check_parts, layer_rates, rates_table, train_on
@@ -58,13 +60,13 @@ def new_potential(
     Raises
     ------
     ValueError
-        Frames without an energy, or a number that cannot be meant.
+        Frames with neither an energy nor forces, or a number that cannot be meant.
 
     >>> from tpainn_lite import load_molecules
     >>> new_potential(load_molecules("valid"), n_features=16).elements
     ['H', 'C', 'N', 'O', 'F']
     """
-    check_labels(frames, need=("energy",))
+    check_some_label(frames, ("energy", "forces"))
     painn = _network(seed, n_features=n_features, n_interactions=n_interactions, n_rbf=n_rbf, cutoff=cutoff)
     return _untrained(painn, frames, references, scale)
 
@@ -81,18 +83,22 @@ def _untrained(
 ) -> Potential:
     """`new_potential`, of labelled frames."""
     check_choice(("atomref", "mean", "none"), references=references)
-    energies = np.array([label_of(atoms, "energy") for atoms in frames])  # (n,)
-    sizes = np.array([len(atoms) for atoms in frames])
-    atomref = solve_atomref([atoms.numbers for atoms in frames], energies)
+    isolated, frames = isolated_energies(frames), without_isolated(frames)
+    labelled = [atoms for atoms in frames if has_label(atoms, "energy")]
+    energies = np.array([label_of(atoms, "energy") for atoms in labelled])  # (n,)
+    sizes = np.array([len(atoms) for atoms in labelled])
+    atomref = dict.fromkeys(composition(frames)[0], 0.0)
+    if labelled:
+        atomref |= solve_atomref([atoms.numbers for atoms in labelled], energies, isolated)
     if references != "atomref":
-        atomref = dict.fromkeys(atomref, float(energies.sum() / sizes.sum()) if references == "mean" else 0.0)
+        atomref = dict.fromkeys(atomref, float(energies.sum() / max(1, sizes.sum())) if references == "mean" else 0.0)
     if scale is not None:
         check_numbers(above=0, scale=scale)
-    elif all("forces" in atoms.calc.results for atoms in frames):
-        forces = np.concatenate([label_of(atoms, "forces") for atoms in frames])  # (ΣN, 3)
+    elif with_forces := [atoms for atoms in frames if has_label(atoms, "forces")]:
+        forces = np.concatenate([label_of(atoms, "forces") for atoms in with_forces])  # (ΣN, 3)
         scale = float(np.sqrt(np.mean(forces**2))) or 1.0
     else:
-        left = energies - [sum(atomref[z] for z in atoms.numbers) for atoms in frames]  # (n,)
+        left = energies - [sum(atomref[z] for z in atoms.numbers) for atoms in labelled]  # (n,)
         scale = float(np.sqrt(np.mean(left**2 / sizes))) or 1.0
     return Potential(painn, atomref, scale)
 
@@ -195,7 +201,8 @@ def autotune(
     chosen = Settings.of(seed=seed, rates=rates, **settings)
     data = TrainingData(frames, valid, replay, chosen, potential.cutoff, potential.dtype)
     tuned = deepcopy(potential)
-    rereference_graphs(tuned, data.train)
+    if any(graph.has_energy for graph in data.train):
+        rereference_graphs(tuned, [graph for graph in data.train if graph.has_energy], data.isolated)
     tuned.metadata |= _describe("autotune", frames, seed)
     data.subtract_references(tuned, of_replayed=potential)
     if rates:
@@ -284,7 +291,7 @@ def _minus(frames, teacher):
         atoms.info["place"] = k
     for cheap in label(numbered, teacher, progress=False):
         atoms = frames[cheap.info["place"]]
-        given = [key for key in ("energy", "forces") if key in atoms.calc.results]
+        given = [key for key in ("energy", "forces") if has_label(atoms, key)]
         copy, labels = atoms.copy(), {key: label_of(atoms, key) - label_of(cheap, key) for key in given}
         copy.calc = SinglePointCalculator(copy, **labels)
         differences.append(copy)
