@@ -22,13 +22,13 @@ HEAVY = {
     "nglview": {"show.viewer"},
     "numba": {"model.compiled", "model.compiled_training"},
     "openmm": {"teachers.water", "teachers.water_md"},
-    "plotly": {"show.arrows", "show.plots", "show.sliders", "show.style"},
+    "plotly": {"show.arrows", "show.check_plots", "show.plots", "show.sliders", "show.style"},
     "pyscf": {"teachers.dft"},
     "rdkit": {"structures.build", "structures.molfiles", "structures.smiles", "teachers.rdkit"},
     "tblite": {"teachers.xtb"},
     "torch_sim": {"simulate.many"},
     "torch_geometric": {"model.graph", "structures.array_files", "structures.shipped"},
-    "typer": {"cli.app", "cli.errors"},
+    "typer": {"cli.app", "cli.checking", "cli.errors"},
     "vesin": {"structures.geometry", "model.graph"},
 }
 LAZY = {"nglview", "openmm", "pyscf", "rdkit", "tblite"}  # imported inside the function that needs them

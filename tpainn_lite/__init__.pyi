@@ -43,6 +43,7 @@ from .teachers.water_md import water_run as water_run, water_runs as water_runs
 from .teachers.xtb import gfn2_xtb as gfn2_xtb
 
 from .model import graph as graph, painn as painn
+from .model.check import DataCheck as DataCheck, check_data as check_data
 from .model.calculator import PotentialCalculator as PotentialCalculator
 from .model.committee import Committee as Committee
 from .model.domain import Domain as Domain

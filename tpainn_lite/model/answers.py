@@ -17,8 +17,10 @@ from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.evidence import Slope
 from tpainn_lite.structures.geometry import is_boxed
 
+GAS = {1, 6, 7, 8, 9}  # that gas_xtb knows
 RUN = 4  # frames of one composition that follow each other are taken together: their differences tell much
 MOST_FRAMES, MOST_ATOMS = 48, 5000  # that a potential is asked about
+ODD = 10.0  # times the usual ratio of a frame's labels to a potential's
 NEAR = 1.0  # Å, root mean square over atoms: farther apart, the trapezoidal rule says nothing
 
 
@@ -54,13 +56,13 @@ def _turn(place):
 
 
 def potential_for(frames: Sequence[Atoms]) -> tuple[str, Potential | None]:
-    """(name, shipped potential) that knows the elements of these frames, or ("", None)."""
-    elements = {int(z) for atoms in frames for z in np.unique(atoms.numbers)}
-    if elements <= {1, 8} and any(len(atoms) > 9 for atoms in frames):
-        return "water_xtb", load_pretrained("water_xtb")
-    if elements <= {1, 6, 7, 8, 9}:
-        return "gas_xtb", load_pretrained("gas_xtb")
-    return "", None
+    """(name, shipped potential) that knows all elements of some of these frames, or ("", None)."""
+    known = [atoms for atoms in frames if set(np.unique(atoms.numbers).tolist()) <= GAS]
+    if not known:
+        return "", None
+    is_water = all(set(np.unique(atoms.numbers).tolist()) == {1, 8} for atoms in known)
+    name = "water_xtb" if is_water and any(len(atoms) > 9 for atoms in known) else "gas_xtb"
+    return name, load_pretrained(name)
 
 
 def knows(potential: Potential, atoms: Atoms) -> bool:
@@ -103,9 +105,18 @@ def _is_sound(atoms):
 # --- comparisons ---
 
 
+def _alike(labels, said, both):
+    """Numbers of the frames whose labels are about as many times a potential's as those of most frames."""
+    if not both:
+        return []
+    sizes = np.array([[np.linalg.norm(of[k]) for of in (labels, said)] for k in both])
+    ratio = sizes[:, 0] / np.maximum(sizes[:, 1], 1e-9)
+    return [k for k, x in zip(both, ratio / max(np.median(ratio), 1e-12), strict=True) if x < ODD]
+
+
 def force_slope(labels: dict[int, NDArray], answers: Answers) -> Slope | None:
-    """Of labelled forces on a potential's."""
-    both = [k for k in labels if k in answers.forces]
+    """Of labelled forces on a potential's; frames that are nothing like the others do not count."""
+    both = _alike(labels, answers.forces, [k for k in labels if k in answers.forces])
     if not both:
         return None
     free = sum(max(labels[k].size - 6, 1) for k in both) / 2  # forces on neighbours are alike
@@ -181,7 +192,7 @@ def full_stress(stress: NDArray) -> NDArray:
 
 def stress_slopes(sample: Mapping[int, Atoms], labels: dict[int, NDArray], answers: Answers) -> list[Slope | None]:
     """Of labelled stress on a potential's: as it is, and as a virial, which is −V × stress."""
-    both = [k for k in labels if k in answers.stress]
+    both = _alike(labels, answers.stress, [k for k in labels if k in answers.stress])
     if not both:
         return [None, None]
     own = [full_stress(labels[k]) for k in both]

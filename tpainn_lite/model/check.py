@@ -50,6 +50,7 @@ from tpainn_lite.structures.oddities import (
 from tpainn_lite.structures.units import convert
 
 GUESSES = hypotheses()
+IN = "in "
 ENOUGH = 0.6  # correlation; less is no comparison
 USUAL_FORCE, USUAL_STRESS = 1.0, 0.02  # eV/Å, eV/Å³: root mean square in ordinary sets
 FORCE_SPREAD, STRESS_SPREAD = 1.5, 2.0  # nats
@@ -141,9 +142,11 @@ def _unit_of(lengths):
 
 
 def _units_of(rows, label):
-    """The units that a finding names first."""
-    refused = [row for row in rows if row.test == label and row.verdict == REFUSED]
-    return refused[0].found.partition("in ")[2].partition(",")[0].split(" ")[0] if refused else ""
+    """The units that a finding names first, where any label is refused."""
+    if all(row.verdict != REFUSED for row in rows):
+        return ""
+    found = next((row.found for row in rows if row.test == label and row.verdict != SOUND), "")
+    return found.removeprefix(IN).split(" ")[0].rstrip(",") if found.startswith(IN) else ""
 
 
 def _compared(sample, answers):
@@ -249,9 +252,9 @@ def _words(evidence: Sequence[tuple[str, Slope | None]]) -> str:
 
 
 def _finding(label: str, judgement: Judgement, evidence: str) -> Finding:
-    evidence = evidence or "nothing to compare them with"
+    evidence = evidence or ("by their size" if judgement.is_doubted else "nothing to compare with")
     if judgement.is_refused or (judgement.is_doubted and judgement.units):
         verdict = REFUSED if judgement.is_refused else LOOK
         likely = " or ".join(judgement.units[:3])
-        return Finding(label, f"in {likely}, it seems: {evidence}", verdict)
+        return Finding(label, f"{IN}{likely}, it seems: {evidence}", verdict)
     return Finding(label, evidence, LOOK if judgement.is_doubted else SOUND)

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from tpainn_lite.show.arrows import arrows as arrows
+from tpainn_lite.show.check_plots import data_check as data_check
 from tpainn_lite.show.plot_data import (
     Rows,
     check_lengths,

@@ -18,6 +18,7 @@ from tpainn_lite.structures.oddities import left_by_composition
 from tpainn_lite.structures.units import ENERGIES, LENGTHS, PRESSURES
 
 WIDE = 16.0  # nats: ratios that mean nothing lie anywhere in such a range
+TOO_LARGE = 1.3  # nats; labels much larger than what they are compared with are rarer than smaller ones, as of minima
 RARE = {
     "ev": 0.0,
     "hartree": 4.0,
@@ -29,8 +30,9 @@ RARE = {
 NAMES = {"ev": "eV", "hartree": "Hartree", "kcal/mol": "kcal/mol", "kj/mol": "kJ/mol", "ry": "Ry", "mev": "meV"}
 LENGTH_NAMES = {"å": "Å", "bohr": "Bohr", "nm": "nm"}
 USUAL_LENGTHS = {("hartree", "bohr"), ("ry", "bohr"), ("kj/mol", "nm")}  # beside any energy over Å
-SIGN, ATOM, LENGTH, TOGETHER = 3.5, 4.0, 3.0, 3.5  # nats, as above: a turned sign, energies per atom, odd lengths
+SIGN, ATOM, LENGTH, TOGETHER = 3.0, 4.0, 3.0, 3.5  # nats, as above: a turned sign, energies per atom, odd lengths
 REFUSE, DOUBT = 0.03, 0.5  # probability that a label is in eV and Å, below which it is refused, doubted
+TURNED = (1.5, SIGN)  # nats: pressure in GPa or kbar is often meant, which has the other sign
 LIKELY = 0.1  # of the best hypothesis: so likely are those that are named with it
 
 # eV per atom in molecules: of all electrons (B3LYP), of valence electrons only (pseudopotentials), of GFN2-xTB
@@ -38,6 +40,8 @@ ALL_ELECTRONS = {1: -16.6, 6: -1036.2, 7: -1489.1, 8: -2046.5, 9: -2716.9}
 VALENCE = {1: -17.0, 6: -151.0, 7: -270.0, 8: -440.0, 9: -662.0}
 XTB = {1: -13.86, 6: -58.26, 7: -78.69, 8: -110.06, 9: -128.17}
 TABLES = ((0.45, 0.008, ALL_ELECTRONS), (0.2, 0.05, VALENCE), (0.1, 0.02, XTB))  # (how usual, spread, table)
+KINDS_TELL = 4.0
+HIGHEST, IMPOSSIBLE = 20.0, 0.01  # eV per atom above any zero that is in use; how likely that is all the same
 ELSEWHERE = 0.25  # energies may be counted from any zero: atoms, a minimum, a force field's
 
 
@@ -54,7 +58,9 @@ class Slope:
     freedom: float
 
     @classmethod
-    def of(cls, label: Sequence[float] | NDArray, other: Sequence[float] | NDArray, freedom: float | None = None) -> "Slope | None":
+    def of(
+        cls, label: Sequence[float] | NDArray, other: Sequence[float] | NDArray, freedom: float | None = None
+    ) -> "Slope | None":
         """From two arrays (n,), whose zeros mean something."""
         a, b = np.asarray(label, float), np.asarray(other, float)
         size = float(np.sqrt((a @ a) * (b @ b)))
@@ -75,12 +81,13 @@ class Slope:
         """
         r = abs(self.certain)
         spread = np.sqrt(base**2 + per_loss**2 * (1 - r**2) / max(r**2, 1e-4))
-        useless = 0.003 + 0.997 * (1 - r) ** 2
+        useless = 0.0005 + 0.9995 * (1 - r) ** 3
         wrong_sign = 0.5 * (1 - r) ** 4 + 1e-6
         off = np.log(self.ratio / np.abs(expected))
         agrees = np.where(np.sign(expected) == np.sign(self.correlation), 1 - wrong_sign, wrong_sign)
         fits = np.exp(-0.5 * (off / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
-        return np.log((1 - useless) * fits * agrees + useless / WIDE / 2)
+        anywhere = np.exp(-0.5 * (np.maximum(off, 0.0) / TOO_LARGE) ** 2) / WIDE / 2
+        return np.log((1 - useless) * fits * agrees + useless * anywhere + 1e-12)
 
 
 # --- hypotheses ---
@@ -99,7 +106,7 @@ class Hypotheses:
 
 def _energy_units():
     for name, sign, per_atom in product(RARE, (1, -1), (False, True)):
-        cost = RARE[name] + (2 + SIGN) * (sign < 0) + ATOM * per_atom
+        cost = RARE[name] + (1 + SIGN) * (sign < 0) + ATOM * per_atom
         word = "-" * (sign < 0) + NAMES[name] + "/atom" * per_atom
         yield sign * ENERGIES[name], per_atom, cost, name, word
 
@@ -145,22 +152,34 @@ def free_atom(z: int) -> float:
 def size_of_energies(numbers: Sequence[NDArray], energies: NDArray, guesses: Hypotheses) -> NDArray:
     """log p(energies | units), by energies of atoms: with all electrons, with valence electrons alone, of GFN2-xTB."""
     elements, counts = composition_of(numbers)
-    known = set(elements) <= ALL_ELECTRONS.keys()
-    total = np.full(len(guesses.energy), ELSEWHERE / WIDE / 2)
+    known, n = set(elements) <= ALL_ELECTRONS.keys(), counts.sum(axis=1)
+    again = KINDS_TELL ** min(int(np.linalg.matrix_rank(counts)) - 1, 3)  # chance fits one composition, not several
+    total = np.where(_can_be(energies, counts, elements, guesses), 1.0, IMPOSSIBLE) * ELSEWHERE / WIDE / 2
     for usual, spread, table in TABLES if known else TABLES[:1]:
         expected = counts @ [table[z] if known else free_atom(z) for z in elements]  # (n,) eV
         spread = spread if known else 0.025
         for per_atom in (False, True):
-            ratio = energies * (counts.sum(axis=1) if per_atom else 1.0) / expected
+            ratio = energies * (n if per_atom else 1.0) / expected
             if not ((ratio > 0).all() or (ratio < 0).all()):
                 continue
             logs = np.log(np.abs(ratio))
             if logs.std() > 2 * spread:
                 continue
             off = (np.median(logs) + np.log(np.abs(guesses.energy))) / spread
-            fits = usual * np.exp(-0.5 * off**2) / (spread * np.sqrt(2 * np.pi))
+            fits = usual * again * np.exp(-0.5 * off**2) / (spread * np.sqrt(2 * np.pi))
             total += fits * (guesses.per_atom == per_atom) * (np.sign(guesses.energy) == np.sign(ratio[0]))
     return np.log(total)
+
+
+def _can_be(energies, counts, elements, guesses):
+    """Whether energies are in these units neither below those of all electrons nor far above those of free atoms."""
+    n = counts.sum(axis=1)
+    lowest = counts @ [ALL_ELECTRONS.get(z, free_atom(z)) for z in elements]
+    middle = np.median(energies / n), np.median(energies)
+    whole = guesses.energy * middle[0], guesses.energy * np.median(energies / lowest)
+    atom = guesses.energy * middle[1], guesses.energy * np.median(energies * n / lowest)
+    each = np.where(guesses.per_atom, atom[0], whole[0])  # eV per atom
+    return (each < HIGHEST) & (np.where(guesses.per_atom, atom[1], whole[1]) < 1.05)
 
 
 def growth_of_energies(numbers: Sequence[NDArray], energies: NDArray) -> float:
