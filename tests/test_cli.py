@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from tpainn_lite.cli import app as cli
 from tpainn_lite.cli.app import app
 from tpainn_lite.cli.errors import ISSUES
-from tpainn_lite.cli.inputs import TeacherName, calculator, read_smiles
+from tpainn_lite.cli.inputs import TeacherName, calculator
 from tpainn_lite.model.errors import errors
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.show import report as reports
@@ -82,11 +82,6 @@ def test_an_unknown_teacher_is_an_error_that_lists_them(tmp_path):
 def test_every_teacher_can_be_made(name):
     pytest.importorskip("tblite")
     assert calculator(name).level
-
-
-def test_smiles_are_read_from_lists_and_tables(tmp_path):
-    (tmp_path / "a.csv").write_text("smiles,n_heavy\nCCO,3\nC,1\n")
-    assert read_smiles(tmp_path / "a.csv") == ["CCO", "C"]
 
 
 @pytest.fixture(scope="module")

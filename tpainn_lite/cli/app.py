@@ -11,8 +11,10 @@ from typing import Annotated
 
 import typer
 
+from tpainn_lite.cli.checking import Trust, believed, check
 from tpainn_lite.cli.errors import one_line
 from tpainn_lite.cli.inputs import (
+    FramesOf,
     TeacherName,
     calculator,
     calculator_of,
@@ -23,10 +25,9 @@ from tpainn_lite.cli.inputs import (
     check_teacher,
     check_weights,
     check_weights_target,
-    frames_of,
     given,
     has_pyscf,
-    labelled,
+    say,
     start_of,
     weights_of,
 )
@@ -59,16 +60,19 @@ def main() -> None:
 @app.command()
 @one_line(resumes=True)
 def label(
-    source: Annotated[Path, typer.Argument(help="SMILES (.smi, .csv: first column) or structures (.extxyz, .xyz, …)")],
+    source: Annotated[Path, typer.Argument(help="SMILES (.smi, .csv, .tsv) or structures (.extxyz, .xyz, …)")],
     target: Annotated[Path, typer.Argument(help="labelled frames: .extxyz or .extxyz.xz; must not exist yet")],
-    teacher: Annotated[TeacherName, typer.Option("--with", help="auto: what suits the first frame")] = TeacherName.auto,
+    teacher: Annotated[TeacherName, typer.Option("--with", help="auto: what suits each molecule")] = TeacherName.auto,
     frames: Annotated[int, typer.Option(help="of each SMILES, shaken along its normal modes")] = 10,
     hottest: Annotated[float, typer.Option(help="K; they are shaken at 300 K to so many")] = 1000.0,
     seed: Annotated[int, typer.Option(help="of shapes and shaking")] = 0,
     jobs: Annotated[int, typer.Option(help="processes; -1: one for each core")] = 2,
     units: Units = None,
 ) -> None:
-    """Label structures, or shaken molecules made from SMILES.  Interrupted? The same command resumes it."""
+    """Label structures, or shaken molecules made from SMILES.  Interrupted? The same command resumes it.
+
+    Where molecules or frames had to be left out, the others are written, and the exit code is 1.
+    """
     from tpainn_lite.teachers.label_files import SUFFIXES, label_file
     from tpainn_lite.teachers.parallel import check_jobs
 
@@ -77,12 +81,17 @@ def label(
     check_shaking(frames, hottest, seed)
     check_jobs(jobs)
     check_teacher(teacher)
-    todo = frames_of(source, frames, hottest, seed, units)
+    structures, labels_with = FramesOf(source, frames, hottest, seed, units), calculator(teacher)
+    todo = structures.for_teacher(labels_with)
     first = next(todo, None)
     if first is None:
         raise ValueError(f"no frames to label: {source} holds no structure, nor a SMILES of which one could be made")
-    n = label_file(itertools.chain([first], todo), calculator(teacher, first), target, n_jobs=jobs)
-    typer.echo(f"{n} labelled frames in {target}")
+    n = label_file(itertools.chain([first], todo), labels_with, target, n_jobs=jobs)
+    levels = ", ".join(f"{level} for {count}" for level, count in structures.levels.most_common())
+    typer.echo(f"{n} labelled frames in {target}" + (f": {levels}" if len(structures.levels) > 1 else ""))
+    if missing := structures.missing(n):
+        say(f"tpainn label: left out: {missing}")
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -107,6 +116,7 @@ def pretrain(
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
     units: Units = None,
+    trust: Trust = False,
 ) -> None:
     """Train PaiNN on labelled frames: on a CPU, a GPU, or several of them on several machines."""
     check_weights_target(target, source, valid)
@@ -122,7 +132,7 @@ def pretrain(
         devices=devices, nodes=nodes,
     )  # fmt: skip
     keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
-    train, held_out = (labelled(path, **keys) if path else None for path in (source, valid))
+    train, held_out = (believed(path, trust, **keys) if path else None for path in (source, valid))
     potential = transfer.pretrain(train or [], held_out, **settings)
     if training.is_first_process():
         save_somewhere(potential.save, target, is_weights)
@@ -151,6 +161,7 @@ def autotune(
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
     units: Units = None,
+    trust: Trust = False,
 ) -> None:
     """Go on with few DFT labels: reference energies in closed form, then all weights, gently."""
     check_weights_target(target, weights, source, valid, replay)
@@ -166,9 +177,10 @@ def autotune(
         freeze=freeze or None, layer_decay=layer_decay, checkpoint=checkpoint, seed=seed,
     )  # fmt: skip
     keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
-    train, held_out = (labelled(path, **keys) if path else None for path in (source, valid))
-    again = labelled(replay) if replay else None
-    tuned = transfer.autotune(weights_of(weights), train or [], held_out, **given(replay=again), **settings)
+    potential = weights_of(weights)
+    train, held_out = (believed(path, trust, potential, **keys) if path else None for path in (source, valid))
+    again = believed(replay, trust, potential) if replay else None
+    tuned = transfer.autotune(potential, train or [], held_out, **given(replay=again), **settings)
     save_somewhere(tuned.save, target, is_weights)
     typer.echo(f"weights in {target}")
 
@@ -183,6 +195,7 @@ def evaluate(
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
     units: Units = None,
+    trust: Trust = False,
 ) -> None:
     """Errors on labelled frames, by kind of frame."""
     check_source(source)
@@ -192,7 +205,8 @@ def evaluate(
     stay_within_cores()
     reports.check_report(report, [weights, source])
     keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
-    typer.echo(reports.evaluate(weights_of(weights), labelled(source, **keys), report))
+    potential = weights_of(weights)
+    typer.echo(reports.evaluate(potential, believed(source, trust, potential, **keys), report))
 
 
 @app.command()
@@ -240,7 +254,7 @@ def md(
 @app.command()
 @one_line(resumes=True)
 def run(
-    source: Annotated[Path, typer.Argument(help="SMILES (.smi, .csv: first column) or many structures (.extxyz, …)")],
+    source: Annotated[Path, typer.Argument(help="SMILES (.smi, .csv, .tsv) or many structures (.extxyz, …)")],
     folder: Annotated[Path | None, typer.Option(help="keeps every step; the name of the source, unless given")] = None,
     teacher: Annotated[TeacherName, typer.Option("--with", help="who makes the expensive labels")] = TeacherName.b3lyp,
     labels: Annotated[Path | None, typer.Option(help="labels made elsewhere, of the folder's to_label.extxyz")] = None,
@@ -256,6 +270,7 @@ def run(
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
     units: Units = None,
+    trust: Trust = False,
 ) -> None:
     """A potential of your own, from structures to MD.  Interrupted? The same command resumes it."""
     if labels and elsewhere:
@@ -272,7 +287,8 @@ def run(
     stay_within_cores(1)  # molecules are too small for more, and two threads on a busy machine are slower than one
     settings = given(n_labels=n_labels, n_test=n_test, n_steps=steps) | {"seed": seed, "n_jobs": jobs}
     keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
-    structures, seen = frames_of(source, frames, hottest, seed), labelled(labels, **keys) if labels else None
+    structures = FramesOf(source, frames, hottest, seed).frames
+    seen = believed(labels, trust, **keys) if labels else None
     try:
         report = run_project(structures, folder, None if nobody else calculator(teacher), seen, **settings)
     except LabelsWanted as wanted:
@@ -282,6 +298,9 @@ def run(
         found = report[when]
         typer.echo(f"{when} your labels: {found['energy_mae']:.1f} meV/atom, {found['force_mae']:.0f} meV/Å")
     typer.echo(f"{report['structures in doubt']} structures in doubt; MD: {report['md']}; all of it in {folder}")
+
+
+app.command()(one_line()(check))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from importlib.util import find_spec
@@ -17,16 +18,15 @@ from tpainn_lite.structures.formats import is_folder
 from tpainn_lite.structures.labels import without_labels
 from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.structures.reading import labelled_frames
-from tpainn_lite.structures.smiles import LONGEST
+from tpainn_lite.structures.smiles_files import is_smiles_file, read_smiles
+from tpainn_lite.teachers.journal import level_of
 
 if TYPE_CHECKING:
     from tpainn_lite.model.potential import Potential
 
-SMILES_FILES = (".smi", ".csv", ".txt")
 COOLEST = 300.0  # K; molecules are shaken at this temperature, and up to another
 MOST_FRAMES, HOTTEST = 1_000_000, 100_000.0  # of a molecule; K
 LARGEST_SEED = 2**31 - 1  # that every program behind the library takes
-LARGEST_TEXT = 1_000_000_000  # bytes of a list of SMILES
 
 
 class TeacherName(StrEnum):
@@ -114,13 +114,33 @@ def say(line: str) -> None:
 # --- structures ---
 
 
-def frames_of(source: Path, n_frames: int, hottest: float, seed: int, units: str | None = None) -> Iterator[Atoms]:
-    """Frames of a file, one after the other; of molecules made from SMILES so many each, shaken."""
-    from tpainn_lite.teachers.sample import shaken_molecules
+class FramesOf:
+    """Frames of a file, one after the other; of molecules made from SMILES so many each, shaken.  They are counted."""
 
-    if source.suffix in SMILES_FILES:
-        return shaken_molecules(read_smiles(source), n_frames, (COOLEST, hottest), seed)
-    return map(without_labels, labelled(source, (), **given(units=units)))
+    def __init__(self, source: Path, n_frames: int, hottest: float, seed: int, units: str | None = None) -> None:
+        from tpainn_lite.teachers.sample import shaken_molecules
+
+        self.left_out: list[str] = []  # SMILES of which no molecule could be made
+        self.levels: Counter[str] = Counter()  # of the frames that were taken
+        self.frames: Iterator[Atoms]
+        if is_smiles_file(source):
+            molecules = listed(source)
+            self.frames = shaken_molecules(molecules, n_frames, (COOLEST, hottest), seed, self.left_out)
+        else:
+            self.frames = map(without_labels, labelled(source, (), **given(units=units)))
+
+    def for_teacher(self, teacher: Teacher) -> Iterator[Atoms]:
+        """The frames, counted by the level of theory that they will have."""
+        for atoms in self.frames:
+            self.levels[level_of(teacher, atoms)] += 1
+            yield atoms
+
+    def missing(self, n_labelled: int) -> str:
+        """What was left out, in a few words; nothing where all is there."""
+        n = self.levels.total()
+        molecules = [f"{len(self.left_out)} SMILES"] if self.left_out else []
+        frames = [f"{n - n_labelled} of {n} frames"] if n > n_labelled else []
+        return " and ".join(molecules + frames)
 
 
 def check_shaking(frames: int, hottest: float, seed: int) -> None:
@@ -143,27 +163,18 @@ def start_of(source: Path, units: str | None = None) -> Atoms:
     from tpainn_lite.structures.build import molecule
 
     check_source(source)
-    if source.suffix in SMILES_FILES:
-        smiles = read_smiles(source)
-        if not smiles:
-            raise ValueError(f"{source} holds no SMILES; one in each line is expected")
-        return molecule(smiles[0])
+    if is_smiles_file(source):
+        return molecule(listed(source)[0])
     return labelled(source, (), **given(units=units))[-1]
 
 
-def read_smiles(source: Path) -> list[str]:
-    """The first word of every line, up to a comma; empty lines, comments and a head that says "smiles" are left out."""
-    if source.stat().st_size > LARGEST_TEXT:
-        raise ValueError(f"{source} has more than {LARGEST_TEXT} bytes; a list of SMILES, one a line, is expected")
-    try:
-        text = source.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ValueError(f"{source} is no text; a list of SMILES, one a line, is expected") from None
-    lines = (line.strip() for line in text.splitlines())
-    words = [line.split(",")[0].split()[0] for line in lines if line and not line.startswith("#") and line[0] != ","]
-    if any(len(word) > LONGEST for word in words):
-        raise ValueError(f"{source} has a SMILES of more than {LONGEST} characters; small molecules are expected")
-    return list(dict.fromkeys(word for word in words if word.lower() != "smiles"))
+def listed(source: Path) -> list[str]:
+    """The SMILES of a list that `check_source` accepts, of which there is one at least; says which were taken."""
+    smiles, line = read_smiles(source)
+    if not smiles:
+        raise ValueError(f"{source} holds no SMILES; one in each line, or a table with a column 'smiles', is expected")
+    say(line)
+    return smiles
 
 
 # --- calculators ---
@@ -183,17 +194,15 @@ def calculator_of(weights: Sequence[Path]) -> Calculator:
     return PotentialCalculator(potentials[0]) if len(potentials) == 1 else Committee(potentials).calculator()
 
 
-def calculator(teacher: TeacherName, first: Atoms | None = None) -> Teacher:
-    """The calculator of this name; for "auto" the classical one that suits the first frame.
+def calculator(teacher: TeacherName) -> Teacher:
+    """The calculator of this name; for "auto" the one that finds the classical teacher for each structure.
 
     Raises ImportError where it needs a package that is not installed.
     """
-    from tpainn_lite.teachers import cp2k, dft, rdkit, water, xtb
+    from tpainn_lite.teachers import auto, cp2k, dft, rdkit, water, xtb
 
-    if teacher == TeacherName.auto and first is not None:
-        return rdkit.forcefield_for(first)
     made_by: dict[TeacherName, Callable[[], Teacher]] = {
-        TeacherName.auto: rdkit.mmff94,
+        TeacherName.auto: auto.AutoForceField,
         TeacherName.mmff94: rdkit.mmff94,
         TeacherName.uff: rdkit.uff,
         TeacherName.q_tip4p_f: water.water,

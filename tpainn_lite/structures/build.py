@@ -10,6 +10,7 @@ from ase.data import atomic_masses
 from scipy.spatial.transform import Rotation
 
 from tpainn_lite.structures.arguments import ForceFieldError, check_counts, check_numbers, generator
+from tpainn_lite.structures.charges import charge_and_multiplicity
 from tpainn_lite.structures.checks import check_frames, check_structure
 from tpainn_lite.structures.geometry import CLOSEST, FARTHEST, to_nearest_image
 from tpainn_lite.structures.smiles import rdkit_molecule, smiles_charge, smiles_unpaired, why_untyped
@@ -20,13 +21,18 @@ LARGEST_SEED = 2**31 - 1  # that RDKit takes
 MOST_MOLECULES = 100_000  # in a box
 MOST_FRAMES = 1_000_000
 NEAREST = 1.2  # Å between two sites of the lattice; nearer molecules of water lie in each other
+APART = 3.0  # Å between the nearest atoms of the parts of a salt or a mixture, before it is relaxed
 TRIES = 1000  # turns of two molecules, until their nearest atoms can be as near as wanted
 
 
 def molecule(smiles: str, seed: int = 0) -> Atoms:
-    """Build a molecule from SMILES and relax it with MMFF94 (UFF where MMFF94 has no parameters).
+    """Build a molecule from SMILES and relax it with MMFF94 (UFF where MMFF94 has no parameters, and for radicals).
 
-    Positions are in Å, hydrogens included; ``info["smiles"]`` keeps the bonds for the force fields.
+    Positions are in Å, hydrogens included; ``info["smiles"]`` keeps the bonds for the force fields, ``info["charge"]``
+    (e) and ``info["multiplicity"]`` (2S + 1) what the SMILES says of the electrons; isotopes have their own masses.
+
+    The parts of a salt or a mixture (``"[Na+].[Cl-]"``, ``"O.CCO"``) are placed side by side, turned at random, their
+    nearest atoms 3 Å apart, and then relaxed together.
 
     Parameters
     ----------
@@ -43,11 +49,8 @@ def molecule(smiles: str, seed: int = 0) -> Atoms:
     >>> molecule("CCO").get_chemical_formula()
     'C2H6O'
     """
-    from rdkit.Chem import AllChem
-
     rdmol = _embedded(smiles, seed)
-    mmff = AllChem.MMFFHasAllMoleculeParams(rdmol)
-    (AllChem.MMFFOptimizeMolecule if mmff else AllChem.UFFOptimizeMolecule)(rdmol, maxIters=2000)
+    _relaxed_energies(rdmol)
     return _atoms(rdmol, smiles)
 
 
@@ -78,9 +81,7 @@ def conformers(smiles: str, n: int = 10, seed: int = 0, apart: float = 0.3) -> l
     if apart is None or apart != np.inf:
         check_numbers(least=0, apart=apart)
     rdmol = _embedded(smiles, seed, int(n))
-    mmff = AllChem.MMFFHasAllMoleculeParams(rdmol)
-    optimise = AllChem.MMFFOptimizeMoleculeConfs if mmff else AllChem.UFFOptimizeMoleculeConfs
-    energies = [energy for _, energy in optimise(rdmol, maxIters=2000)]  # kcal/mol
+    energies = _relaxed_energies(rdmol)
     skeleton = RemoveHs(rdmol)
     kept: list[int] = []
     for k in sorted(range(len(energies)), key=energies.__getitem__):
@@ -120,7 +121,7 @@ def torsion_frames(smiles: str, quadruple: Sequence[int], degrees: Iterable[floa
         raise ForceFieldError(why_untyped(rdmol, smiles, "MMFF94"))
     for angle in map(float, degrees):
         AllChem.SetDihedralDeg(rdmol.GetConformer(), *quadruple, angle)
-        force_field = helpers.MMFFGetMoleculeForceField(rdmol, properties)
+        force_field = helpers.MMFFGetMoleculeForceField(rdmol, properties, ignoreInterfragInteractions=False)
         force_field.MMFFAddTorsionConstraint(*quadruple, False, angle, angle, 1000.0)
         force_field.Minimize(maxIts=2000)
         frames.append(_atoms(rdmol, smiles, coordinate=angle))
@@ -133,9 +134,35 @@ def _embedded(smiles, seed, n=1):
 
     check_counts(least=0, most=LARGEST_SEED, seed=seed)
     rdmol = rdkit_molecule(smiles)
-    if not list(AllChem.EmbedMultipleConfs(rdmol, n, randomSeed=int(seed))):
+    placed = AllChem.EmbedMultipleConfs(rdmol, n, randomSeed=int(seed))
+    if not list(placed):
         raise ForceFieldError(f"no 3D geometry found for {smiles!r}; try another seed or simplify the molecule")
+    parts = [np.array(part) for part in AllChem.GetMolFrags(rdmol)]
+    for k in placed if len(parts) > 1 else ():  # RDKit lays them all onto one point
+        _place_apart(rdmol.GetConformer(k), parts, generator(seed + k))
     return rdmol
+
+
+def _place_apart(conformer, parts, rng):
+    """Move the parts of a salt or a mixture side by side: atoms ``parts[k]`` of RDKit's conformer are the k-th one."""
+    from rdkit.Geometry import Point3D
+
+    positions = conformer.GetPositions()  # (N, 3) Å
+    placed = positions[parts[0]]
+    for part in parts[1:]:
+        placed = _side_by_side(placed, positions[part], APART, rng)
+    for atom, xyz in zip(np.concatenate(parts).tolist(), placed.tolist(), strict=True):
+        conformer.SetAtomPosition(atom, Point3D(*xyz))
+
+
+def _relaxed_energies(rdmol):
+    """Relax each set of positions; their energies, in kcal/mol."""
+    from rdkit.Chem import AllChem
+
+    radical = any(atom.GetNumRadicalElectrons() for atom in rdmol.GetAtoms())
+    mmff = not radical and AllChem.MMFFHasAllMoleculeParams(rdmol)
+    optimise = AllChem.MMFFOptimizeMoleculeConfs if mmff else AllChem.UFFOptimizeMoleculeConfs
+    return [energy for _, energy in optimise(rdmol, maxIters=2000, ignoreInterfragInteractions=False)]
 
 
 def _atoms(rdmol, smiles, conformer=-1, **info):
@@ -250,8 +277,8 @@ def dimer_frames(
 ) -> list[Atoms]:
     """Two molecules side by side, turned at random: what a potential must see to know how molecules interact.
 
-    With ``info["smiles"]`` of both, the pair has one too, and its atoms come in the order RDKit gives them (heavy atoms
-    of both, then hydrogens of both).
+    Charges add up, and unpaired electrons do, in parallel.  With ``info["smiles"]`` of both, the pair has one too, and
+    its atoms come in the order RDKit gives them (heavy atoms of both, then hydrogens of both).
 
     ``info["config_type"]`` is ``"dimer"``.
 
@@ -277,9 +304,7 @@ def dimer_frames(
     if not contact[0] <= contact[1] < FARTHEST / 10:
         raise ValueError(f"contact is {tuple(contact)}; low <= high < {FARTHEST / 10:g} Å is expected")
     rng, frames = generator(seed), []
-    pair = Atoms(np.concatenate([first.numbers, second.numbers]))
-    if {"smiles"} <= first.info.keys() & second.info.keys():
-        pair.info["smiles"] = f"{first.info['smiles']}.{second.info['smiles']}"
+    pair = _pair(first, second)
     order = np.argsort(pair.numbers == 1, kind="stable")
     for distance in rng.uniform(*contact, n_frames):
         frame = pair.copy()
@@ -287,6 +312,19 @@ def dimer_frames(
         frame.info["config_type"] = "dimer"
         frames.append(frame[order])
     return frames
+
+
+def _pair(first, second):
+    """Both in one structure, still without positions, with what is known of the bonds and electrons of both."""
+    pair = Atoms(np.concatenate([first.numbers, second.numbers]))
+    if first.has("masses") or second.has("masses"):
+        pair.set_masses(np.concatenate([first.get_masses(), second.get_masses()]))
+    if {"smiles"} <= first.info.keys() & second.info.keys():
+        pair.info["smiles"] = f"{first.info['smiles']}.{second.info['smiles']}"
+    if "charge" in first.info or "charge" in second.info:
+        (one, spin), (other, more) = map(charge_and_multiplicity, (first, second))
+        pair.info.update(charge=one + other, multiplicity=spin + more - 1)
+    return pair
 
 
 def _side_by_side(one, other, distance, rng):

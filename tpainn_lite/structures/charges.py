@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from tpainn_lite.structures.arguments import shown
+from tpainn_lite.structures.arguments import ForceFieldError, shown
 from tpainn_lite.structures.smiles import smiles_charge, smiles_unpaired, unpaired_of_atom
 
 CHARGE_KEYS = ("charge", "total_charge")  # of ``info``; the second is MACE's
 SPIN_KEYS = ("spin", "total_spin")  # 2S + 1 as fairchem and MACE have it, or 2S as PySCF does
+ELECTRONS = ("multiplicity", *CHARGE_KEYS, *SPIN_KEYS)
 TRIPLETS = ("O2", "S2", "OS", "HN", "CH2")  # small molecules whose ground state is none of paired electrons
 NONMETALS = {1, 2, *range(5, 11), *range(14, 19), *range(33, 37), *range(52, 55)}  # atomic numbers
-WHOLE = 0.05  # e or μB, by which the sum of initial charges or moments may differ from a whole number
+WHOLE, ROUNDED = 0.05, 5e-4  # e or μB, and for each atom, by which initial charges may miss a whole number
 
 
 def total_charge(atoms: Atoms) -> int:
@@ -71,10 +72,37 @@ def charge_and_multiplicity(atoms: Atoms) -> tuple[int, int]:
     return charge, multiplicity
 
 
+def check_electrons(atoms: Atoms, smiles: str | None, method: str) -> None:
+    """Raise `ForceFieldError` where ``info`` says of the electrons something else than what a force field assumes.
+
+    Parameters
+    ----------
+    smiles
+        That the force field knows the molecule by; None where it knows neutral molecules of paired electrons alone.
+    method
+        Its name.
+    """
+    if not any(atoms.info.get(key) is not None for key in ELECTRONS):
+        return
+    charge, unpaired = smiles_charge(smiles) or 0, smiles_unpaired(smiles) or 0
+    given = _whole(atoms, CHARGE_KEYS)
+    assumed = "neutral molecules" if smiles is None else f"{smiles!r}, whose charge is {charge}"
+    if given is not None and given[1] != charge:
+        raise ForceFieldError(
+            f'{_called(atoms)} has info["{given[0]}"] = {given[1]}, but {method} describes {assumed}: correct one of '
+            "them, or take a teacher that counts electrons (gfn2-xtb, DFT)"
+        )
+    multiplicity = _given_multiplicity(atoms, int(atoms.numbers.sum()) - charge)
+    if multiplicity not in (None, 1 + unpaired):
+        raise ForceFieldError(
+            f"{_called(atoms)} has the multiplicity {multiplicity}, but {method} knows nothing of spins: take a "
+            "teacher that counts electrons (gfn2-xtb, DFT)"
+        )
+
+
 def about_electrons(atoms: Atoms) -> dict[str, str]:
     """What a structure's ``info`` says of its bonds and electrons: with other words it may have another energy."""
-    keys = ("smiles", "multiplicity", *CHARGE_KEYS, *SPIN_KEYS)
-    return {key: str(atoms.info[key]) for key in keys if atoms.info.get(key) is not None}
+    return {key: str(atoms.info[key]) for key in ("smiles", *ELECTRONS) if atoms.info.get(key) is not None}
 
 
 def _given_multiplicity(atoms, electrons):
@@ -130,7 +158,7 @@ def _sum_of(atoms, name, key):
     if not atoms.has(name) or not np.any(atoms.arrays[name]):
         return None
     total = float(atoms.arrays[name].sum())
-    if atoms.arrays[name].ndim > 1 or not abs(total - round(total)) <= WHOLE:
+    if atoms.arrays[name].ndim > 1 or not abs(total - round(total)) <= WHOLE + ROUNDED * len(atoms):
         raise ValueError(
             f'the {name} of {_called(atoms)} add up to {total:g}, no whole number: atoms.info["{key}"] is expected'
         )

@@ -131,6 +131,16 @@ def _readable(smiles):
         return Chem.MolFromSmiles(smiles)
 
 
+def is_readable(smiles: str) -> bool:
+    """Whether RDKit can read it, and it has atoms.
+
+    >>> is_readable("CCO"), is_readable("ethanol")
+    (True, False)
+    """
+    molecule = _readable(smiles)
+    return molecule is not None and molecule.GetNumAtoms() > 0
+
+
 def check_closed_shell(smiles: str) -> None:
     """Raise `ForceFieldError` for a radical, of which force fields know nothing."""
     molecule = _readable(smiles)

@@ -179,8 +179,10 @@ class LabelJournal:
                 self._file.close()
 
 
-def level_of(calculator: Calculator | Teacher) -> str:
-    """Name of a calculator's level of theory."""
+def level_of(calculator: Calculator | Teacher, atoms: Atoms | None = None) -> str:
+    """Name of a calculator's level of theory; of one with a method ``level_for``, of the level for these atoms."""
+    if atoms is not None and hasattr(calculator, "level_for"):
+        return str(calculator.level_for(atoms))
     return str(getattr(calculator, "level", type(calculator).__name__))
 
 

@@ -139,7 +139,7 @@ def in_order(
                     n_failed, first_error = n_failed + 1, first_error or (n_given + k, result["error"])
                 else:
                     n_done += 1
-                    yield _labelled(block[k], result, level)
+                    yield _labelled(block[k], result, level_of(calculator, block[k]))
             n_given += len(block)
     if first_error and not n_done:
         index, reason = first_error

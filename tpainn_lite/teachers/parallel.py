@@ -21,6 +21,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
+from tpainn_lite.structures.charges import about_electrons
 from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.geometry import are_sound
 from tpainn_lite.structures.protocols import Teacher
@@ -77,19 +78,19 @@ def compute(
     Nothing is begun after the ``deadline`` (of `time.perf_counter`).
     """
     many = hasattr(calculator, "evaluate")  # it takes many shapes of one molecule at a time
-    work, prepared = (_evaluate, _packs) if many else (_single, _bare)
+    prepared = _packs if many else _bare
     waiting, processes = deque(todo), min(n_jobs, len(todo)) if n_jobs > 0 else n_jobs
     packed = _packed(calculator) if processes != 1 and waiting and time.perf_counter() < deadline else None
     while waiting and time.perf_counter() < deadline:
         if packed:
             chunks = pace.chunks(waiting, deadline, PACK, SHARES * (processes if processes > 0 else usable_cores()))
-            runs = _quietly(in_parallel(_at_work, ((work, prepared(frames, c), *packed) for c in chunks), processes))
+            runs = _quietly(in_parallel(_at_work, ((prepared(frames, c), *packed) for c in chunks), processes))
         else:
             chunks = pace.chunks(waiting, deadline, PACK if many else 1, shares=1)
-            runs = (_timed(work, prepared(frames, chunk), calculator) for chunk in chunks)
+            runs = (_timed(prepared(frames, chunk), calculator) for chunk in chunks)
         for seconds, results, left in runs:
             waiting.extendleft(reversed(left))  # where frames take longer than the ones before did
-            new = list(_unpacked(results)) if many else results
+            new = list(_unpacked(results))
             pace.learn(len(new), seconds)
             yield from new
 
@@ -108,18 +109,19 @@ def _packed(calculator):
     return hashlib.sha256(packed).digest(), packed
 
 
-def _at_work(work, pieces, mark, packed):
+def _at_work(pieces, mark, packed):
     """In a process that works for another; it keeps the calculator, and what that has learned, from chunk to chunk."""
     if getattr(_kept, "mark", None) != mark:
         _kept.calculator, _kept.mark = pickle.loads(packed), mark
-    return _timed(work, pieces, _kept.calculator)
+    return _timed(pieces, _kept.calculator)
 
 
-def _timed(work, pieces, calculator):
+def _timed(pieces, calculator):
     """(seconds, what came out, indices of frames for which there was no time)."""
     started, results, pieces = time.perf_counter(), [], deque(pieces)
     while pieces and time.perf_counter() - started < LONGEST_SECONDS:
-        results.append(work(pieces.popleft(), calculator))
+        piece = pieces.popleft()
+        results.append((_single if len(piece) == 2 else _evaluate)(piece, calculator))
     left = [index for piece in pieces for index in np.atleast_1d(piece[0]).tolist()]
     return time.perf_counter() - started, results, left
 
@@ -191,7 +193,8 @@ def _bare(frames, chunk):
 
 
 def _packs(frames, chunk):
-    """[(indices, one frame, positions (n, N, 3))]: neighbours in the list that differ in their positions alone."""
+    """[(indices, one frame, positions (n, N, 3))]: neighbours in the list that differ in their positions alone; boxes,
+    each of which has a cell and a stress of its own, as [(index, frame)]."""
     packs: list[list[int]] = []
     for i in chunk:
         if packs and _same_molecule(frames[packs[-1][0]], frames[i]):
@@ -199,11 +202,16 @@ def _packs(frames, chunk):
         else:
             packs.append([i])
     first = _bare(frames, [indices[0] for indices in packs])
-    return [(indices, first[k][1], np.array([frames[i].positions for i in indices])) for k, indices in enumerate(packs)]
+    return [
+        one if one[1].pbc.any() else (indices, one[1], np.array([frames[i].positions for i in indices]))
+        for one, indices in zip(first, packs, strict=True)
+    ]
 
 
 def _same_molecule(one, other):
-    return one.info.get("smiles") == other.info.get("smiles") and np.array_equal(one.numbers, other.numbers)
+    if one.pbc.any() or other.pbc.any() or not np.array_equal(one.numbers, other.numbers):
+        return False
+    return about_electrons(one) == about_electrons(other)
 
 
 def _evaluate(pack, calculator):
@@ -240,8 +248,12 @@ def _check_shape(name, values, shape):
         raise ValueError(f"the calculator returned {name} of shape {values.shape}; {shape} is expected")
 
 
-def _unpacked(packs):
-    for indices, energies, forces, errors in packs:
+def _unpacked(results):
+    for result in results:
+        if len(result) == 2:
+            yield result
+            continue
+        indices, energies, forces, errors = result
         for k, i in enumerate(indices):
             yield i, {"error": errors[i]} if i in errors else {"energy": float(energies[k]), "forces": forces[k]}
 

@@ -11,26 +11,30 @@ from typing import Any, Literal
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.calculator import all_changes
 from numpy.typing import ArrayLike, NDArray
 
 from tpainn_lite.structures.arguments import ForceFieldError, check_choice
 from tpainn_lite.structures.build import KCAL
+from tpainn_lite.structures.charges import check_electrons
 from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.structures.smiles import check_closed_shell, check_smiles, rdkit_molecule, why_untyped
+from tpainn_lite.teachers.charged import ChargedCalculator
 from tpainn_lite.teachers.water import is_water, water
 
 FORCE_FIELDS = ("MMFF94", "UFF")
 Method = Literal["MMFF94", "UFF"]
 
 
-class RDKitForceField(Calculator):
+class RDKitForceField(ChargedCalculator):
     """MMFF94 or UFF through RDKit, as an ASE calculator.
 
     The atoms are typed from SMILES (``smiles``, or else each structure's own ``info["smiles"]``), in RDKit's atom
     order, as `molecule` makes them.  The typed force field of each molecule is kept: only its first frame pays for it.
-    Gives ``energy`` in eV and ``forces`` (N, 3) in eV/Å; `ForceFieldError` where the molecule has no parameters.
+    Charges come with the SMILES; the parts of a salt or a mixture attract and repel each other.  Gives ``energy`` in eV
+    and ``forces`` (N, 3) in eV/Å; `ForceFieldError` where the molecule has no parameters, is a radical, or has a charge
+    in ``info`` that its SMILES has not.
 
     >>> from tpainn_lite import molecule
     >>> atoms = molecule("CCO")
@@ -40,6 +44,7 @@ class RDKitForceField(Calculator):
     """
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012  as ASE declares it
+    _radicals = False  # whether it may be asked for them
 
     def __init__(self, method: Method = "MMFF94", smiles: str | None = None) -> None:
         super().__init__()
@@ -90,7 +95,8 @@ class RDKitForceField(Calculator):
                 'set atoms.info["smiles"], or build the molecule with tpainn_lite.molecule(smiles)'
             )
         if smiles not in self._typed:
-            self._typed[smiles] = type_molecule(smiles, self.method)
+            self._typed[smiles] = type_molecule(smiles, self.method, self._radicals)
+        check_electrons(atoms, smiles, self.method)
         numbers, force_field = self._typed[smiles]
         if not np.array_equal(numbers, atoms.numbers):
             raise ForceFieldError(
@@ -154,24 +160,46 @@ def best_typed(atoms: Atoms) -> RDKitForceField:
     return teacher
 
 
-def type_molecule(smiles: str, method: Method = "MMFF94") -> tuple[NDArray, Any]:
+class _Springs(RDKitForceField):
+    """UFF's springs, of radicals too: good enough to shake a molecule that others will label."""
+
+    _radicals = True
+
+
+def shaking_field(atoms: Atoms) -> RDKitForceField:
+    """The force field that shakes a molecule: MMFF94 or UFF, as in `best_typed`; of radicals UFF's springs.
+
+    >>> from tpainn_lite import molecule
+    >>> shaking_field(molecule("[CH3]")).level
+    'UFF'
+    """
+    try:
+        check_closed_shell(atoms.info.get("smiles", ""))
+    except ForceFieldError:
+        return _Springs("UFF")
+    return best_typed(atoms)
+
+
+def type_molecule(smiles: str, method: Method = "MMFF94", radicals: bool = False) -> tuple[NDArray, Any]:
     """Atomic numbers (N,) in RDKit's order, and RDKit's force field for them.
 
-    `ForceFieldError` names the first atom that has no type.
+    `ForceFieldError` names the first atom that has no type; ``radicals`` are refused unless they may be typed, too.
     """
     from rdkit.Chem import Conformer
     from rdkit.Chem import rdForceFieldHelpers as helpers
 
     check_choice(FORCE_FIELDS, method=method)
-    check_closed_shell(smiles)
     rdmol = rdkit_molecule(smiles)
+    if not radicals:
+        check_closed_shell(smiles)
     numbers = np.array([atom.GetAtomicNum() for atom in rdmol.GetAtoms()])
+    together = {"ignoreInterfragInteractions": False}  # the parts of a salt or a mixture feel each other
     rdmol.AddConformer(Conformer(len(numbers)))  # all atoms at the origin: every pair counts as near
     if method == "MMFF94":
         properties = helpers.MMFFGetMoleculeProperties(rdmol)
-        force_field = properties and helpers.MMFFGetMoleculeForceField(rdmol, properties)
+        force_field = properties and helpers.MMFFGetMoleculeForceField(rdmol, properties, **together)
     else:
-        force_field = helpers.UFFHasAllMoleculeParams(rdmol) and helpers.UFFGetMoleculeForceField(rdmol)
+        force_field = helpers.UFFHasAllMoleculeParams(rdmol) and helpers.UFFGetMoleculeForceField(rdmol, **together)
     if not force_field:
         raise ForceFieldError(why_untyped(rdmol, smiles, method))
     force_field.Initialize()

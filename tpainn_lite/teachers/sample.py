@@ -26,7 +26,7 @@ from tpainn_lite.structures.arguments import (
 from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.protocols import Teacher
-from tpainn_lite.teachers.rdkit import best_typed
+from tpainn_lite.teachers.rdkit import shaking_field
 
 SOFT_MODE = 200 * units.invcm  # modes softer than this are sampled as if they were this stiff
 FRICTION = 0.02 / units.fs
@@ -143,12 +143,17 @@ def thermal_frames(
 
 
 def shaken_molecules(
-    smiles: Iterable[str], n_frames: int = 10, temperature: Temperature = (300, 1000), seed: int = 0
+    smiles: Iterable[str],
+    n_frames: int = 10,
+    temperature: Temperature = (300, 1000),
+    seed: int = 0,
+    left_out: list[str] | None = None,
 ) -> Iterator[Atoms]:
     """``n_frames`` normal-mode frames of each molecule, under MMFF94 (UFF where that has no parameters).
 
-    The ``temperature`` is in K, or (low, high).  What cannot be built is named on stderr and left out.  The frames'
-    ``info["id"]`` is ``"<SMILES>/<number>"``.
+    Radicals are shaken by UFF's springs; only teachers that count electrons can label them.  The ``temperature`` is in
+    K, or (low, high).  What cannot be built is named on stderr and left out; a list ``left_out`` gets its SMILES, too.
+    The frames' ``info["id"]`` is ``"<SMILES>/<number>"``.
 
     >>> [atoms.info["id"] for atoms in shaken_molecules(["CO", "N"], n_frames=2)]
     ['CO/0', 'CO/1', 'N/0', 'N/1']
@@ -158,16 +163,17 @@ def shaken_molecules(
     check_counts(n_frames=n_frames)
     check_counts(least=0, seed=seed)
     _temperatures(temperature, 1, generator(seed))
-    return _shaken_molecules(smiles, n_frames, temperature, seed)
+    return _shaken_molecules(smiles, n_frames, temperature, seed, [] if left_out is None else left_out)
 
 
-def _shaken_molecules(smiles: Iterable[str], n_frames: int, temperature: Temperature, seed: int) -> Iterator[Atoms]:
+def _shaken_molecules(smiles, n_frames, temperature, seed, left_out):
     for k, name in enumerate(smiles):
         try:
             minimum = molecule(name, seed + k)
-            frames = normal_mode_frames(minimum, best_typed(minimum), temperature, n_frames, seed + k)
+            frames = normal_mode_frames(minimum, shaking_field(minimum), temperature, n_frames, seed + k)
         except ForceFieldError as error:
             print(f"left out: {error}", file=sys.stderr)
+            left_out.append(name)
             continue
         for i, frame in enumerate(frames):
             frame.info["id"] = f"{name}/{i}"

@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.calculators.calculator import PropertyNotImplementedError, all_changes
 from ase.cell import Cell
 from ase.units import kJ, mol
 from numpy.typing import NDArray
 
 from tpainn_lite.structures.arguments import ForceFieldError, check_choice, check_counts, check_numbers
+from tpainn_lite.structures.charges import check_electrons
 from tpainn_lite.structures.geometry import check_extent, widths
+from tpainn_lite.teachers.charged import ChargedCalculator
 
 KJ = kJ / mol  # 1 kJ/mol in eV
 
@@ -47,7 +49,7 @@ LONGEST_BOND = 2.5  # Å; longer ones are molecules cut by the box, or atoms in 
 STRAIN = 1e-3  # for the stress, by differences: OpenMM computes in single precision
 
 
-class WaterForceField(Calculator):
+class WaterForceField(ChargedCalculator):
     """Flexible classical water through OpenMM, as an ASE calculator: a periodic box, or a cluster.
 
     Gives ``energy`` in eV (0 for molecules at rest, far apart), ``forces`` (N, 3) in eV/Å and, for boxes, ``stress``
@@ -169,6 +171,7 @@ def _check_water(atoms):
             f"the water model needs the atoms as O, H, H, O, H, H, ...; {atoms.symbols} was given: sort them, "
             "or take a force field for other molecules"
         )
+    check_electrons(atoms, None, "the water model")
     check_extent(atoms.positions, atoms.cell.array, atoms.pbc)
     if atoms.pbc.any() and not atoms.pbc.all():
         raise ForceFieldError(f"pbc is {atoms.pbc.tolist()}; a box periodic in all directions or in none is expected")
