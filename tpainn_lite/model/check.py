@@ -51,6 +51,7 @@ from tpainn_lite.structures.units import convert
 
 GUESSES = hypotheses()
 IN = "in "
+SURE, ODD = 0.8, 2.5  # correlation; ratio to a potential's forces beyond which something is odd
 ENOUGH = 0.6  # correlation; less is no comparison
 USUAL_FORCE, USUAL_STRESS = 1.0, 0.02  # eV/Å, eV/Å³: root mean square in ordinary sets
 FORCE_SPREAD, STRESS_SPREAD = 1.5, 2.0  # nats
@@ -201,7 +202,8 @@ def _found_by_labels(sample, answers):
         rows.append(_finding("energies", weigh(log_posterior, [word for word, _ in GUESSES.words], "eV"), evidence))
     evidence = _words([(f"{answers.name}'s", against)])
     if forces:
-        rows.append(_finding("forces", weigh(log_posterior, [word for _, word in GUESSES.words], "eV/Å"), evidence))
+        judgement = weigh(log_posterior, [word for _, word in GUESSES.words], "eV/Å")
+        rows.append(_finding("forces", judgement, evidence, is_odd=against is not None and _is_odd(against)))
     return rows + _of_stress(sample, answers)
 
 
@@ -251,10 +253,17 @@ def _words(evidence: Sequence[tuple[str, Slope | None]]) -> str:
     )
 
 
-def _finding(label: str, judgement: Judgement, evidence: str) -> Finding:
+def _is_odd(slope: Slope) -> bool:
+    """Whether labels are much larger or smaller than a potential's, which they follow all the same."""
+    return slope.certain > SURE and not 1 / ODD < slope.ratio < ODD
+
+
+def _finding(label: str, judgement: Judgement, evidence: str, is_odd: bool = False) -> Finding:
     evidence = evidence or ("by their size" if judgement.is_doubted else "nothing to compare with")
     if judgement.is_refused or (judgement.is_doubted and judgement.units):
         verdict = REFUSED if judgement.is_refused else LOOK
         likely = " or ".join(judgement.units[:3])
         return Finding(label, f"{IN}{likely}, it seems: {evidence}", verdict)
+    if is_odd:
+        return Finding(label, f"{evidence}, as in no usual unit", LOOK)
     return Finding(label, evidence, LOOK if judgement.is_doubted else SOUND)

@@ -18,7 +18,7 @@ from tpainn_lite.structures.units import BOHR_LIKE, bond_ratio
 SOUND, LOOK, REFUSED = "sound", "look at this", "refused"
 VERDICTS = (SOUND, LOOK, REFUSED)  # from the best to the worst
 LOOKED_AT = 40  # frames, where each costs a search for bonds
-FAR, FARTHEST = 20.0, 5.0  # an energy is odd so many usual deviations from the others, and so many eV
+FAR, FARTHEST = 40.0, 10.0  # an energy is odd so many usual deviations from the others, and so many eV
 STRONG, STRONGER = 50.0, 20.0  # eV/Å; times the usual largest force of a frame
 NET = 0.3  # of what forces without any relation would add up to
 MANY = 16  # molecules, that may be a liquid

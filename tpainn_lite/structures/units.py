@@ -11,6 +11,7 @@ import numpy as np
 from ase import Atoms
 from ase import units as ase_units
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import covalent_radii
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
@@ -38,7 +39,7 @@ EXPECTED = (
     "energy/length, stress in GPa, MPa, kbar, bar, Pa, atm, energy/length³ or virial; -… turns the sign"
 )
 NOBLE = (2, 10, 18, 36, 54, 86)  # atoms without bonds
-REACH = 4.0  # Å; within it an atom has a neighbour, if lengths are in Bohr too
+REACH = 2.3  # bond lengths; within it an atom has a neighbour, if lengths are in Bohr too
 LOOKED_AT = 50  # frames, whose bonds tell the unit of length
 BOHR_LIKE = (1.5, 2.3)  # nearest neighbours, in units of a bond's length, where Bohr were taken for Å
 
@@ -175,8 +176,11 @@ def bond_ratio(frames: Sequence[Atoms]) -> float | None:
 
 def _nearest(atoms: Atoms) -> NDArray:
     """(n,) distances of atoms to their nearest neighbours, in units of the length of such a bond."""
+    if not len(atoms):
+        return np.zeros(0)
+    radii = covalent_radii[atoms.numbers]
     try:
-        i, j, d = search_pairs("ijd", atoms, REACH)
+        i, j, d = search_pairs("ijd", atoms, REACH * float(radii.max() + min(radii.max(), 2 * radii.min())))
     except ValueError:
         return np.zeros(0)
     bonding = ~np.isin(atoms.numbers, NOBLE) & (atoms.numbers > 0)
