@@ -86,7 +86,12 @@ def checksums():
 
 def shipped():
     """Paths of all data files that are checked at every load."""
-    return [DATA / "molecules.csv", *sorted(DATA.glob("*/*.extxyz*")), *sorted(DATA.glob("*/*.safetensors"))]
+    return [
+        DATA / "molecules.csv",
+        DATA / "molecules_wide.csv",
+        *sorted(DATA.glob("*/*.extxyz*")),
+        *sorted(DATA.glob("*/*.safetensors")),
+    ]
 
 
 def with_numbers(text, numbers):

@@ -12,7 +12,7 @@ Nothing is taken from a database.  The rules, one for each ``kind`` of the list:
 - ``peptide``: one to three random amino acids, with or without caps;
 - ``ion``: one of the others, with a proton taken away, a proton added, or a methyl group added to a nitrogen; each of
   the ways (`ACIDS`, `BASES`) is tried equally often;
-- ``zwitterion``: a proton is moved from an acid to an amine.
+- ``zwitterion``: an acid loses its proton, and an amine of the same molecule gains one (or a methyl group).
 
 All must be typed by MMFF94, have none of the `FORBIDDEN` patterns, and be none of the molecules that are held out
 (`held_out.HELD_OUT`, and those of the DFT set).  Of the molecules 3 % are for validation (``part``); those that differ

@@ -5,6 +5,18 @@
 and so for ``gas_xtb``, ``water``, ``water_xtb`` and ``water_iamoeba``.  It takes hours; with ``--checkpoint`` the same
 command resumes where it was interrupted.  No molecule of the DFT sets' `valid`, `test` or `test_large` is in the
 classical data of a recipe.
+
+``gas_wide`` and ``gas_wide_xtb`` learn from ``data/molecules_wide.csv``: eleven elements, drug-like molecules,
+peptides, ions.  `wide_frames.py` makes their frames.  Their weights are not shipped yet; the second needs the first::
+
+    python data/make/pretrained.py gas_wide --out build/wide/gas_wide.safetensors --checkpoint build/wide/run
+    python data/make/pretrained.py gas_wide_xtb --start build/wide/gas_wide.safetensors --out ... --checkpoint ...
+
+The network is not given the charge: it recognises an ion by its atoms.  The molecules of the list have paired
+electrons: the same atoms could only have charges that differ by two, and are there with two charges in two pairs of
+molecules that have nothing else in common.  Taking a proton away or adding one changes what every atom within 15 Å
+(three interactions of 5 Å) sees.  Where the geometry does not show the charge (radicals, an electron added to a
+molecule), these weights are no start.
 """
 
 import argparse
@@ -14,7 +26,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from wide_frames import load_wide
 
+from tpainn_lite.model.potential import Potential
 from tpainn_lite.model.pretrained import load_pretrained
 from tpainn_lite.structures.checks import label_of
 from tpainn_lite.structures.shipped import molecule_list
@@ -51,6 +65,11 @@ def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 200
 def calm(frames):
     """Those of the labelled frames in which no component of a force exceeds `FORCE_LIMIT`."""
     return [atoms for atoms in frames if np.abs(label_of(atoms, "forces")).max() < FORCE_LIMIT]
+
+
+def wide_frames(teacher, n_files=None, seed=0):
+    """(train, valid): what `wide_frames.py` has made, labelled by this teacher; the ``seed`` changes nothing of it."""
+    return load_wide(teacher, n_files)
 
 
 def water_frames(
@@ -107,21 +126,35 @@ RECIPES = {
         start="water",
     ),
 }  # fmt: skip
+WIDE = {  # of which no weights are shipped yet
+    "gas_wide": Recipe(
+        partial(wide_frames, "MMFF94"),
+        {"steps": 60_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000},
+        ({"steps": 30_000, "learning_rate": 2e-3},),
+    ),
+    "gas_wide_xtb": Recipe(
+        partial(wide_frames, "GFN2-xTB"),
+        {"steps": 30_000, "batch_size": 32, "learning_rate": 2e-3, "check_every": 1000},
+        ({"energy_weight": 2.0},),
+        start="gas_wide",
+    ),
+}
 
 
-def follow(recipe, seed=0, sizes=None, **settings):
+def follow(recipe, seed=0, sizes=None, weights=None, **settings):
     """The potential that a recipe gives: its data are made (of other ``sizes``, where given), then it is pretrained.
 
     ``settings`` of the network and of every round of training replace the recipe's.  With ``checkpoint``, a folder,
-    the rounds after the first have folders of their own in it: ``round-2``.
+    the rounds after the first have folders of their own in it: ``round-2``.  ``weights`` are those to start from, where
+    the recipe's are not shipped.
     """
-    make, first, later, start = RECIPES[recipe]
+    make, first, later, start = {**RECIPES, **WIDE}[recipe]
     network = {**NETWORK, **{name: settings.pop(name) for name in NETWORK if name in settings}}
     if start and network != NETWORK:
         raise ValueError(f"recipe {recipe!r} starts from the weights {start!r}, a network of {NETWORK}, not {network}")
     train, valid = make(seed=seed, **(sizes or {}))
     if start:
-        potential = autotune(load_pretrained(start), train, valid, seed=seed, **{**first, **settings})
+        potential = autotune(weights or load_pretrained(start), train, valid, seed=seed, **{**first, **settings})
         potential.metadata |= {"stage": "pretrain", "start": start}
     else:
         potential = pretrain(train, valid, seed=seed, **{**network, **first, **settings})
@@ -147,9 +180,12 @@ def round_folder(checkpoint, number):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", choices=RECIPES)
+    parser.add_argument("recipe", choices=[*RECIPES, *WIDE])
     parser.add_argument("--out", type=Path, required=True, help="the weights: .safetensors")
     parser.add_argument("--checkpoint", type=Path, help="folder in which interrupted rounds are kept, to be resumed")
+    parser.add_argument("--start", type=Path, help="weights to start from, where the recipe's are not shipped")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    follow(arguments.recipe, arguments.seed, checkpoint=arguments.checkpoint).save(arguments.out)
+    weights = arguments.start and Potential.load(arguments.start)
+    potential = follow(arguments.recipe, arguments.seed, weights=weights, checkpoint=arguments.checkpoint)
+    potential.save(arguments.out)
