@@ -103,12 +103,27 @@ class Evaluator:
         energies: list[NDArray] = []
         on_atoms: list[NDArray] = []
         for chunk in _chunks(graphs, batch_size):
-            output = self.of_graph(collate(chunk).to(self.potential.device), compiled, forces)
+            output = self.of_graph(collate(chunk, labels=False).to(self.potential.device), compiled, forces)
             energies.append(output["energy"].cpu().numpy())
             if forces:
                 parts = output["forces"].to(self.potential.dtype).split([graph.num_nodes for graph in chunk])
                 on_atoms += [part.cpu().numpy() for part in parts]
         return np.concatenate(energies), on_atoms if forces else None
+
+    def stresses(self, frames: Sequence[Atoms], batch_size: int = 64) -> NDArray:
+        """(n, 3, 3) in eV/Å³, of boxes.
+
+        >>> from tpainn_lite import load_pretrained, load_water
+        >>> load_pretrained("water").evaluator().stresses(load_water("valid", "liquid")[:2]).shape
+        (2, 3, 3)
+        """
+        graphs = to_graphs(frames, self.potential.cutoff, self.potential.dtype)
+        compiled = self.compiles(sum(graph.num_edges for graph in graphs))
+        parts = (
+            self.of_graph(collate(chunk, labels=False).to(self.potential.device), compiled)["stress"].cpu().numpy()
+            for chunk in _chunks(graphs, batch_size)
+        )
+        return np.concatenate(list(parts))
 
     def compiles(self, n_pairs: float) -> bool:
         """Whether structures with so many pairs are computed by compiled code."""

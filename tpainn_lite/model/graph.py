@@ -25,6 +25,7 @@ from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.geometry import check_search, in_one_order, search_pairs
 
 Pairs = tuple[NDArray, NDArray, NDArray]  # idx_i (E,) ascending, idx_j (E,), r_ij (E, 3) in Å
+LABELS = ("energy", "forces", "stress")
 SKIN = 0.5  # Å; pairs are searched again only after an atom has moved half of this
 
 
@@ -103,14 +104,16 @@ def graph_of(
     )
 
 
-def collate(graphs: Sequence[Data]) -> Batch:
+def collate(graphs: Sequence[Data], labels: bool = True) -> Batch:
     """Join graphs into one big graph of disconnected parts; ``batch`` (N,) says which part an atom is in.
+
+    With ``labels`` every graph must have the same ones.
 
     >>> from tpainn_lite import molecule
     >>> collate(to_graphs([molecule("O"), molecule("C")], cutoff=5.0)).num_nodes
     8
     """
-    return Batch.from_data_list(list(graphs))
+    return Batch.from_data_list(list(graphs), exclude_keys=[] if labels else list(LABELS))
 
 
 def neighbour_pairs(atoms: Atoms, cutoff: float) -> Pairs:

@@ -237,18 +237,18 @@ def _info(header, parser):
 def _cell(info, sides):
     """(cell (3, 3), pbc) of a frame; they are taken out of ``info``."""
     if sides:
-        vectors = np.zeros((3, 3))
+        cell = np.zeros((3, 3))
         for k, words in enumerate(sides):
-            vectors[k] = [float(word) for word in words[1:]]
-        return vectors, [k < len(sides) for k in range(3)]
+            cell[k] = [float(word) for word in words[1:]]
+        return cell, [k < len(sides) for k in range(3)]
     key = next((key for key in info if key.lower() == "lattice"), None)
     if key is None:
         return None, info.pop("pbc", False)
     vectors = info.pop(key)
     if np.size(vectors) != 9:
         raise DatasetError(f"{key} is {shown(vectors)}; 9 numbers are expected")
-    vectors = np.asarray(vectors, float)
-    return vectors.T if vectors.ndim == 2 else vectors.reshape(3, 3), info.pop("pbc", True)
+    rows = np.asarray(vectors, float)
+    return rows.T if rows.ndim == 2 else rows.reshape(3, 3), info.pop("pbc", True)
 
 
 def _kinds(info):
