@@ -4,10 +4,21 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import molecule as ase_molecule
+from typer.testing import CliRunner
 
-from tpainn_lite.structures.build import molecule
+from tpainn_lite.cli.app import app
+from tpainn_lite.structures.arguments import ForceFieldError
+from tpainn_lite.structures.build import dimer_frames, molecule, water_box
 from tpainn_lite.structures.charges import charge_and_multiplicity, total_charge
+from tpainn_lite.structures.checks import check_structure
+from tpainn_lite.structures.geometry import closest_pair
+from tpainn_lite.structures.reading import read_frames
+from tpainn_lite.teachers.auto import AutoForceField
 from tpainn_lite.teachers.label import label
+from tpainn_lite.teachers.label_files import label_file
+from tpainn_lite.teachers.rdkit import mmff94, uff
+from tpainn_lite.teachers.sample import shaken_molecules
+from tpainn_lite.teachers.water import water
 from tpainn_lite.teachers.xtb import gfn2_xtb
 
 # --- what a structure says ---
@@ -125,3 +136,96 @@ def test_a_label_says_for_which_charge_and_spin_it_was_made():
     pytest.importorskip("tblite")
     (oxygen,) = label([Atoms("O2", [[0, 0, 0], [0, 0, 1.2]])], gfn2_xtb(), progress=False)
     assert (oxygen.info["charge"], oxygen.info["multiplicity"]) == (0, 3)
+
+
+# --- force fields, water, salts ---
+
+
+def test_a_force_field_refuses_a_charge_that_its_smiles_has_not():
+    for info in ({"charge": 1}, {"charge": 0, "total_charge": 0, "multiplicity": 3}):
+        ethanol = molecule("CCO")
+        ethanol.info.update(info)
+        with pytest.raises(ForceFieldError, match="MMFF94 (describes .CCO.|knows nothing of spins)"):
+            mmff94().get_potential_energy(ethanol)
+    assert mmff94().get_potential_energy(molecule("[NH4+]")) is not None
+
+
+def test_a_water_model_refuses_charges_by_name():
+    ion = molecule("O")
+    ion.info = {"charge": 1}
+    with pytest.raises(ForceFieldError, match=r'info\["charge"\] = 1, but the water model describes neutral molecules'):
+        water().get_potential_energy(ion)
+
+
+def test_many_shapes_at_once_are_never_of_two_charges():
+    one, other = molecule("CCO"), molecule("CCO")
+    other.info["charge"] = 1
+    labelled = label([one, other], mmff94(), progress=False)
+    assert len(labelled) == 1, "the second one is refused, not labelled with the first"
+
+
+@pytest.mark.parametrize("smiles", ["[Na+].[Cl-]", "O.CCO", "[NH4+].CC(=O)[O-]", "O.O.O.O"])
+def test_the_parts_of_a_salt_or_a_mixture_lie_apart_and_attract_each_other(smiles):
+    both, teacher = molecule(smiles), mmff94()
+    check_structure(both)
+    alone = sum(teacher.get_potential_energy(molecule(part)) for part in smiles.split("."))
+    assert both.info["charge"] == 0 and teacher.get_potential_energy(both) < alone - 0.05
+    d = (closest_pair(both) or (0, 0, 2.0))[2]
+    assert d > 0.9, "Å"
+    assert np.abs(teacher.get_forces(both)).max() < 0.01, "relaxed together"
+
+
+def test_a_pair_of_molecules_has_the_charge_and_the_masses_of_both():
+    (pair,) = dimer_frames(molecule("[NH4+]"), molecule("[2H]O[2H]"), 1)
+    assert (pair.info["charge"], pair.info["multiplicity"]) == (1, 1)
+    assert sorted(pair.get_masses().round(2))[-3:] == [2.01, 14.01, 16.0]
+
+
+def test_isotopes_keep_their_masses_into_the_file(tmp_path):
+    heavy = molecule("[2H]O[2H]")
+    assert heavy.get_masses().round(3).tolist() == [2.014, 15.999, 2.014]
+    assert molecule("[13CH4]").get_masses()[0] == pytest.approx(13.003, abs=1e-3)
+    assert not molecule("O").has("masses")
+    label_file(shaken_molecules(["[2H]O[2H]"], 2), mmff94(), tmp_path / "heavy.extxyz", progress=False)
+    assert [atoms.get_masses().round(3).tolist() for atoms in read_frames(tmp_path / "heavy.extxyz")] == [
+        heavy.get_masses().round(3).tolist()
+    ] * 2
+
+
+def test_radicals_are_shaken_for_the_teachers_that_can_label_them_and_refused_by_the_others():
+    pytest.importorskip("tblite")
+    frames = list(shaken_molecules(["[CH3]", "O=O"], 2))
+    assert [atoms.info["multiplicity"] for atoms in frames] == [2, 2, 3, 3]
+    assert len(label(frames, gfn2_xtb(), progress=False)) == 4
+    with pytest.raises(ForceFieldError, match="is a radical; the force fields describe closed-shell molecules only"):
+        mmff94().get_potential_energy(frames[0])
+
+
+# --- a teacher for each molecule ---
+
+
+def test_auto_chooses_for_each_molecule_and_says_which_level_each_has(tmp_path):
+    frames = [*shaken_molecules(["O", "CCO", "CB", "[NH4+]"], 2), water_box(8)]
+    for n_jobs in (1, 2):
+        labelled = label(frames, AutoForceField(), n_jobs=n_jobs, progress=False)
+        levels = [atoms.info["level"] for atoms in labelled]
+        assert levels == ["q-TIP4P/F"] * 2 + ["MMFF94"] * 2 + ["UFF"] * 2 + ["MMFF94"] * 2 + ["q-TIP4P/F"]
+        for atoms, teacher in zip(labelled[1::2], (water(), mmff94(), uff(), mmff94()), strict=False):
+            assert atoms.get_potential_energy() == pytest.approx(teacher.get_potential_energy(atoms.copy()))
+        assert labelled[-1].get_stress().shape == (6,)
+
+
+def test_the_command_line_labels_every_molecule_of_a_list_that_begins_with_water(tmp_path):
+    (tmp_path / "a.smi").write_text("O\nCCO\nCO\nCC=O\n")
+    done = CliRunner().invoke(app, ["label", str(tmp_path / "a.smi"), str(tmp_path / "o.extxyz"), "--frames", "2"])
+    assert done.exit_code == 0 and "8 labelled frames" in done.output, done.output
+    assert "MMFF94 for 6, q-TIP4P/F for 2" in done.output and "a.smi: 4 SMILES one in each line" in done.output
+
+
+def test_what_is_left_out_is_counted_at_the_end_and_the_exit_code_says_it(tmp_path):
+    (tmp_path / "a.smi").write_text("O\nCCO\nhello\n[CH3]\n")
+    done = CliRunner().invoke(
+        app, ["label", str(tmp_path / "a.smi"), str(tmp_path / "o.extxyz"), "--frames", "2", "--with", "mmff94"]
+    )
+    assert done.exit_code == 1 and "4 labelled frames" in done.output, done.output
+    assert "tpainn label: a.smi: left out: 1 SMILES and 2 of 6 frames" in done.output

@@ -679,7 +679,7 @@ def test_a_chunk_that_takes_longer_than_thought_is_cut_short(monkeypatch):
     frames = [shaken(ase_molecule("H2O"), seed) for seed in range(5)]
     calculator = Counting()
     calculator.refuse = lambda _: time.sleep(0.015)
-    _, results, left = label_work._timed(label_work._single, list(enumerate(frames)), calculator)
+    _, results, left = label_work._timed(list(enumerate(frames)), calculator)
     assert 0 < len(results) < 5 and left == list(range(len(results), 5))
 
 

@@ -90,7 +90,7 @@ def label(
     levels = ", ".join(f"{level} for {count}" for level, count in structures.levels.most_common())
     typer.echo(f"{n} labelled frames in {target}" + (f": {levels}" if len(structures.levels) > 1 else ""))
     if missing := structures.missing(n):
-        say(f"tpainn label: left out: {missing}")
+        say(f"tpainn label: {source.name}: left out: {missing}; the others are in {target}")
         raise typer.Exit(1)
 
 
@@ -287,16 +287,18 @@ def run(
     stay_within_cores(1)  # molecules are too small for more, and two threads on a busy machine are slower than one
     settings = given(n_labels=n_labels, n_test=n_test, n_steps=steps) | {"seed": seed, "n_jobs": jobs}
     keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
-    structures = FramesOf(source, frames, hottest, seed).frames
+    structures = FramesOf(source, frames, hottest, seed)
     seen = believed(labels, trust, **keys) if labels else None
     try:
-        report = run_project(structures, folder, None if nobody else calculator(teacher), seen, **settings)
+        report = run_project(structures.frames, folder, None if nobody else calculator(teacher), seen, **settings)
     except LabelsWanted as wanted:
         typer.echo(str(wanted))
         raise typer.Exit(2) from None
     for when in ("before", "after"):
         found = report[when]
         typer.echo(f"{when} your labels: {found['energy_mae']:.1f} meV/atom, {found['force_mae']:.0f} meV/Å")
+    if structures.left_out:
+        say(f"tpainn run: {source.name}: left out: {len(structures.left_out)} SMILES")
     typer.echo(f"{report['structures in doubt']} structures in doubt; MD: {report['md']}; all of it in {folder}")
 
 

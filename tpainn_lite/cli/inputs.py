@@ -16,6 +16,7 @@ from tpainn_lite.structures.arguments import DatasetError, check_counts, check_n
 from tpainn_lite.structures.files import check_folder, check_readable, check_target, is_weights
 from tpainn_lite.structures.formats import is_folder
 from tpainn_lite.structures.labels import without_labels
+from tpainn_lite.structures.oddities import REFUSED, SOUND, find_cells, find_lengths
 from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.structures.reading import labelled_frames
 from tpainn_lite.structures.smiles_files import is_smiles_file, read_smiles
@@ -127,7 +128,7 @@ class FramesOf:
             molecules = listed(source)
             self.frames = shaken_molecules(molecules, n_frames, (COOLEST, hottest), seed, self.left_out)
         else:
-            self.frames = map(without_labels, labelled(source, (), **given(units=units)))
+            self.frames = map(without_labels, structures_of(source, units))
 
     def for_teacher(self, teacher: Teacher) -> Iterator[Atoms]:
         """The frames, counted by the level of theory that they will have."""
@@ -141,6 +142,22 @@ class FramesOf:
         molecules = [f"{len(self.left_out)} SMILES"] if self.left_out else []
         frames = [f"{n - n_labelled} of {n} frames"] if n > n_labelled else []
         return " and ".join(molecules + frames)
+
+
+def structures_of(source: Path, units: str | None = None) -> list[Atoms]:
+    """Structures of a file; says what is odd about their cells, and refuses lengths that are not in Å."""
+    frames = labelled(source, (), **given(units=units))
+    lengths = find_lengths(frames)
+    if lengths.verdict == REFUSED and "positions" not in (units or ""):
+        unit = lengths.found.rpartition(" ")[2]
+        raise DatasetError(
+            f"{source.name}: bonds are {lengths.found}; --units positions={unit} converts them, --units positions=Å "
+            "takes them as they are"
+        )
+    for row in find_cells(frames):
+        if row.verdict != SOUND:
+            say(f"{source.name}: look at this: {row.found}")
+    return frames
 
 
 def check_shaking(frames: int, hottest: float, seed: int) -> None:
@@ -164,8 +181,11 @@ def start_of(source: Path, units: str | None = None) -> Atoms:
 
     check_source(source)
     if is_smiles_file(source):
-        return molecule(listed(source)[0])
-    return labelled(source, (), **given(units=units))[-1]
+        first, *others = listed(source)
+        if others:
+            say(f"{source.name}: the first of them, {first!r}, is taken")
+        return molecule(first)
+    return structures_of(source, units)[-1]
 
 
 def listed(source: Path) -> list[str]:

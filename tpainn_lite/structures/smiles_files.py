@@ -136,17 +136,15 @@ def _split(lines: Sequence[str], delimiter: str | None) -> list[Row]:
     """Cells of each line; without a delimiter, its words."""
     if delimiter is None:
         return [[word.strip("\"'") for word in line.split()] for line in lines]
-    rows = []
-    try:
-        for row in csv.reader((f"{line}\n" for line in lines), delimiter=delimiter, skipinitialspace=True):
-            rows.append(row)
-            if any("\n" in cell for cell in row) and (len(row) != len(rows[0]) or row[-1].endswith("\n")):
-                raise csv.Error("it does not end with its line")
-    except csv.Error as error:
-        shortened = shown(", ".join(rows[-1]) if rows else "")
-        raise DatasetError(
-            f"the row {shortened} cannot be read ({error}): is a quote opened and not closed?"
-        ) from error
+    ended = [f"{line}\n" for line in lines]
+    rows = list(csv.reader(ended, delimiter=delimiter, skipinitialspace=True))
+    if any("\n" in cell for row in rows for cell in row):  # in quotes that may have swallowed lines
+        try:
+            widths = {len(row) for row in csv.reader(ended, delimiter=delimiter, skipinitialspace=True, strict=True)}
+        except csv.Error:
+            widths = set()
+        if len(widths) != 1:
+            raise DatasetError("a quote in the table is opened and not closed; each cell in quotes has to end with one")
     return rows
 
 

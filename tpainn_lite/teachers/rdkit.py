@@ -47,7 +47,7 @@ class RDKitForceField(ChargedCalculator):
     _radicals = False  # whether it may be asked for them
 
     def __init__(self, method: Method = "MMFF94", smiles: str | None = None) -> None:
-        super().__init__()
+        super().__init__(parts="interacting")  # of salts and mixtures; journals of labels tell it from other choices
         check_choice(FORCE_FIELDS, method=method)
         if smiles is not None:
             check_smiles(smiles)
