@@ -82,9 +82,9 @@ def format_of(path: Path | str, head: bytes | None = None) -> Format | None:
 
 
 def is_folder(path: Path | str) -> bool:
-    """Whether this is a folder that holds a set of DeePMD-kit, and may stand where a file is expected."""
+    """Whether this is a folder that may stand where a file is expected: a set of DeePMD-kit, or one that is refused."""
     path = Path(path)
-    return path.is_dir() and array_files.is_deepmd(path, b"")
+    return path.is_dir() and (array_files.is_deepmd(path, b"") or any(path.suffix in each for each in REFUSED))
 
 
 def read_special(path: Path | str, units: str | None = None) -> tuple[list[Atoms], str, str] | None:

@@ -227,7 +227,7 @@ def read_lammps_dump(path: Path) -> list[Atoms]:
             io.StringIO(re.sub(r"^ITEM: (UNITS|TIME)\n.*\n", "", text, flags=re.MULTILINE)), index=slice(None)
         )
     except KeyError as error:
-        raise DatasetError(f"{path.name}: {error} stands where the symbol of an element is expected") from error
+        raise DatasetError(f"{path.name}: {str(error.args[0])!r} stands where the symbol of an element is expected") from error
     except Exception as error:  # whatever ASE makes of it
         raise DatasetError(f"{path.name} is no whole dump of LAMMPS ({error})") from error
     return [_of_dump(atoms, units, f"{path.name}, frame {k}") for k, atoms in enumerate(frames)]

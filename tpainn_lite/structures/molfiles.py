@@ -102,12 +102,12 @@ def _with_bonds(atoms, rdmol, where):
     charge = Chem.GetFormalCharge(rdmol)
     if charge:
         atoms.info["charge"] = charge
-    if len(atoms) > 1 and not rdmol.GetNumBonds():  # as ASE writes its files
-        return atoms
     if not {str(bond.GetBondType()) for bond in rdmol.GetBonds()} <= ORDERS:
         rdmol = _ordered([(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in rdmol.GetBonds()], atoms, charge)
     if rdmol is None or _quiet(Chem.SanitizeMol, rdmol) is None:
         return atoms  # an unusual valence
+    if not rdmol.GetNumBonds() and any(atom.GetTotalNumHs() for atom in rdmol.GetAtoms()) and len(atoms) > 1:
+        return atoms  # no bonds at all, as ASE writes its files
     _close_shells(rdmol, where)
     return _with_smiles(atoms, rdmol)
 

@@ -71,7 +71,7 @@ def read_ipi(path: Path) -> list[Atoms]:
 
 def _ipi_frame(comment, rows, where):
     """(name of what the columns hold, their values in Å or eV/Å, (cell of rows in Å, form)) of one frame."""
-    stated = IPI_UNIT.findall(comment)
+    stated = IPI_UNIT.findall(IPI_CELL.sub(" ", comment))
     quantity, unit = next(((name, unit) for name, unit in stated if name != "cell"), ("positions", ""))
     cell_unit = next((unit for name, unit in stated if name == "cell"), "")
     found = IPI_CELL.search(comment)
