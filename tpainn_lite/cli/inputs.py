@@ -16,7 +16,7 @@ from tpainn_lite.structures.arguments import DatasetError, check_counts, check_n
 from tpainn_lite.structures.files import check_folder, check_readable, check_target, is_weights
 from tpainn_lite.structures.formats import is_folder
 from tpainn_lite.structures.labels import without_labels
-from tpainn_lite.structures.oddities import REFUSED, SOUND, find_cells, find_lengths
+from tpainn_lite.structures.oddities import REFUSED, find_cells, find_lengths
 from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.structures.reading import labelled_frames
 from tpainn_lite.structures.smiles_files import is_smiles_file, read_smiles
@@ -155,7 +155,7 @@ def structures_of(source: Path, units: str | None = None) -> list[Atoms]:
             "takes them as they are"
         )
     for row in find_cells(frames):
-        if row.verdict != SOUND:
+        if row.test == "cell":
             say(f"{source.name}: look at this: {row.found}")
     return frames
 

@@ -199,6 +199,8 @@ def _found_by_labels(sample, answers):
         log_posterior += _of_size(_rms(forces), USUAL_FORCE, FORCE_SPREAD, GUESSES.forces, below=True)
     evidence = _words([(f"{answers.name}'s", slopes[0]), ("the work of the forces", works[0])])
     if energies:
+        sizes = [energy / len(sample[k]) for k, energy in energies.items()]
+        evidence = ", differences ".join(filter(None, [f"{np.median(sizes):.4g} for each atom", evidence]))
         rows.append(_finding("energies", weigh(log_posterior, [word for word, _ in GUESSES.words], "eV"), evidence))
     evidence = _words([(f"{answers.name}'s", against)])
     if forces:

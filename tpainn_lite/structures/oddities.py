@@ -22,8 +22,7 @@ FAR, FARTHEST = 40.0, 10.0  # an energy is odd so many usual deviations from the
 STRONG, STRONGER = 50.0, 20.0  # eV/Å; times the usual largest force of a frame
 NET = 0.3  # of what forces without any relation would add up to
 MANY = 16  # molecules, that may be a liquid
-CROWDED = 0.25  # g/cm³; less is a gas
-IN_SPHERE = 0.78  # of the molecules, within the sphere inside their box: 0.52 where they fill the box, 1 in a droplet
+CROWDED = 0.1  # g/cm³; less is a gas
 NAMED = 5  # frames that a sentence names
 
 
@@ -79,53 +78,66 @@ def find_lengths(frames: Sequence[Atoms]) -> Finding:
     return Finding("lengths of bonds", found, LOOK if not 0.7 < ratio <= BOHR_LIKE[0] else SOUND)
 
 
-def fills_a_box(atoms: Atoms) -> bool:
-    """Whether a structure without a cell looks like a box of liquid: many molecules, dense, up to the corners.
+def is_droplet(atoms: Atoms) -> bool:
+    """Whether a structure without a cell holds many molecules near each other: a droplet, or a liquid without its cell.
 
-    >>> fills_a_box(Atoms("Ar2", [[0, 0, 0], [0, 0, 4]]))
+    >>> is_droplet(Atoms("Ar2", [[0, 0, 0], [0, 0, 4]]))
     False
     """
     if atoms.pbc.any() or len(atoms) < MANY:
         return False
-    centres = _centres(atoms)
-    if len(centres) < MANY:
-        return False
-    low, high = centres.min(axis=0), centres.max(axis=0)
-    sides = np.maximum(high - low, 1.0)
-    room = (sides * (1 + 1 / len(centres) ** (1 / 3))).prod()  # Å³; half a molecule's width beyond the outermost
-    density = atoms.get_masses().sum() / room * 1.66054  # g/cm³
-    inside = np.linalg.norm((centres - low) / sides - 0.5, axis=1) < 0.5
-    return bool(density > CROWDED and sides.max() < 2 * sides.min() and inside.mean() < IN_SPHERE)
+    n = len(_molecules(atoms)[0])
+    return n >= MANY and _crowding(atoms, n) > CROWDED
 
 
-def _centres(atoms):
-    """(molecules, 3) Å: centres of what is bonded."""
+def has_lone_hydrogen(atoms: Atoms) -> bool:
+    """Whether hydrogen atoms stand alone, as where the walls of a cell that is not there any more cut molecules."""
+    sizes, member = _molecules(atoms)
+    return bool(((sizes[member] == 1) & (atoms.numbers == 1)).any())
+
+
+def _crowding(atoms, n):
+    """g/cm³, in the box around the atoms, which ends half a molecule's width beyond them."""
+    sides = np.ptp(atoms.positions, axis=0)
+    width = (max(float(np.prod(np.maximum(sides, 1.0))), 1.0) / n) ** (1 / 3)
+    return atoms.get_masses().sum() / float(np.prod(sides + width / 2)) * 1.66054
+
+
+def _molecules(atoms):
+    """(atoms in each molecule, molecule of each atom), without a cell."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    free = Atoms(atoms.numbers, atoms.positions)
-    bonds = bonds_of(free)
-    shape = (len(atoms), len(atoms))
-    count, member = connected_components(coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=shape))
-    return np.stack([np.bincount(member, x, count) for x in atoms.positions.T], axis=1) / np.bincount(member)[:, None]
+    bonds, n = bonds_of(Atoms(atoms.numbers, atoms.positions)), len(atoms)
+    member = connected_components(coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n, n)))[1]
+    return np.bincount(member), member
 
 
 def find_cells(frames: Sequence[Atoms]) -> list[Finding]:
     """Liquids without a cell, and molecules that are cut by the walls of theirs."""
-    open_boxes, cut = [], []
+    droplets: list[int] = []
+    broken: list[int] = []
+    cut: list[int] = []
     for k in spaced(len(frames)):
         atoms = frames[k]
         try:
-            if fills_a_box(atoms):
-                open_boxes.append(k)
+            if is_droplet(atoms):
+                (broken if has_lone_hydrogen(atoms) else droplets).append(k)
             if atoms.cell.rank == 3 and _is_cut(atoms):
                 cut.append(k)
         except ValueError:  # a structure that makes no sense; others say so
             continue
     findings = []
-    if open_boxes:
-        text = f"{numbers_of(open_boxes)}: many molecules fill a box as a liquid does, but there is no cell"
-        findings.append(Finding("cell", f"{text}; write Lattice and pbc", LOOK, tuple(open_boxes)))
+    if broken:
+        text = (
+            f"{numbers_of(broken)}: many molecules, some cut, and no cell: a liquid whose Lattice and pbc are missing?"
+        )
+        findings.append(Finding("cell", text, LOOK, tuple(broken)))
+    if droplets:
+        text = (
+            f"{numbers_of(droplets)}: many molecules without a cell, a droplet in vacuum; a liquid needs Lattice, pbc"
+        )
+        findings.append(Finding("cell", text, SOUND, tuple(droplets)))
     if cut and is_boxed(frames[cut[0]]):
         text = "the walls of the cell cut molecules, which is no harm; --unwrap writes them whole"
         findings.append(Finding("molecules", text, SOUND, tuple(cut)))
