@@ -5,6 +5,7 @@ What is not given stays out of the call, so that the library's own defaults hold
 
 import itertools
 import math
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -27,10 +28,10 @@ from tpainn_lite.cli.inputs import (
     check_weights_target,
     given,
     has_pyscf,
-    say,
     start_of,
     weights_of,
 )
+from tpainn_lite.cli.notes import say, tell
 from tpainn_lite.structures.files import check_folder, check_target, is_weights, save_somewhere
 
 SHIPPED = "gas, gas_xtb, water, water_xtb or water_iamoeba"  # whose module is slow to import
@@ -81,14 +82,14 @@ def label(
     check_shaking(frames, hottest, seed)
     check_jobs(jobs)
     check_teacher(teacher)
-    structures, labels_with = FramesOf(source, frames, hottest, seed, units), calculator(teacher)
-    todo = structures.for_teacher(labels_with)
+    structures, levels = FramesOf(source, frames, hottest, seed, units), Counter[str]()
+    todo = iter(structures)
     first = next(todo, None)
     if first is None:
         raise ValueError(f"no frames to label: {source} holds no structure, nor a SMILES of which one could be made")
-    n = label_file(itertools.chain([first], todo), labels_with, target, n_jobs=jobs)
-    levels = ", ".join(f"{level} for {count}" for level, count in structures.levels.most_common())
-    typer.echo(f"{n} labelled frames in {target}" + (f": {levels}" if len(structures.levels) > 1 else ""))
+    n = label_file(itertools.chain([first], todo), calculator(teacher), target, n_jobs=jobs, levels=levels)
+    by = ", ".join(f"{level} for {count}" for level, count in levels.most_common())
+    typer.echo(f"{n} labelled frames in {target}" + (f": {by}" if len(levels) > 1 else ""))
     if missing := structures.missing(n):
         say(f"tpainn label: {source.name}: left out: {missing}; the others are in {target}")
         raise typer.Exit(1)
@@ -133,6 +134,7 @@ def pretrain(
     )  # fmt: skip
     keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
     train, held_out = (believed(path, trust, **keys) if path else None for path in (source, valid))
+    tell()
     potential = transfer.pretrain(train or [], held_out, **settings)
     if training.is_first_process():
         save_somewhere(potential.save, target, is_weights)
@@ -180,6 +182,7 @@ def autotune(
     potential = weights_of(weights)
     train, held_out = (believed(path, trust, potential, **keys) if path else None for path in (source, valid))
     again = believed(replay, trust, potential) if replay else None
+    tell()
     tuned = transfer.autotune(potential, train or [], held_out, **given(replay=again), **settings)
     save_somewhere(tuned.save, target, is_weights)
     typer.echo(f"weights in {target}")
@@ -245,6 +248,7 @@ def md(
         ensemble=ensemble and str(ensemble), temperature=temperature, pressure=pressure, friction=friction, seed=seed,
         timestep=timestep, n_steps=steps, every=every, max_disagreement=max_disagreement,
     )  # fmt: skip
+    tell()
     run = run_md(atoms, calculator_of(weights), path=target, **settings)
     typer.echo(f"{run}; frames in {target}")
     if run.stopped:
@@ -294,6 +298,7 @@ def run(
     except LabelsWanted as wanted:
         typer.echo(str(wanted))
         raise typer.Exit(2) from None
+    tell()
     for when in ("before", "after"):
         found = report[when]
         typer.echo(f"{when} your labels: {found['energy_mae']:.1f} meV/atom, {found['force_mae']:.0f} meV/Å")

@@ -1,8 +1,6 @@
 """What the command line is given, looked at before any work: files to read, files to write, weights, teachers."""
 
 import shutil
-import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from importlib.util import find_spec
@@ -12,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
+from tpainn_lite.cli.notes import say
 from tpainn_lite.structures.arguments import DatasetError, check_counts, check_numbers
 from tpainn_lite.structures.files import check_folder, check_readable, check_target, is_weights
 from tpainn_lite.structures.formats import is_folder
@@ -20,7 +19,6 @@ from tpainn_lite.structures.oddities import REFUSED, find_cells, find_lengths
 from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.structures.reading import labelled_frames
 from tpainn_lite.structures.smiles_files import is_smiles_file, read_smiles
-from tpainn_lite.teachers.journal import level_of
 
 if TYPE_CHECKING:
     from tpainn_lite.model.potential import Potential
@@ -107,11 +105,6 @@ def labelled(path: Path, need: Sequence[str] = ("any",), **how: str) -> list[Ato
     return frames
 
 
-def say(line: str) -> None:
-    """One line about what goes on, where it does not get between the results."""
-    print(line, file=sys.stderr, flush=True)
-
-
 # --- structures ---
 
 
@@ -122,7 +115,7 @@ class FramesOf:
         from tpainn_lite.teachers.sample import shaken_molecules
 
         self.left_out: list[str] = []  # SMILES of which no molecule could be made
-        self.levels: Counter[str] = Counter()  # of the frames that were taken
+        self.n = 0  # frames that were taken
         self.frames: Iterator[Atoms]
         if is_smiles_file(source):
             molecules = listed(source)
@@ -130,17 +123,15 @@ class FramesOf:
         else:
             self.frames = map(without_labels, structures_of(source, units))
 
-    def for_teacher(self, teacher: Teacher) -> Iterator[Atoms]:
-        """The frames, counted by the level of theory that they will have."""
+    def __iter__(self) -> Iterator[Atoms]:
         for atoms in self.frames:
-            self.levels[level_of(teacher, atoms)] += 1
+            self.n += 1
             yield atoms
 
     def missing(self, n_labelled: int) -> str:
         """What was left out, in a few words; nothing where all is there."""
-        n = self.levels.total()
         molecules = [f"{len(self.left_out)} SMILES"] if self.left_out else []
-        frames = [f"{n - n_labelled} of {n} frames"] if n > n_labelled else []
+        frames = [f"{self.n - n_labelled} of {self.n} frames"] if self.n > n_labelled else []
         return " and ".join(molecules + frames)
 
 

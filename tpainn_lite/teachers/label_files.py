@@ -7,6 +7,7 @@ name.
 import io
 import lzma
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import closing, nullcontext
 from copy import copy
@@ -33,6 +34,7 @@ def label_file(
     path: Path | str,
     n_jobs: int = 1,
     progress: bool = True,
+    levels: Counter[str] | None = None,
 ) -> int:
     """Label any number of frames into an extended XYZ file.
 
@@ -45,6 +47,8 @@ def label_file(
         ``.extxyz``, or ``.extxyz.xz`` for a compressed file.
     n_jobs
         Processes; -1 for all cores.
+    levels
+        Is given how many frames in the file have which level of theory.
 
     Returns
     -------
@@ -73,7 +77,7 @@ def label_file(
         check_target(target)  # another process may just have finished
         bar = progress_bar(frames, calculator, progress)
         with closing(in_order(_with_ids(frames), calculator, journal, n_jobs, bar)) as labelled:
-            n = _write(labelled, target, journal)
+            n = _write(_counted(labelled, Counter() if levels is None else levels), target, journal)
     part.unlink()
     return n
 
@@ -88,6 +92,12 @@ def _with_ids(frames: Iterable[Atoms]) -> Iterator[Atoms]:
         if name in seen:
             raise DatasetError(f"frame {index} has the id {name!r} of an earlier frame; each needs one of its own")
         seen.add(name)
+        yield atoms
+
+
+def _counted(labelled: Iterator[Atoms], levels: Counter[str]) -> Iterator[Atoms]:
+    for atoms in labelled:
+        levels[atoms.info["level"]] += 1
         yield atoms
 
 
