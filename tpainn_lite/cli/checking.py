@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from ase import Atoms
 
-from tpainn_lite.cli.inputs import check_source, check_weights, given, labelled, say, weights_of
+from tpainn_lite.cli.inputs import check_source, check_weights, given, labelled, weights_of
+from tpainn_lite.cli.notes import say
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.files import check_target
 from tpainn_lite.structures.oddities import REFUSED, unwrapped

@@ -17,6 +17,7 @@ from typing import Any
 
 import typer
 
+from tpainn_lite.cli.notes import forget, tell
 from tpainn_lite.structures.files import orderly_end
 
 ISSUES = "https://github.com/tpainn-lite/tpainn-lite/issues"
@@ -60,10 +61,15 @@ def one_line(resumes: bool | str = False) -> Callable[[Callable[..., Any]], Call
         @functools.wraps(command)
         def ended(**given):
             name = f"tpainn {command.__name__}"
+            forget()
             try:
                 with orderly_end(Ended):
-                    return command(**given)
-            except (typer.Exit, typer.Abort, typer.BadParameter):
+                    command(**given)
+                tell()
+            except typer.Exit:
+                tell()
+                raise
+            except (typer.Abort, typer.BadParameter):
                 raise
             except KeyboardInterrupt as stop:
                 resumed = given[resumes] is not None if isinstance(resumes, str) else resumes
