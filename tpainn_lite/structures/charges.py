@@ -100,9 +100,11 @@ def check_electrons(atoms: Atoms, smiles: str | None, method: str) -> None:
         )
 
 
-def about_electrons(atoms: Atoms) -> dict[str, str]:
-    """What a structure's ``info`` says of its bonds and electrons: with other words it may have another energy."""
-    return {key: str(atoms.info[key]) for key in ("smiles", *ELECTRONS) if atoms.info.get(key) is not None}
+def same_electrons(one: Atoms, other: Atoms) -> bool:
+    """Whether ``info`` says the same of the bonds and electrons of two structures; else they may differ in energy."""
+    there, here = one.info, other.info
+    pairs = ((there.get(key), here.get(key)) for key in ("smiles", *ELECTRONS))
+    return all(a is b or str(a) == str(b) for a, b in pairs)
 
 
 def _given_multiplicity(atoms, electrons):

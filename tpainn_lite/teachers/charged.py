@@ -5,7 +5,7 @@ from typing import Any
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
-from tpainn_lite.structures.charges import about_electrons
+from tpainn_lite.structures.charges import same_electrons
 
 
 class ChargedCalculator(Calculator):
@@ -23,6 +23,6 @@ class ChargedCalculator(Calculator):
     def check_state(self, atoms: Any, tol: float = 1e-15) -> list[str]:
         """ASE's list of what differs from the structure computed last; other electrons count as other charges."""
         changes = super().check_state(atoms, tol)
-        if self.atoms is not None and about_electrons(self.atoms) != about_electrons(atoms):
+        if self.atoms is not None and not same_electrons(self.atoms, atoms):
             changes.append("initial_charges")
         return changes

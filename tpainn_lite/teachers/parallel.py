@@ -21,7 +21,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
-from tpainn_lite.structures.charges import about_electrons
+from tpainn_lite.structures.charges import same_electrons
 from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.geometry import are_sound
 from tpainn_lite.structures.protocols import Teacher
@@ -211,7 +211,7 @@ def _packs(frames, chunk):
 def _same_molecule(one, other):
     if one.pbc.any() or other.pbc.any() or not np.array_equal(one.numbers, other.numbers):
         return False
-    return about_electrons(one) == about_electrons(other)
+    return same_electrons(one, other)
 
 
 def _evaluate(pack, calculator):
