@@ -39,6 +39,7 @@ TEMPLATES = Path(__file__).parent / "site"
 BUILD = ROOT / "build"
 DOCUMENTS = {  # of docs/, by their names in the menu
     "what_pretraining_buys": "What pretraining buys",
+    "your_data": "Your data",
     "glossary": "Glossary",
     "symbols": "Symbols",
     "instructor": "Instructors",
