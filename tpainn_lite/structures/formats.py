@@ -108,7 +108,14 @@ def read_special(path: Path | str, units: str | None = None) -> tuple[list[Atoms
     stated = found.units(path)
     if stated and units:
         raise DatasetError(f"{path.name} ({found.name}) states its units, {stated}; leave units={units!r} out")
-    frames = found.read(path)
+    try:
+        frames = found.read(path)
+    except DatasetError:
+        raise
+    except Exception as error:  # whatever a reader makes of a damaged file
+        raise DatasetError(
+            f"{path.name} is damaged, or not what its name says ({found.name}; {type(error).__name__}: {error})"
+        ) from error
     name = f"{found.name}, {stated} turned into eV and Å" if stated else found.name
     return frames, name, units or found.guess(frames)
 
@@ -126,11 +133,8 @@ def read_n2p2(path: Path) -> list[Atoms]:
     from ase.io.runner import read_runnerdata
     from ase.io.runner.runneratoms import Units
 
-    try:
-        text = re.sub(r"^[ \t]+", "", text_of(path), flags=re.MULTILINE)
-        found = list(read_runnerdata(io.StringIO(text), index=slice(None), input_units=Units.ASE))
-    except Exception as error:  # whatever ASE makes of it
-        raise DatasetError(f"{path.name} is no whole input.data of n2p2 ({error})") from error
+    text = re.sub(r"^[ \t]+", "", text_of(path), flags=re.MULTILINE)
+    found = list(read_runnerdata(io.StringIO(text), index=slice(None), input_units=Units.ASE))
     return [_n2p2_frame(atoms) for atoms in found]
 
 
@@ -154,10 +158,7 @@ def read_aenet(path: Path) -> list[Atoms]:
 
     text = text_of(path)
     energy = numbers_in(AENET.findall(text)[:1], path.name)[0]
-    try:
-        atoms: Any = read(io.StringIO(text), format="xsf")
-    except Exception as error:  # whatever ASE makes of it
-        raise DatasetError(f"{path.name} is no whole .xsf ({error})") from error
+    atoms: Any = read(io.StringIO(text), format="xsf")
     forces = atoms.calc.results["forces"] / Hartree if atoms.calc is not None else None
     atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
     return [atoms]
@@ -180,10 +181,7 @@ def read_gaussian(path: Path) -> list[Atoms]:
     from ase.io.gaussian import read_gaussian_out
 
     text = text_of(path)
-    try:
-        frames: Any = read_gaussian_out(io.StringIO(text), index=slice(None))
-    except Exception as error:  # whatever ASE makes of it
-        raise DatasetError(f"{path.name} is no whole output of Gaussian ({error})") from error
+    frames: Any = read_gaussian_out(io.StringIO(text), index=slice(None))
     turned = "Input orientation:" not in text and any(turning(atoms) > TURNED for atoms in frames)
     if turned:
         raise DatasetError(
@@ -212,10 +210,7 @@ def read_eon(path: Path) -> list[Atoms]:
     """All structures, periodic as EON takes them (ASE's reader leaves them in vacuum)."""
     from ase.io import read
 
-    try:
-        frames: Any = read(path, index=":", format="eon")
-    except Exception as error:  # whatever ASE makes of it
-        raise DatasetError(f"{path.name} is no whole .con of EON ({error})") from error
+    frames: Any = read(path, index=":", format="eon")
     for atoms in frames:
         atoms.pbc = bool(atoms.cell.volume)
     return frames

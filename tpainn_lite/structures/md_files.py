@@ -173,10 +173,7 @@ def read_lammps_data(path: Path) -> list[Atoms]:
         raise DatasetError(f"{path.name} has no section Masses, so that its types have no elements; write one, in amu")
     masses = {int(row.split()[0]): float(row.split()[1]) for row in section[1].split("\n") if row.strip()}
     z_of_type = {kind: _by_mass(mass, f"{path.name}, type {kind}") for kind, mass in masses.items()}
-    try:
-        atoms = read(io.StringIO(text), Z_of_type=z_of_type)
-    except Exception as error:  # whatever ASE makes of it
-        raise DatasetError(f"{path.name} is no whole file of LAMMPS' read_data ({error})") from error
+    atoms = read(io.StringIO(text), Z_of_type=z_of_type)
     clean = atoms_from(atoms.symbols, atoms.positions, path.name)
     clean.set_masses(atoms.get_masses())
     clean.set_cell(atoms.cell)
@@ -222,14 +219,12 @@ def read_lammps_dump(path: Path) -> list[Atoms]:
         )
     stated = re.search(r"^ITEM: UNITS\n(\w+)", text, re.MULTILINE)
     units = _check_lammps_units(path, stated)
+    text = re.sub(r"^ITEM: (UNITS|TIME)\n.*\n", "", text, flags=re.MULTILINE)
     try:
-        frames = read(
-            io.StringIO(re.sub(r"^ITEM: (UNITS|TIME)\n.*\n", "", text, flags=re.MULTILINE)), index=slice(None)
-        )
+        frames = read(io.StringIO(text), index=slice(None))
     except KeyError as error:
-        raise DatasetError(f"{path.name}: {str(error.args[0])!r} stands where the symbol of an element is expected") from error
-    except Exception as error:  # whatever ASE makes of it
-        raise DatasetError(f"{path.name} is no whole dump of LAMMPS ({error})") from error
+        name = str(error.args[0])
+        raise DatasetError(f"{path.name}: {name!r} stands where the symbol of an element is expected") from error
     return [_of_dump(atoms, units, f"{path.name}, frame {k}") for k, atoms in enumerate(frames)]
 
 
