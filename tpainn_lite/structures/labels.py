@@ -1,89 +1,24 @@
 """Which numbers of a file are its labels: found by their names, moved to where the library looks, said in one line.
 
-A name is taken apart into words: ``REF_energy``, ``dft_forces``, ``virials``, ``TotEnergy``.  One of them says what it
-is, the others to which set of labels it belongs.  Where two sets stand in one file, somebody has to decide.
+Where two sets of labels stand in one file, somebody has to decide.
 """
 
-import re
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from tpainn_lite.structures.arguments import DatasetError, shown
+from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.extxyz import matrix_of, voigt_of
 from tpainn_lite.structures.isolated import is_isolated
+from tpainn_lite.structures.label_names import KINDS, LABEL_OF, LABELS, WORD, Key, Names, key_of
 
-LABELS = ("energy", "forces", "stress")
-KINDS = {
-    "energy": "energy", "energies": "energy", "force": "forces", "forces": "forces", "gradient": "gradient",
-    "gradients": "gradient", "grad": "gradient", "stress": "stress", "virial": "virial", "virials": "virial",
-}  # fmt: skip
-LABEL_OF = {"energy": "energy", "forces": "forces", "gradient": "forces", "stress": "stress", "virial": "stress"}
-USUAL = {"total", "tot", "potential", "pot", "system", "atomic", "ev", "a", "ang", "mol"}  # words that change nothing
-OTHERS = {
-    "free", "kinetic", "per", "atom", "atomization", "atomisation", "formation", "binding", "interaction", "local",
-    "dispersion", "error", "std", "uncertainty", "variance", "var", "sigma", "shift", "weight", "weights", "lowest",
-    "above", "relative", "isolated", "zero", "zpe", "solvation", "reaction", "strain", "repulsion", "nuclear", "delta",
-    "correlation", "fermi", "cohesive", "adsorption", "hull", "barrier", "activation", "cutoff", "mask", "max", "min",
-    "mean", "rms", "norm", "level", "unit", "units", "source", "key", "method", "functional", "id", "diff", "core",
-    "difference", "electronic", "one", "excitation", "homo", "lumo", "internal", "band", "field", "constant", "set",
-    "constants", "tolerance", "converged", "threshold", "type", "conformer", "has", "external", "vibrational",
-}  # fmt: skip  # words of quantities that are no labels
-OTHER_UNITS = {"hartree", "ha", "kcal", "kj", "ry", "rydberg", "mev", "gpa", "kbar", "bohr", "au"}
-WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 SAME = {"energy": 1e-5, "forces": 1e-4, "stress": 1e-6}  # eV, eV/Å, eV/Å³: numbers that are equal but for rounding
 COMPARED = 100  # frames, where two names are looked at
 LONGEST_LIST = 8  # names in a line
-
-
-class Key(NamedTuple):
-    """What a name says: ``kind`` of `KINDS`, ``group`` of labels ("" or "ref", "dft", "mace" …)."""
-
-    kind: str
-    group: str
-    unit: str = ""
-
-
-@dataclass(frozen=True)
-class Names:
-    """Names of labels that somebody asked for; None where the names in the file are to be looked at.
-
-    Several, with commas between them, are looked for one after the other.
-    """
-
-    energy: str | None = None
-    forces: str | None = None
-    stress: str | None = None
-
-    def of(self, label: str) -> list[str]:
-        """Those of "energy", "forces" or "stress"."""
-        given = getattr(self, label)
-        if given is not None and (not isinstance(given, str) or not given.strip(" ,")):
-            raise ValueError(f"{label}_key is {shown(given)}; the name of the {label} in the file is expected")
-        return [word.strip() for word in given.split(",")] if given else []
-
-
-@cache
-def key_of(name: str) -> Key | None:
-    """What a name says, or None where it is not the name of an energy, of forces, or of a stress.
-
-    >>> key_of("REF_forces")
-    Key(kind='forces', group='ref', unit='')
-    >>> key_of("free_energy")
-    """
-    words = [word.lower() for word in WORD.findall(name)]
-    kinds = [KINDS[word] for word in words if word in KINDS]
-    others = [word for word in words if word not in KINDS and word not in USUAL]
-    if len(kinds) != 1 or OTHERS & {*others} or words[1:] == ["gap"]:
-        return None
-    unit = next((word for word in others if word in OTHER_UNITS), "")
-    return Key(kinds[0], "_".join(word for word in others if word not in OTHER_UNITS), unit)
 
 
 # --- what is there ---
@@ -169,12 +104,12 @@ def choose(found: Found, names: Names, need: Iterable[str]) -> Choice:
     """Which names are taken; raises `DatasetError` where two sets of labels that are needed leave a choice."""
     taken: dict[str, list[str]] = {}
     undecided: dict[str, list[str]] = {}
-    group: str | None = None
+    asked = {label: names.of(label) for label in LABELS if names.of(label)}
+    group = next((_key(given[0]).group for given in asked.values()), None)
     for label in LABELS:
-        asked = names.of(label)
-        if asked:
-            _check_names(found, asked, label)
-            taken[label], group = asked, _key(asked[0]).group if group is None else group
+        if label in asked:
+            _check_names(found, asked[label], label)
+            taken[label] = asked[label]
             continue
         there = found.names(label)
         if group is not None:
@@ -289,9 +224,9 @@ def without_labels(atoms: Atoms) -> Atoms:
 
 def line_of(frames: Sequence[Atoms], found: Found, choice: Choice, notes: Iterable[str] = ()) -> str:
     """What was taken, in one line: "40 frames; energy from REF_energy, forces; ignored: dipole"."""
-    parts = [_part(frames, label, names) for label, names in choice.taken.items()]
+    parts = [_part(frames, label, names, found) for label, names in choice.taken.items()]
     there = "; ".join([", ".join(parts)] if parts else ["no labels"])
-    used = {name for names in choice.taken.values() for name in names}
+    used = {name for taken in choice for names in taken.values() for name in names}
     left = [name for name in (*found.places, *found.others) if name not in used]
     undecided = [f"two sets, none taken: {' and '.join(names)}" for names in choice.undecided.values()]
     ignored = [f"ignored: {_listed(left)}"] if left else []
@@ -300,12 +235,13 @@ def line_of(frames: Sequence[Atoms], found: Found, choice: Choice, notes: Iterab
     )
 
 
-def _part(frames, label, names):
+def _part(frames, label, names, found):
     n = sum(label in _results(atoms) for atoms in frames)
     where = "" if n == len(frames) else f" (in {n} of them)"
-    kind = _key(names[0]).kind
+    shared = set.intersection(*({*found.places.get(name, ())} for name in names))
+    kind, joint = _key(names[0]).kind, " = " if shared else " or "
     how = {"gradient": " (sign turned)", "virial": " (sign turned, divided by the volume)"}.get(kind, "")
-    return f"{label}{where}" if names == [label] else f"{label}{where} from {' = '.join(names)}{how}"
+    return f"{label}{where}" if names == [label] else f"{label}{where} from {joint.join(names)}{how}"
 
 
 def _of_frames(frames):

@@ -22,6 +22,7 @@ from tpainn_lite.structures.arguments import DatasetError, shown
 from tpainn_lite.structures.checks import SHAPES, check_labels, check_values
 from tpainn_lite.structures.files import check_readable, path_of, write_bytes
 from tpainn_lite.structures.formats import format_of, is_folder, read_special
+from tpainn_lite.structures.label_names import Names
 
 EXPECTED = "an extended XYZ file (.extxyz, also .xz, .gz or .bz2), or structures in another format that ASE reads"
 MOST_BYTES = 10**9  # of text in one file, after unpacking
@@ -154,7 +155,7 @@ def labelled_frames(
         raise error if isinstance(error, DatasetError) else DatasetError(str(error)) from error
     if not frames:
         raise DatasetError(f"{path.name} holds no frames; expected {EXPECTED}")
-    names = labels.Names(energy_key, forces_key, stress_key)
+    names = Names(energy_key, forces_key, stress_key)
     try:
         frames, line = _with_labels(frames, names, need, units or own_units, notes)
     except DatasetError as error:
