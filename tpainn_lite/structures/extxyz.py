@@ -223,8 +223,8 @@ def _frame(lines, parser, left):
 
 def _info(header, parser):
     """{key: value} of a header line."""
-    header = header.strip()
-    found = {key.rstrip("\0"): value for key, value in parser(MATRIX.sub("\\1\0", header)).items()} if header else {}
+    given = parser(MATRIX.sub(r"\1__", header)) if (header := header.strip()) else {}
+    found = {key.removesuffix("__"): value for key, value in given.items()}
     for key in ("stress", "virial"):
         value = found.get(key)
         if isinstance(value, np.ndarray) and value.size in (6, 9):
