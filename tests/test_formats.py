@@ -503,6 +503,17 @@ def test_units_that_would_make_no_bonds_are_not_believed(tmp_path):
         read_frames(place, need=())
 
 
+@pytest.mark.parametrize("name", ["a.extxyz", "simulation.pos", "start"])
+def test_files_of_ipi_are_known_by_their_comment_whatever_their_name(tmp_path, name):
+    words = f"CELL(abcABC): {cell_words('abcABC', Bohr)} positions{{angstrom}} cell{{atomic_unit}}"
+    assert_same(read_frames(ipi(tmp_path / name, words, WATER.positions), need=()), [in_ipi_cell()], 1e-6, cell=1e-5)
+
+
+def test_a_structure_of_ipi_without_a_cell_is_in_vacuum(tmp_path):
+    words = "# CELL(abcABC): 0.0 0.0 0.0 90.0 90.0 90.0 positions{angstrom} cell{angstrom}"
+    assert_same(read_frames(ipi(tmp_path / "a.xyz", words, WATER.positions), need=()), [WATER], 1e-6)
+
+
 def test_a_pdb_file_of_ipi_in_bohr_is_read_in_angstrom(tmp_path):
     written_by_ase(tmp_path / "a.pdb", "proteindatabank", [boxed(Atoms("OH2", WATER.positions / Bohr), [20, 21, 22])])
     text = (tmp_path / "a.pdb").read_text()

@@ -22,7 +22,7 @@ from tpainn_lite.structures.smiles import LONGEST
 
 FEW = 2  # bonds that a radical lacks; molecules without their hydrogens lack more
 TRIES = 10_000  # orders of bonds, until they fit
-ORDERS = {"SINGLE", "DOUBLE", "TRIPLE", "AROMATIC", "DATIVE"}
+ORDERS = {1.0, 1.5, 2.0, 3.0}  # of bonds that a force field knows; in other files they are unknown
 MOL2_ORDERS = {"1", "2", "3", "ar", "am"}
 NEUTRAL = 0.1  # e; the sum of partial charges is this near to a whole number
 
@@ -67,6 +67,11 @@ def _sdf_blocks(text):
             yield number, re.split(r"^M  END", piece, maxsplit=1, flags=re.MULTILINE)[0] + "M  END\n"
 
 
+def _members(rdmol):
+    """Its atoms in a list: RDKit's own sequence of them is slow."""
+    return [rdmol.GetAtomWithIdx(k) for k in range(rdmol.GetNumAtoms())]
+
+
 def _quiet(function, *arguments, **options):
     from rdkit import rdBase
 
@@ -86,11 +91,12 @@ def _check_is_3d(atoms, is_drawing, where):
 
 
 def _atoms_of(rdmol, where):
-    atoms = atoms_from([a.GetSymbol() for a in rdmol.GetAtoms()], rdmol.GetConformer().GetPositions(), where)
-    masses, heavy = atoms.get_masses(), [atom for atom in rdmol.GetAtoms() if atom.GetIsotope()]
-    for atom in heavy:
-        masses[atom.GetIdx()] = atom.GetMass()
+    members = _members(rdmol)
+    atoms = atoms_from([atom.GetSymbol() for atom in members], rdmol.GetConformer().GetPositions(), where)
+    heavy = {k: atom.GetMass() for k, atom in enumerate(members) if atom.GetIsotope()}
     if heavy:
+        masses = atoms.get_masses()
+        masses[list(heavy)] = list(heavy.values())
         atoms.set_masses(masses)
     return atoms
 
@@ -102,18 +108,19 @@ def _with_bonds(atoms, rdmol, where):
     charge = Chem.GetFormalCharge(rdmol)
     if charge:
         atoms.info["charge"] = charge
-    if not {str(bond.GetBondType()) for bond in rdmol.GetBonds()} <= ORDERS:
-        rdmol = _ordered([(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in rdmol.GetBonds()], atoms, charge)
+    bonds = [rdmol.GetBondWithIdx(k) for k in range(rdmol.GetNumBonds())]
+    if not {bond.GetBondTypeAsDouble() for bond in bonds} <= ORDERS:
+        rdmol = _ordered([(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds], atoms, charge)
     if rdmol is None or _quiet(Chem.SanitizeMol, rdmol) is None:
         return atoms  # an unusual valence
-    if not rdmol.GetNumBonds() and any(atom.GetTotalNumHs() for atom in rdmol.GetAtoms()) and len(atoms) > 1:
+    if not rdmol.GetNumBonds() and any(atom.GetTotalNumHs() for atom in _members(rdmol)) and len(atoms) > 1:
         return atoms  # no bonds at all, as ASE writes its files
     _close_shells(rdmol, where)
     return _with_smiles(atoms, rdmol)
 
 
 def _with_smiles(atoms, rdmol):
-    unpaired = sum(atom.GetNumRadicalElectrons() for atom in rdmol.GetAtoms())
+    unpaired = sum(atom.GetNumRadicalElectrons() for atom in _members(rdmol))
     if unpaired:
         atoms.info["multiplicity"] = unpaired + 1
     smiles = _numbered(rdmol)
@@ -153,7 +160,7 @@ def _skeleton(numbers, pairs):
 
 def _close_shells(rdmol, where):
     """Atoms with too few bonds become radicals; `DatasetError` where the file has left hydrogens out."""
-    lacking = {atom.GetIdx(): atom.GetTotalNumHs() for atom in rdmol.GetAtoms() if atom.GetTotalNumHs()}
+    lacking = {k: n for k, n in enumerate(atom.GetTotalNumHs() for atom in _members(rdmol)) if n}
     if sum(lacking.values()) > FEW and rdmol.GetNumAtoms() > 1:
         raise DatasetError(
             f"{where} lacks {sum(lacking.values())} hydrogens; all atoms are expected: add them with obabel -h, or "
@@ -173,8 +180,8 @@ def _numbered(rdmol):
     copy = Chem.Mol(rdmol)
     if copy.GetNumConformers():  # before numbers make all hydrogens of a methyl group different
         Chem.AssignStereochemistryFrom3D(copy)
-    for atom in copy.GetAtoms():
-        atom.SetAtomMapNum(atom.GetIdx() + 1)
+    for number, atom in enumerate(_members(copy), 1):
+        atom.SetAtomMapNum(number)
     return Chem.MolToSmiles(copy)
 
 

@@ -40,8 +40,8 @@ def _second_line(head):
 
 
 def is_ipi(path: Path, head: bytes) -> bool:
-    """Whether i-PI wrote this .xyz file: its comment begins with a cell."""
-    return path.suffix.lower() == ".xyz" and IPI_CELL.search(_second_line(head)) is not None
+    """Whether i-PI wrote this file of XYZ frames, whatever its name: its comment begins with a cell."""
+    return IPI_CELL.search(_second_line(head)) is not None
 
 
 def read_ipi(path: Path) -> list[Atoms]:
@@ -111,8 +111,8 @@ def _in_cell(atoms, cell, _):
 
 
 def is_cp2k(path: Path, head: bytes) -> bool:
-    """Whether CP2K wrote this .xyz file: ``i = 0, time = 0.0, E = -17.1`` in the comment."""
-    return path.suffix.lower() == ".xyz" and CP2K_COMMENT.match(_second_line(head)) is not None
+    """Whether CP2K wrote this file of XYZ frames: ``i = 0, time = 0.0, E = -17.1`` in the comment."""
+    return CP2K_COMMENT.match(_second_line(head)) is not None
 
 
 def read_cp2k(path: Path) -> list[Atoms]:
@@ -190,7 +190,7 @@ def _check_bonds(frames, path, advice):
 
 def is_qm9(path: Path, head: bytes) -> bool:
     """Whether this is a raw file of QM9, dsgdb9nsd_000001.xyz, or several in one."""
-    return path.suffix.lower() == ".xyz" and QM9_COMMENT.match(_second_line(head)) is not None
+    return QM9_COMMENT.match(_second_line(head)) is not None
 
 
 def read_qm9(path: Path) -> list[Atoms]:
