@@ -212,8 +212,11 @@ def _frame(lines, parser, left):
     _set_constraint(atoms, arrays.pop("move_mask", None))
     results = {name: arrays.pop(name) for name in list(arrays) if name in all_properties}
     results |= {key: atoms.info.pop(key) for key in per_config_properties if key in atoms.info}
-    if np.shape(results.get("stress", 0.0)) == (3, 3):
-        results["stress"] = voigt_of(results["stress"])
+    stress = np.asarray(results.get("stress", 0.0))
+    if stress.shape == (3, 3):
+        results["stress"] = voigt_of(stress)
+    if stress.size > 1 and stress.dtype.kind == "f" and np.isnan(stress).all():
+        del results["stress"]  # so some programs write that a molecule has none
     for name, values in arrays.items():
         atoms.set_array(name, values)
     if results:

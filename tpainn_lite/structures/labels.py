@@ -248,7 +248,7 @@ def _of_frames(frames):
     """What else should be known of frames: single atoms, some of them periodic, atoms that were held fixed."""
     n = sum(map(is_isolated, frames))
     if n:
-        yield f"{n} isolated atoms, for the reference energies alone"
+        yield f"{n} isolated atom{'s' * (n > 1)}, for the reference energies alone"
     n = sum(bool(atoms.pbc.any()) for atoms in frames)
     if 0 < n < len(frames):
         yield f"{n} of them periodic"

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 
 from tpainn_lite.structures import extxyz, labels
@@ -200,7 +201,11 @@ def _converted(frames, units, virial):
     given = parse_units(units)
     if virial and not given.virial:
         given = replace(given, virial=True, stress=abs(given.energy))
-    return convert(frames, given)
+    frames = convert(frames, given)
+    for results in (atoms.calc.results for atoms in frames if atoms.calc is not None):
+        if np.size(results.get("stress", 0.0)) > 1:
+            results["stress"] = extxyz.voigt_of(extxyz.matrix_of(results["stress"]))
+    return frames
 
 
 def frames_of(path: Path | str, need: Sequence[str] = (), parser: extxyz.Parser | None = None) -> list[Atoms]:
