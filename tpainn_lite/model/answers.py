@@ -19,7 +19,7 @@ from tpainn_lite.structures.geometry import is_boxed
 
 GAS = {1, 6, 7, 8, 9}  # that gas_xtb knows
 RUN = 4  # frames of one composition that follow each other are taken together: their differences tell much
-MOST_FRAMES, MOST_ATOMS = 48, 5000  # that a potential is asked about
+MOST_FRAMES, MOST_ATOMS = 48, 3000  # that a potential is asked about
 ODD = 10.0  # times the usual ratio of a frame's labels to a potential's
 NEAR = 1.0  # Å, root mean square over atoms: farther apart, the trapezoidal rule says nothing
 
