@@ -129,13 +129,12 @@ RECIPES = {
 WIDE = {  # of which no weights are shipped yet
     "gas_wide": Recipe(
         partial(wide_frames, "MMFF94"),
-        {"steps": 60_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000},
-        ({"steps": 30_000, "learning_rate": 2e-3},),
+        {"steps": 50_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000},
     ),
     "gas_wide_xtb": Recipe(
         partial(wide_frames, "GFN2-xTB"),
-        {"steps": 30_000, "batch_size": 32, "learning_rate": 2e-3, "check_every": 1000},
-        ({"energy_weight": 2.0},),
+        {"steps": 50_000, "batch_size": 32, "learning_rate": 2e-3, "check_every": 1000},
+        ({"steps": 25_000, "learning_rate": 1e-3, "energy_weight": 2.0},),
         start="gas_wide",
     ),
 }
