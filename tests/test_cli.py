@@ -42,10 +42,12 @@ def test_smiles_become_a_file_of_labelled_frames(tmp_path):
     (tmp_path / "my.smi").write_text("# mine\nCCO ethanol\n\nC\nC\n[H][H]\n")
     result = run("label", tmp_path / "my.smi", tmp_path / "out.extxyz", "--frames", 3, "--jobs", 1)
     assert result.exit_code == 0, result.output
-    assert "6 labelled frames in" in result.output
+    assert "9 labelled frames in" in result.output
     frames = read_frames(tmp_path / "out.extxyz")
-    assert [atoms.info["id"] for atoms in frames] == ["CCO/0", "CCO/1", "CCO/2", "C/0", "C/1", "C/2"]
-    assert {atoms.info["level"] for atoms in frames} == {"MMFF94"}
+    assert [atoms.info["id"] for atoms in frames] == [
+        f"{smiles}/{k}" for smiles in ("CCO", "C", "[H][H]") for k in range(3)
+    ]
+    assert [atoms.info["level"] for atoms in frames] == ["MMFF94"] * 6 + ["UFF"] * 3
 
 
 def test_structures_are_labelled_as_they_are(tmp_path):

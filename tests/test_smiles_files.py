@@ -80,6 +80,15 @@ def test_a_quote_that_is_not_closed_swallows_no_molecules(tmp_path, text):
         read(tmp_path, "a.csv", text)
 
 
+@pytest.mark.parametrize("name", ["a.smi", "a.csv"])
+def test_a_list_without_molecules_is_empty_and_one_with_a_very_long_line_is_read_or_refused(tmp_path, name):
+    for text in ("", "# nothing yet\n", ",,,\n", "smiles,name\n"):
+        assert read(tmp_path, name, text)[0] == []
+    assert read(tmp_path, "a.smi", "CCO " + "x" * 1_000_000)[0] == ["CCO"]
+    with pytest.raises(DatasetError, match="has a SMILES of more than 1000 characters"):
+        read(tmp_path, name, "C" * 1_000_000)
+
+
 def test_packed_lists_are_read_and_what_is_no_text_is_refused(tmp_path):
     (tmp_path / "a.smi.gz").write_bytes(gzip.compress(b"CCO x\n"))
     assert is_smiles_file(tmp_path / "a.smi.gz") and read_smiles(tmp_path / "a.smi.gz")[0] == ["CCO"]

@@ -137,7 +137,10 @@ def _split(lines: Sequence[str], delimiter: str | None) -> list[Row]:
     if delimiter is None:
         return [[word.strip("\"'") for word in line.split()] for line in lines]
     ended = [f"{line}\n" for line in lines]
-    rows = list(csv.reader(ended, delimiter=delimiter, skipinitialspace=True))
+    try:
+        rows = list(csv.reader(ended, delimiter=delimiter, skipinitialspace=True))
+    except csv.Error:  # a cell of more characters than csv takes
+        return [line.split(delimiter) for line in lines]
     if any("\n" in cell for row in rows for cell in row):  # in quotes that may have swallowed lines
         try:
             widths = {len(row) for row in csv.reader(ended, delimiter=delimiter, skipinitialspace=True, strict=True)}
@@ -215,7 +218,7 @@ def _of_found_column(path, lines, delimiter):
     width = max(map(len, rows), default=0)
     shares = [_share(body, k) for k in range(width)]
     column = max(range(width), key=shares.__getitem__, default=0)
-    if is_list and not (shares[0] == 0 and shares[column] == 1 and len(rows) > 2):
+    if is_list and not (width > 1 and shares[0] == 0 and shares[column] == 1 and len(rows) > 2):
         column = 0
     elif sum(share >= 0.5 for share in shares) > 1:
         _ask(path, rows, shares)
