@@ -10,9 +10,8 @@ from ase import Atoms
 from tpainn_lite.structures.arguments import DatasetError
 
 UNREAD = {
-    ".npz": "NumPy arrays", ".npy": "a NumPy array", ".h5": "HDF5", ".hdf5": "HDF5", ".lmdb": "LMDB",
-    ".aselmdb": "LMDB", ".pt": "pickled objects", ".pth": "pickled objects", ".pkl": "pickled objects",
-    ".pickle": "pickled objects", ".zip": "an archive", ".tar": "an archive", ".parquet": "a table", ".csv": "a table",
+    ".npz": "NumPy arrays", ".pt": "pickled objects", ".pth": "pickled objects", ".parquet": "a table",
+    ".csv": "a table",
 }  # fmt: skip
 SQLITE = b"SQLite format 3\0"
 MOST_FRAMES = 300_000
