@@ -14,7 +14,7 @@ from ase import Atoms
 from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixCartesian
-from ase.data import atomic_numbers, chemical_symbols
+from ase.data import atomic_masses, atomic_numbers, chemical_symbols
 from ase.io.extxyz import key_val_str_to_dict, per_config_properties
 from numpy.typing import NDArray
 
@@ -206,7 +206,7 @@ def _frame(lines, parser, left):
     cell, pbc = _cell(info, sides)
     arrays = _columns(rows, _kinds(info), left)
     numbers, masses = _species(arrays)
-    atoms = Atoms(numbers, arrays.pop("positions"), cell=cell, pbc=pbc, info=info)
+    atoms = Atoms(numbers=numbers, positions=arrays.pop("positions"), cell=cell, pbc=pbc, info=info)
     if masses is not None and "masses" not in arrays:
         atoms.set_masses(masses)
     _set_constraint(atoms, arrays.pop("move_mask", None))
@@ -305,14 +305,13 @@ def _species(arrays):
     symbols, numbers = arrays.pop("symbols", None), arrays.pop("numbers", None)
     if symbols is None:
         return np.asarray(numbers, int), None
-    names = [str(word).capitalize() for word in symbols]
-    there = {name: _number(name) for name in {*names}}
-    if not ISOTOPES.keys() & there.keys():
-        return np.array([there[name] for name in names]), None
-    from ase.data import atomic_masses
-
-    masses = [ISOTOPES.get(name, atomic_masses[there[name]]) for name in names]
-    return np.array([there[name] for name in names]), masses
+    words, place = np.unique(symbols, return_inverse=True)
+    names = [str(word).capitalize() for word in words]
+    numbers = np.array([_number(name) for name in names])
+    if not ISOTOPES.keys() & {*names}:
+        return numbers[place], None
+    masses = [ISOTOPES.get(name, atomic_masses[number]) for name, number in zip(names, numbers, strict=True)]
+    return numbers[place], np.array(masses)[place]
 
 
 def _number(name):

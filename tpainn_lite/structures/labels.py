@@ -200,7 +200,10 @@ def take(frames: Sequence[Atoms], choice: Choice, virial: bool = False) -> None:
         for name in {name for names in choice.taken.values() for name in names}:
             atoms.info.pop(name, None)
             atoms.arrays.pop(name, None)
-        atoms.calc = SinglePointCalculator(atoms, **new) if new else None
+        if new and isinstance(atoms.calc, SinglePointCalculator):
+            atoms.calc.results = new  # a new one would copy the atoms
+        else:
+            atoms.calc = SinglePointCalculator(atoms, **new) if new else None
 
 
 def _has_stress(atoms: Atoms, name: str) -> bool:
