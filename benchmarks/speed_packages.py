@@ -6,7 +6,6 @@ import resource
 import sys
 import time
 import typing
-from functools import partial
 
 import numpy as np
 
@@ -35,7 +34,7 @@ class Ours:
     def __init__(self, boxes, molecules):
         import torch
 
-        from tpainn_lite.model.graph import collate, to_graph, to_graphs
+        from tpainn_lite.model.graph import to_graph, to_graphs
         from tpainn_lite.model.painn import PaiNN
         from tpainn_lite.model.potential import Potential
 
@@ -44,7 +43,7 @@ class Ours:
         self.trained = Potential(PaiNN(**SIZE), dict.fromkeys((1, 6, 7, 8, 9), 0.0))
         self.optimiser = torch.optim.AdamW(self.trained.parameters(), lr=1e-4)
         self.boxes, self.graph = boxes, to_graph(boxes["64 H2O"], CUTOFF)
-        self.batch, self.labels = collate(to_graphs(molecules, CUTOFF)), labels(molecules)
+        self.graphs, self.labels = to_graphs(molecules, CUTOFF), labels(molecules)
 
     def energy_forces(self, implementation):
         if implementation == "ours_reference":
@@ -53,15 +52,15 @@ class Ours:
         return lambda: evaluator.of_graph(self.graph, compiled=True)
 
     def training_step(self, implementation):
-        from tpainn_lite.model.compiled_training import fast_outputs
+        from tpainn_lite.train.steps import Compiled, Exact
 
+        engine = Exact(self.trained, "cpu") if implementation == "ours_reference" else Compiled(self.trained)
+        batch = engine.joined(self.graphs)(range(len(self.graphs)))
         energy, forces, n_atoms = self.labels
 
         def step():
             self.optimiser.zero_grad()
-            reference = implementation == "ours_reference"
-            exact = partial(self.trained, differentiable=True)
-            output = exact(self.batch) if reference else fast_outputs(self.trained, self.batch)
+            output = engine.outputs(batch, True, differentiable=True)
             loss(output["interaction_energy"] - energy, output["forces"] - forces, n_atoms).backward()
             self.optimiser.step()
 

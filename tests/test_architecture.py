@@ -20,7 +20,7 @@ HEAVY = {
     "lightning": {"train.training"},
     "matplotlib": {"show.viewer"},
     "nglview": {"show.viewer"},
-    "numba": {"model.compiled", "model.compiled_training"},
+    "numba": {"model.compiled", "model.compiled_training", "model.pointwise"},
     "openmm": {"teachers.water", "teachers.water_md"},
     "plotly": {"show.arrows", "show.check_plots", "show.plots", "show.sliders", "show.style"},
     "pyscf": {"teachers.dft"},
@@ -34,7 +34,7 @@ HEAVY = {
 LAZY = {"nglview", "openmm", "pyscf", "rdkit", "tblite"}  # imported inside the function that needs them
 
 # A compiled loop cannot be cut into functions without losing its speed.
-COMPILED = {"_kernels", "listen_back", "_moving_kernels", "slopes"}
+COMPILED = {"_kernels", "listen_back", "_moving_kernels", "slopes", "product_slopes"}
 
 GLOBAL_SWITCHES = {
     "filterwarnings", "manual_seed", "resetwarnings", "seed", "seed_everything", "set_default_dtype",

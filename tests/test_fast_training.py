@@ -9,8 +9,8 @@ from ase import Atoms
 from ase.build import molecule as ase_molecule
 from conftest import SMALL, lively_potential, shaken, small_water_box
 
-from tpainn_lite.model.compiled import Pairs
 from tpainn_lite.model.compiled_training import TrainingStep, fast_outputs, moving_pairs
+from tpainn_lite.model.flat import FlatGraphs
 from tpainn_lite.model.graph import collate, to_graphs
 from tpainn_lite.model.painn import PaiNN
 from tpainn_lite.model.potential import Potential
@@ -44,8 +44,12 @@ def both_ways(potential, frames, loss):
     exact = Potential(PaiNN(**SMALL), {}, 1.0).double()
     exact.load_state_dict(potential.state_dict())
     reference = slopes(partial(exact, differentiable=True), exact, collate(to_graphs(frames, 5.0, torch.float64)), loss)
-    graph = collate(to_graphs(frames, 5.0))
-    return reference, slopes(lambda graph: fast_outputs(potential, graph), potential, graph, loss)
+    return reference, compiled_slopes(potential, to_graphs(frames, 5.0), loss)
+
+
+def compiled_slopes(potential, graphs, loss):
+    step, flat = TrainingStep(potential), FlatGraphs(graphs, potential.painn.n_rbf, potential.cutoff)
+    return slopes(partial(fast_outputs, step), potential, flat.batch(range(len(graphs))), loss)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -70,10 +74,11 @@ def test_rates_are_those_of_a_small_step(ethanol):
             potential.painn(graph.atomic_numbers, graph.r_ij + sign * step * motion, idx_i, idx_j) for sign in (1, -1)
         )
     slope = potential.scale * (ahead - behind) / (2 * step)
-    pairs = Pairs.of(len(ethanol), idx_i.numpy(), idx_j.numpy(), graph.r_ij.numpy())
-    compiled = TrainingStep(potential)
-    compiled.of_batch(graph.atomic_numbers, pairs, np.zeros(len(ethanol), dtype=np.int64), 1)
-    rates = compiled.rates(moving_pairs(pairs, motion.numpy()), len(ethanol))
+    batch, compiled = FlatGraphs([graph], potential.painn.n_rbf, 5.0).batch([0]), TrainingStep(potential)
+    compiled.of_batch(batch)
+    still = np.zeros((1, 3, 3), np.float32)
+    moving = moving_pairs(batch.pairs, -by_atom.numpy().astype(np.float32), still, batch.batch.numpy())
+    rates = compiled.rates(moving, len(ethanol))
     torch.testing.assert_close(rates.double(), slope, rtol=0, atol=2e-4 * slope.abs().max().item())
 
 
@@ -81,9 +86,9 @@ def test_rates_are_those_of_a_small_step(ethanol):
 def test_any_number_of_rounds_is_the_same(n_interactions, ethanol):
     torch.manual_seed(0)
     potential = Potential(PaiNN(16, n_interactions, 8, 4.0), dict.fromkeys((1, 6, 8), -1.0), 2.0)
-    graph = collate(to_graphs([ethanol], 4.0))
-    _, exact = slopes(partial(potential, differentiable=True), potential, graph, LOSSES["all"])
-    _, fast = slopes(lambda graph: fast_outputs(potential, graph), potential, graph, LOSSES["all"])
+    graphs = to_graphs([ethanol], 4.0)
+    _, exact = slopes(partial(potential, differentiable=True), potential, collate(graphs), LOSSES["all"])
+    _, fast = compiled_slopes(potential, graphs, LOSSES["all"])
     torch.testing.assert_close(fast, exact, rtol=0, atol=2e-4 * exact.abs().max().item())
 
 

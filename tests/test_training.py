@@ -180,8 +180,8 @@ def test_the_slope_of_the_loss_is_right(methane_frames):
     potential, settings = lively_potential(), Settings(steps=1, batch_size=3)
     data = TrainingData(methane_frames[:3], None, [], settings, potential.cutoff, potential.dtype)
     data.subtract_references(potential)
-    run = training._Run(potential, data, SimpleNamespace(world_size=1), None, None)
-    (graph,) = data.batches(0, 1)
+    run = training._Run(potential, data, SimpleNamespace(world_size=1, device=torch.device("cpu")), None, None)
+    (graph,) = data.batches(run.engine.joined(data.graphs), 0, 1)
     for name, parameter in potential.named_parameters():
         potential.zero_grad()
         run.loss(graph, potential(graph, differentiable=True)).backward()
@@ -237,8 +237,8 @@ def test_where_some_frames_lack_a_label_the_loss_uses_what_is_there(missing):
         data = TrainingData(frames, None, [], Settings(steps=1, batch_size=2), potential.cutoff, potential.dtype)
         data.subtract_references(potential)
         data.loss_weights = tuple(float(label == missing) for label in ("energy", "forces", "stress"))
-        (graph,) = data.batches(0, 1)
-        run = training._Run(potential, data, SimpleNamespace(world_size=1), None, None)
+        run = training._Run(potential, data, SimpleNamespace(world_size=1, device=torch.device("cpu")), None, None)
+        (graph,) = data.batches(run.engine.joined(data.graphs), 0, 1)
         losses.append(run.loss(graph, potential(graph)).item())
     assert losses[1] == pytest.approx(losses[2], rel=1e-6) and losses[0] != pytest.approx(losses[1], rel=1e-3)
 

@@ -5,6 +5,7 @@ backward pass written out by hand, so that no graph of operations is kept; the r
 distance alone, are read from a table with cubic interpolation; and the sums over neighbours are compiled by Numba.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -13,10 +14,10 @@ import torch
 from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import silu
 
+from tpainn_lite.model import pointwise
 from tpainn_lite.model.graph import Data, unpack
-from tpainn_lite.model.painn import EPSILON, Interaction, Mixing, PaiNN, RadialBasis, cosine_cutoff
+from tpainn_lite.model.painn import Interaction, Mixing, PaiNN, RadialBasis, cosine_cutoff
 
 INTERVALS = 512  # of the tables of the filters, from 0 to the cutoff: forces are right to 1e-5 of the largest
 
@@ -26,16 +27,21 @@ class Pairs(NamedTuple):
 
     first: NDArray  # (N + 1,) where the pairs of each atom begin
     idx_j: NDArray  # (E,)
+    row: NDArray  # (E,) of the tables of the filters
+    rest: NDArray  # (E,) how far the distance is from this row to the next, 0 to 1
     d_ij: NDArray  # (E,) Å
     dir_ij: NDArray  # (E, 3)
 
     @classmethod
-    def of(cls, n_atoms: int, idx_i: NDArray, idx_j: NDArray, r_ij: NDArray) -> "Pairs":
+    def of(cls, n_atoms: int, idx_i: NDArray, idx_j: NDArray, r_ij: NDArray, cutoff: float) -> "Pairs":
         """From ``idx_i`` (E,) ascending, ``idx_j`` (E,) and ``r_ij`` (E, 3) in Å; with each pair its reverse."""
         d_ij = np.sqrt(np.einsum("ex,ex->e", r_ij, r_ij))  # (E,)
         first = np.searchsorted(idx_i, np.arange(n_atoms + 1))  # (N + 1,)
+        place = d_ij * (INTERVALS / cutoff)  # (E,)
+        row = place.astype(np.int64)
         directions = (r_ij / d_ij[:, None]).astype(np.float32)  # (E, 3)
-        return cls(first, idx_j.astype(np.int64), d_ij.astype(np.float32), directions)
+        rest = (place - row).astype(np.float32)
+        return cls(first, idx_j.astype(np.int64), row, rest, d_ij.astype(np.float32), directions)
 
 
 class FastPotential:
@@ -62,10 +68,10 @@ class FastPotential:
         """Local energies (N,) in float32, forces (N, 3) and virials Σ_ij r_ij ⊗ ∂E/∂r_ij (B, 3, 3) in float64, of a
         graph or a batch; eV and Å.  Without ``forces`` None in the place of the last two."""
         idx_i, idx_j, batch, n_graphs = unpack(graph)
-        self.pairs = Pairs.of(len(batch), idx_i.numpy(), idx_j.numpy(), graph.r_ij.numpy())
+        self.pairs = Pairs.of(len(batch), idx_i.numpy(), idx_j.numpy(), graph.r_ij.numpy(), self.cutoff)
         if not forces:
             return self.local_energies(graph.atomic_numbers, self.pairs), None, None
-        local, on_atoms, virial = self.of_batch(graph.atomic_numbers, self.pairs, batch.numpy(), n_graphs)
+        local, on_atoms, virial = self.of_pairs(graph.atomic_numbers, self.pairs, batch.numpy(), n_graphs)
         return local, torch.from_numpy(on_atoms), torch.from_numpy(virial)
 
     @torch.no_grad()
@@ -79,7 +85,7 @@ class FastPotential:
         return self.scale * self.readout.forward(s).squeeze(1)  # (N,)
 
     @torch.no_grad()
-    def of_batch(
+    def of_pairs(
         self, atomic_numbers: Tensor, pairs: Pairs, batch: NDArray, n_graphs: int
     ) -> tuple[Tensor, NDArray, NDArray]:
         """Local energies (N,), forces (N, 3) and virials (B, 3, 3) of several structures, as in `graph.collate`."""
@@ -92,6 +98,16 @@ class FastPotential:
             gx, gv = listen.back(gs, gv, pairs, batch, by_positions, virial)
             gs = gs + phi.back(gx)
         return local, -by_positions, virial
+
+
+def empty(n: int, *shape: int) -> Iterator[Tensor]:
+    """So many arrays."""
+    return (torch.empty(*shape) for _ in range(n))
+
+
+def arrays(*tensors: Tensor) -> list[NDArray]:
+    """The same memory, as NumPy's."""
+    return [tensor.numpy() for tensor in tensors]
 
 
 # --- the blocks of PaiNN: forward, and back from slopes g by what comes out to slopes by what went in ---
@@ -107,12 +123,6 @@ def weights_of(*linears: Any) -> list[Tensor]:
     return tensors
 
 
-def silu_slope(hidden: Tensor) -> Tensor:
-    """Of SiLU(h) = h σ(h)."""
-    gate = torch.sigmoid(hidden)
-    return gate * (1 + hidden * (1 - gate))
-
-
 class Dense:
     """Linear, SiLU, Linear."""
 
@@ -122,12 +132,14 @@ class Dense:
     def forward(self, x: Tensor) -> Tensor:
         w1, b1, w2, b2 = self.weights
         self.x, self.hidden = x, torch.addmm(b1, x, w1.T)
-        return torch.addmm(b2, silu(self.hidden), w2.T)
+        self.gate, self.act, self.slope = torch.sigmoid(self.hidden), *empty(2, *self.hidden.shape)
+        pointwise.silu(*arrays(self.hidden, self.gate, self.act, self.slope))
+        return torch.addmm(b2, self.act, w2.T)
 
     def back(self, g: Tensor) -> Tensor:
         w1, _, w2, _ = self.weights
         self.g, self.gated = g, g @ w2
-        return (self.gated * silu_slope(self.hidden)) @ w1
+        return (self.gated * self.slope) @ w1
 
 
 class Listen:
@@ -135,14 +147,19 @@ class Listen:
 
     def __init__(self, painn: PaiNN, block: Interaction) -> None:
         (self.weight,), self.n_features = weights_of(block.W), painn.n_features  # (2F or 3F, n_rbf + 1)
-        table = cubic_pieces(painn.n_rbf, painn.cutoff) @ self.weight.T
-        self.filters = table.view(INTERVALS + 1, 4, -1).numpy(), INTERVALS / painn.cutoff
+        self.per_angstrom = INTERVALS / painn.cutoff
+        self.tabulate(cubic_pieces(painn.n_rbf, painn.cutoff))
         self.kernels = _kernels(self.n_features, first_round=len(self.weight) < 3 * self.n_features)
+
+    def tabulate(self, pieces: Tensor) -> None:
+        """The filters in the intervals of these ``pieces`` (rows, 4, n_rbf + 1)."""
+        rows, _, n_basis = pieces.shape
+        self.table = (pieces.view(-1, n_basis) @ self.weight.T).view(rows, 4, len(self.weight)).numpy()
 
     def forward(self, x: Tensor, s: Tensor, v: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
         self.x, self.v = x.numpy(), v.contiguous().numpy()
         heard_s, heard_v = s.clone(), v.clone()
-        self.kernels[0](self.x, self.v, *pairs, *self.filters, heard_s.numpy(), heard_v.numpy())
+        self.kernels[0](self.x, self.v, *pairs, self.table, heard_s.numpy(), heard_v.numpy())
         return heard_s, heard_v
 
     def back(
@@ -152,7 +169,7 @@ class Listen:
         self.gs, self.gv = gs.contiguous().numpy(), gv.contiguous().numpy()
         gx, g_sent = torch.zeros(self.x.shape), gv.clone()
         inputs, outputs = (self.x, self.v, self.gs, self.gv), (gx.numpy(), g_sent.numpy(), by_positions, virial)
-        self.kernels[1](*inputs, *pairs, *self.filters, batch, *outputs)
+        self.kernels[1](*inputs, *pairs, self.table, self.per_angstrom, batch, *outputs)
         return gx, g_sent
 
 
@@ -163,24 +180,28 @@ class Mix:
         (self.VU,), self.a = weights_of(mixing.VU), a
 
     def forward(self, s: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        f = s.shape[1]
-        self.v = v
-        self.Vv, self.Uv = (v.view(-1, f) @ self.VU.T).view(len(v), 3, 2 * f).split(f, dim=2)  # (N, 3, F) each
-        self.length = torch.sqrt((self.Vv * self.Vv).sum(dim=1) + EPSILON)  # (N, F)
-        self.dot = (self.Uv * self.Vv).sum(dim=1)  # (N, F)
-        a_ss, self.a_vv, self.a_sv = self.a.forward(torch.cat([s, self.length], dim=1)).split(f, dim=1)
-        return s + a_ss + self.a_sv * self.dot, v + self.a_vv.unsqueeze(1) * self.Uv
+        n, f = s.shape
+        self.v, self.vectors = v, (v.view(-1, f) @ self.VU.T).view(n, 3, 2 * f)
+        self.sl, self.dot, s_out, v_out = (
+            torch.empty(n, 2 * f),
+            torch.empty(n, f),
+            torch.empty(n, f),
+            torch.empty(n, 3, f),
+        )
+        pointwise.lengths(*arrays(s, self.vectors, self.sl, self.dot))
+        self.factors = self.a.forward(self.sl)
+        pointwise.mixed(*arrays(s, v, self.vectors, self.factors, self.dot, s_out, v_out))
+        return s_out, v_out
 
     def back(self, gs: Tensor, gv: Tensor) -> tuple[Tensor, Tensor]:
-        self.gs, self.gv, f = gs, gv, gs.shape[1]
-        by_a = torch.cat([gs, (gv * self.Uv).sum(dim=1), gs * self.dot], dim=1)  # (N, 3F) by a_ss, a_vv, a_sv
-        by_s, self.by_length = self.a.back(by_a).split(f, dim=1)
-        self.by_dot = gs * self.a_sv  # (N, F)
-        along = self.by_dot.unsqueeze(1)  # (N, 1, F)
-        by_Vv = along * self.Uv + (self.by_length / self.length).unsqueeze(1) * self.Vv  # (N, 3, F)
-        by_Uv = along * self.Vv + gv * self.a_vv.unsqueeze(1)
-        self.by_VU = torch.cat([by_Vv, by_Uv], dim=2).view(-1, 2 * f)  # (3N, 2F)
-        return gs + by_s, gv + (self.by_VU @ self.VU).view_as(gv)
+        """``gs`` is changed into its result."""
+        n, f = gs.shape
+        by_a, self.by_VU = torch.empty(n, 3 * f), torch.empty(n, 3, 2 * f)
+        self.gs, self.gv = gs, gv
+        pointwise.by_factors(*arrays(gs, gv, self.vectors, self.dot, by_a))
+        self.by_sl, gs_out = self.a.back(by_a), torch.empty(n, f)
+        pointwise.by_products(*arrays(gs, gv, self.vectors, self.factors, self.sl, self.by_sl, self.by_VU, gs_out))
+        return gs_out, torch.addmm(gv.view(-1, f), self.by_VU.view(-1, 2 * f), self.VU).view(n, 3, f)
 
 
 # --- filters ---
@@ -188,7 +209,7 @@ class Mix:
 
 @lru_cache
 def cubic_pieces(n_rbf: int, cutoff: float) -> Tensor:
-    """Hermite's cubic pieces of each faded basis function of `PaiNN.features`, (4 (INTERVALS + 1), n_rbf + 1)."""
+    """Hermite's cubic pieces of each faded basis function of `PaiNN.features`, (INTERVALS + 1, 4, n_rbf + 1)."""
     d = (torch.arange(INTERVALS + 2, dtype=torch.float64) * cutoff / INTERVALS).clamp(min=1e-3).requires_grad_()
     with torch.enable_grad():
         fade = cosine_cutoff(d, cutoff).unsqueeze(-1)
@@ -197,7 +218,7 @@ def cubic_pieces(n_rbf: int, cutoff: float) -> Tensor:
     value, slope = basis.detach(), torch.stack(slopes, dim=1) * cutoff / INTERVALS
     rise, start, end = value[1:] - value[:-1], slope[:-1], slope[1:]
     pieces = torch.stack([value[:-1], start, 3 * rise - 2 * start - end, start + end - 2 * rise], dim=1)
-    return pieces.flatten(0, 1).float()
+    return pieces.float()
 
 
 # --- sums over neighbours ---
@@ -215,15 +236,13 @@ def _kernels(n_features, first_round):
     x_, y_, z_ = n_features, 2 * n_features, 3 * n_features  # where the three parts of a vector are added up
 
     @njit(fastmath=True, cache=True)
-    def listen(x, v, first, idx_j, d, direction, table, per_angstrom, s_out, v_out):
+    def listen(x, v, first, idx_j, row, rest, d, direction, table, s_out, v_out):
         """Adds to s_out (N, F) and v_out (N, 3, F) what each atom hears."""
         w, heard = np.empty(width, np.float32), np.empty(4 * n_features, np.float32)
         for i in range(len(s_out)):
             heard[:] = 0
             for e in range(first[i], first[i + 1]):
-                j, place = idx_j[e], d[e] * per_angstrom
-                k = int(place)
-                u = np.float32(place - k)
+                j, k, u = idx_j[e], row[e], rest[e]
                 c0, c1, c2, c3 = table[k, 0], table[k, 1], table[k, 2], table[k, 3]
                 for f in range(width):
                     w[f] = (c0[f] + u * (c1[f] + u * (c2[f] + u * c3[f]))) * x[j, f]
@@ -243,7 +262,7 @@ def _kernels(n_features, first_round):
 
     @njit(fastmath=True, cache=True)
     def listen_back(
-        x, v, gs, gv, first, idx_j, d, direction, table, per_angstrom, batch, gx, gv_out, g_positions, virial
+        x, v, gs, gv, first, idx_j, row, rest, d, direction, table, per_angstrom, batch, gx, gv_out, g_positions, virial
     ):
         """Slopes by x and v of the speakers, by the positions, and the virial, all added to what is there.
 
@@ -257,9 +276,7 @@ def _kernels(n_features, first_round):
             of_v[:] = 0
             xa, vx, vy, vz = x[a], v[a, 0], v[a, 1], v[a, 2]
             for e in range(first[a], first[a + 1]):
-                b, place = idx_j[e], d[e] * per_angstrom
-                k = int(place)
-                u = np.float32(place - k)
+                b, k, u = idx_j[e], row[e], rest[e]
                 c0, c1, c2, c3 = table[k, 0], table[k, 1], table[k, 2], table[k, 3]
                 for f in range(width):
                     w[f] = c0[f] + u * (c1[f] + u * (c2[f] + u * c3[f]))

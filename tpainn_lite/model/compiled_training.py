@@ -21,55 +21,57 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tpainn_lite.model.compiled import Dense, FastPotential, Listen, Mix, Pairs, cubic_pieces, silu_slope
-from tpainn_lite.model.graph import Data, stress_of, unpack
+from tpainn_lite.model import pointwise
+from tpainn_lite.model.compiled import Dense, FastPotential, Listen, Mix, Pairs, arrays, empty
+from tpainn_lite.model.flat import FlatBatch
+from tpainn_lite.model.graph import stress_of
 from tpainn_lite.model.painn import Interaction, PaiNN
 from tpainn_lite.model.potential import Potential
 
 
-def fast_outputs(potential: Potential, graph: Data) -> dict[str, Tensor]:
+def fast_outputs(step: "TrainingStep", batch: FlatBatch) -> dict[str, Tensor]:
     """What ``potential(graph)`` gives, with slopes by the weights; float32 on the CPU only.
 
     ``interaction_energy`` (B,) eV, ``forces`` (N, 3) eV/Å and ``stress`` (B, 3, 3) eV/Å³ (0 for molecules).
     """
-    energy, forces, virial = _EnergyForces.apply(potential, graph, *potential.painn.parameters())
-    return {"interaction_energy": energy, "forces": forces, "stress": stress_of(virial, graph.volume)}
+    energy, forces, virial = _EnergyForces.apply(step, batch, *step.parameters)
+    return {"interaction_energy": energy, "forces": forces, "stress": stress_of(virial, batch.volume)}
 
 
 class _EnergyForces(torch.autograd.Function):
     """Energies, forces and virials of a batch, and the slope of whatever is made of them by the weights."""
 
     @staticmethod
-    def forward(ctx, potential, graph, *weights):
-        ctx.step, ctx.graph = TrainingStep(potential), graph
-        local, forces, virial = ctx.step.of_graph(graph)
-        _, _, batch, n_graphs = unpack(graph)
-        return local.new_zeros(n_graphs).index_add(0, batch, local), forces.float(), virial.float()
+    def forward(ctx, step, batch, *weights):
+        ctx.step, ctx.batch = step, batch
+        local, forces, virial = step.of_batch(batch)
+        energy = local.new_zeros(batch.num_graphs).index_add(0, batch.batch, local)
+        return energy, torch.from_numpy(forces).float(), torch.from_numpy(virial).float()
 
     @staticmethod
     def backward(ctx, by_energy, by_forces, by_virial):
-        idx_i, idx_j, batch, _ = unpack(ctx.graph)
-        motion = by_forces[idx_i] - by_forces[idx_j]  # (E, 3) ṙ
-        motion = motion + torch.einsum("exy,ex->ey", by_virial[batch[idx_i]], ctx.graph.r_ij)
-        moving = moving_pairs(ctx.step.pairs, motion.numpy())
-        slopes = ctx.step.slopes(by_energy[batch], moving, ctx.graph.atomic_numbers)
+        slopes = ctx.step.slopes(ctx.batch, by_energy, by_forces, by_virial)
         wanted = zip(slopes, ctx.needs_input_grad[2:], strict=True)
         return (None, None, *(slope if is_wanted else None for slope, is_wanted in wanted))
 
 
-def moving_pairs(pairs: Pairs, motion: NDArray) -> tuple[NDArray, ...]:
-    """`Pairs`, and the rates of their distances (E,) and directions (E, 3) when r_ij moves at the rate ``motion``."""
-    along = np.einsum("ex,ex->e", pairs.dir_ij, motion)  # (E,)
-    turning = (motion - along[:, None] * pairs.dir_ij) / pairs.d_ij[:, None]  # (E, 3)
-    return (*pairs, along.astype(np.float32), turning.astype(np.float32))
-
-
 class TrainingStep(FastPotential):
-    """Energies and forces, then the slopes of a loss of them by the weights."""
+    """Energies and forces, then the slopes of a loss of them by the weights, which are those of the potential now."""
+
+    def __init__(self, potential: Potential) -> None:
+        super().__init__(potential)
+        self.parameters = list(potential.painn.parameters())
 
     @staticmethod
     def blocks() -> tuple[Any, Any, Any]:
         return TrainedDense, TrainedListen, TrainedMix
+
+    @torch.no_grad()
+    def of_batch(self, batch: FlatBatch) -> tuple[Tensor, NDArray, NDArray]:
+        """Local energies (N,), forces (N, 3) and virials (B, 3, 3)."""
+        for _, listen, _ in self.rounds:
+            listen.tabulate(batch.pieces)
+        return self.of_pairs(batch.atomic_numbers, batch.pairs, batch.batch.numpy(), batch.num_graphs)
 
     @torch.no_grad()
     def rates(self, moving: tuple[NDArray, ...], n_atoms: int) -> Tensor:
@@ -82,19 +84,44 @@ class TrainingStep(FastPotential):
         return self.scale * self.readout.rates(ds).squeeze(1)
 
     @torch.no_grad()
-    def slopes(self, by_energy: Tensor, moving: tuple[NDArray, ...], atomic_numbers: Tensor) -> list[Tensor]:
-        """Slopes by all weights, in the order of ``painn.parameters()``; ``by_energy`` (N,) is μ of each atom's b."""
-        self.rates(moving, len(atomic_numbers))
-        S = self.readout.slopes((self.scale * by_energy).unsqueeze(1))  # (N, F)
+    def slopes(self, batch: FlatBatch, by_energy: Tensor, by_forces: Tensor, by_virial: Tensor) -> list[Tensor]:
+        """Slopes by all weights, in the order of ``painn.parameters()``, from those by energies (B,), forces (N, 3) and
+        virials (B, 3, 3)."""
+        moving = moving_pairs(batch.pairs, by_forces.numpy(), by_virial.numpy(), batch.batch.numpy())
+        self.rates(moving, len(batch.atomic_numbers))
+        S = self.readout.slopes((self.scale * by_energy[batch.batch]).unsqueeze(1))  # (N, F)
         Sv = torch.zeros(len(S), 3, self.n_features)
         for phi, listen, mix in reversed(self.rounds):
             S, Sv = mix.slopes(S, Sv)
             Sx, Sv = listen.slopes(S, Sv, moving)
             S = S + phi.slopes(Sx)
-        by_embedding = torch.zeros_like(self.embedding).index_add_(0, atomic_numbers, S)
+        by_embedding = torch.zeros_like(self.embedding).index_add_(0, batch.atomic_numbers, S)
         by_interactions = [w for phi, listen, _ in self.rounds for w in (*phi.by_weights, listen.by_weight)]
         by_mixings = [w for *_, mix in self.rounds for w in (mix.by_weight, *mix.a.by_weights)]
         return [by_embedding, *by_interactions, *by_mixings, *self.readout.by_weights]
+
+
+def moving_pairs(pairs: Pairs, by_forces: NDArray, by_virial: NDArray, batch: NDArray) -> tuple[NDArray, ...]:
+    """`Pairs`, and the rates of their distances (E,) and directions (E, 3) when r_ij moves at the rate ṙ_ij."""
+    along, turning = np.empty_like(pairs.d_ij), np.empty_like(pairs.dir_ij)
+    _motion(by_forces, by_virial, batch, pairs.first, pairs.idx_j, pairs.d_ij, pairs.dir_ij, along, turning)
+    return (*pairs, along, turning)
+
+
+@njit(fastmath=True, cache=True)
+def _motion(by_forces, by_virial, batch, first, idx_j, d, direction, along, turning):
+    motion = np.empty(3, np.float32)
+    for i in range(len(batch)):
+        V = by_virial[batch[i]]
+        for e in range(first[i], first[i + 1]):
+            to, j, total = direction[e], idx_j[e], np.float32(0)
+            for c in range(3):
+                strain = (V[c, 0] * to[0] + V[c, 1] * to[1] + V[c, 2] * to[2]) * d[e]
+                motion[c] = by_forces[i, c] - by_forces[j, c] + strain
+                total += motion[c] * to[c]
+            along[e] = total
+            for c in range(3):
+                turning[e, c] = (motion[c] - total * to[c]) / d[e]
 
 
 # --- the blocks ---
@@ -106,15 +133,16 @@ class TrainedDense(Dense):
     def rates(self, dx: Tensor) -> Tensor:
         w1, _, w2, _ = self.weights
         self.dx, self.d_hidden = dx, dx @ w1.T
-        return (self.d_hidden * silu_slope(self.hidden)) @ w2.T
+        self.d_act = self.d_hidden * self.slope
+        return self.d_act @ w2.T
 
     def slopes(self, S: Tensor) -> Tensor:
         w1, _, w2, _ = self.weights
-        h, gate = self.hidden, torch.sigmoid(self.hidden)
-        slope, curvature = gate * (1 + h * (1 - gate)), gate * (1 - gate) * (2 + h * (1 - 2 * gate))  # of SiLU
-        S_hidden = (S @ w2) * slope + self.gated * self.d_hidden * curvature
-        by_w1 = S_hidden.T @ self.x + (self.gated * slope).T @ self.dx
-        by_w2 = S.T @ (h * gate) + self.g.T @ (self.d_hidden * slope)
+        S_act, S_hidden, g_hidden = S @ w2, *empty(2, *self.hidden.shape)
+        known = (self.hidden, self.gate, self.slope, S_act, self.gated, self.d_hidden)
+        pointwise.silu_curved(*arrays(*known, S_hidden, g_hidden))
+        by_w1 = torch.addmm(S_hidden.T @ self.x, g_hidden.T, self.dx)
+        by_w2 = torch.addmm(S.T @ self.act, self.g.T, self.d_act)
         self.by_weights = by_w1, S_hidden.sum(dim=0), by_w2, S.sum(dim=0)
         return S_hidden @ w1
 
@@ -124,21 +152,26 @@ class TrainedListen(Listen):
 
     def __init__(self, painn: PaiNN, block: Interaction) -> None:
         super().__init__(painn, block)
-        self.pieces = cubic_pieces(painn.n_rbf, painn.cutoff)
         self.moving_kernels = _moving_kernels(self.n_features, first_round=len(self.weight) < 3 * self.n_features)
+
+    def tabulate(self, pieces: Tensor) -> None:
+        super().tabulate(pieces)
+        self.pieces = pieces
 
     def rates(self, dx: Tensor, ds: Tensor, dv: Tensor, moving: tuple[NDArray, ...]) -> tuple[Tensor, Tensor]:
         self.dx, self.dv = dx.contiguous().numpy(), dv.contiguous().numpy()
         d_heard_s, d_heard_v = ds.clone(), dv.clone()
         inputs, outputs = (self.x, self.dx, self.v, self.dv), (d_heard_s.numpy(), d_heard_v.numpy())
-        self.moving_kernels[0](*inputs, *moving, *self.filters, *outputs)
+        self.moving_kernels[0](*inputs, *moving, self.table, self.per_angstrom, *outputs)
         return d_heard_s, d_heard_v
 
     def slopes(self, S: Tensor, Sv: Tensor, moving: tuple[NDArray, ...]) -> tuple[Tensor, Tensor]:
-        Sx, S_sent, by_table = torch.zeros(self.x.shape), Sv.clone(), torch.zeros(self.filters[0].shape)
+        Sx, S_sent, by_table = torch.zeros(self.x.shape), Sv.clone(), torch.zeros(self.table.shape)
         inputs = (self.x, self.dx, self.v, self.dv, self.gs, self.gv, S.contiguous().numpy(), Sv.contiguous().numpy())
-        self.moving_kernels[1](*inputs, *moving, *self.filters, Sx.numpy(), S_sent.numpy(), by_table.numpy())
-        self.by_weight = by_table.view(-1, len(self.weight)).T @ self.pieces
+        self.moving_kernels[1](
+            *inputs, *moving, self.table, self.per_angstrom, Sx.numpy(), S_sent.numpy(), by_table.numpy()
+        )
+        self.by_weight = by_table.view(-1, len(self.weight)).T @ self.pieces.flatten(0, 1)
         return Sx, S_sent
 
 
@@ -146,30 +179,30 @@ class TrainedMix(Mix):
     """`painn.Mixing`."""
 
     def rates(self, ds: Tensor, dv: Tensor) -> tuple[Tensor, Tensor]:
-        f = ds.shape[1]
-        self.dv = dv
-        self.dVv, self.dUv = (dv.view(-1, f) @ self.VU.T).view(len(dv), 3, 2 * f).split(f, dim=2)
-        self.d_length = (self.Vv * self.dVv).sum(dim=1) / self.length
-        self.d_dot = (self.dUv * self.Vv + self.Uv * self.dVv).sum(dim=1)
-        da_ss, self.da_vv, self.da_sv = self.a.rates(torch.cat([ds, self.d_length], dim=1)).split(f, dim=1)
-        ds = ds + da_ss + self.da_sv * self.dot + self.a_sv * self.d_dot
-        return ds, dv + self.da_vv.unsqueeze(1) * self.Uv + self.a_vv.unsqueeze(1) * self.dUv
+        n, f = ds.shape
+        self.dv, self.d_vectors = dv, (dv.view(-1, f) @ self.VU.T).view(n, 3, 2 * f)
+        self.d_sl, self.d_dot, ds_out, dv_out = (
+            torch.empty(n, 2 * f),
+            torch.empty(n, f),
+            torch.empty(n, f),
+            torch.empty(n, 3, f),
+        )
+        pointwise.length_rates(*arrays(ds, self.vectors, self.d_vectors, self.sl, self.d_sl, self.d_dot))
+        self.d_factors = self.a.rates(self.d_sl)
+        both = (self.vectors, self.d_vectors, self.factors, self.d_factors, self.dot, self.d_dot)
+        pointwise.mixed_rates(*arrays(ds, dv, *both, ds_out, dv_out))
+        return ds_out, dv_out
 
     def slopes(self, S: Tensor, Sv: Tensor) -> tuple[Tensor, Tensor]:
-        f = S.shape[1]
-        by_a_vv = (Sv * self.Uv + self.gv * self.dUv).sum(dim=1)
-        by_s, by_length = self.a.slopes(torch.cat([S, by_a_vv, S * self.dot + self.gs * self.d_dot], dim=1)).split(
-            f, dim=1
-        )
-        by_dot = (S * self.a_sv + self.gs * self.da_sv).unsqueeze(1)  # (N, 1, F)
-        g_dot, g_stretch = self.by_dot.unsqueeze(1), (self.by_length / self.length).unsqueeze(1)
-        stretch = ((by_length - g_stretch.squeeze(1) * self.d_length) / self.length).unsqueeze(1)
-        by_Vv = by_dot * self.Uv + g_dot * self.dUv + stretch * self.Vv + g_stretch * self.dVv  # (N, 3, F)
-        by_Uv = by_dot * self.Vv + g_dot * self.dVv
-        by_Uv = by_Uv + Sv * self.a_vv.unsqueeze(1) + self.gv * self.da_vv.unsqueeze(1)
-        by_VU = torch.cat([by_Vv, by_Uv], dim=2).view(-1, 2 * f)  # (3N, 2F)
-        self.by_weight = by_VU.T @ self.v.view(-1, f) + self.by_VU.T @ self.dv.view(-1, f)
-        return S + by_s, Sv + (by_VU @ self.VU).view_as(Sv)
+        n, f = S.shape
+        by_a, by_VU, S_out = torch.empty(n, 3 * f), torch.empty(n, 3, 2 * f), torch.empty(n, f)
+        given, vectors = (S, Sv, self.gs, self.gv), (self.vectors, self.d_vectors)
+        pointwise.factor_slopes(*arrays(*given, *vectors, self.dot, self.d_dot, by_a))
+        scalars = (self.factors, self.d_factors, self.sl, self.d_sl, self.a.slopes(by_a), self.by_sl)
+        pointwise.product_slopes(*arrays(*given, *vectors, *scalars, by_VU, S_out))
+        by_VU = by_VU.view(-1, 2 * f)
+        self.by_weight = torch.addmm(by_VU.T @ self.v.view(-1, f), self.by_VU.view(-1, 2 * f).T, self.dv.view(-1, f))
+        return S_out, torch.addmm(Sv.view(-1, f), by_VU, self.VU).view(n, 3, f)
 
 
 # --- compiled loops ---
@@ -182,15 +215,13 @@ def _moving_kernels(n_features, first_round):
     s_, r_, v_ = 0, n_features, 2 * n_features  # where the three parts of a message begin
 
     @njit(fastmath=True, cache=True)
-    def rates(x, dx, v, dv, first, idx_j, d, direction, along, turning, table, per_angstrom, ds_out, dv_out):
+    def rates(x, dx, v, dv, first, idx_j, row, rest, d, direction, along, turning, table, per_angstrom, ds_out, dv_out):
         """Rates of what each atom hears, added to ds_out (N, F) and dv_out (N, 3, F)."""
         m, dm = np.empty(width, np.float32), np.empty(width, np.float32)
         for i in range(len(ds_out)):
             ds_i, dv_i = ds_out[i], dv_out[i]
             for e in range(first[i], first[i + 1]):
-                j, place = idx_j[e], d[e] * per_angstrom
-                k = int(place)
-                u, du = np.float32(place - k), np.float32(along[e] * per_angstrom)
+                j, k, u, du = idx_j[e], row[e], rest[e], np.float32(along[e] * per_angstrom)
                 c0, c1, c2, c3, x_j, dx_j = table[k, 0], table[k, 1], table[k, 2], table[k, 3], x[j], dx[j]
                 for f in range(width):
                     w = c0[f] + u * (c1[f] + u * (c2[f] + u * c3[f]))
@@ -208,7 +239,7 @@ def _moving_kernels(n_features, first_round):
 
     @njit(fastmath=True, cache=True)
     def slopes(
-        x, dx, v, dv, gs, gv, S, Sv, first, idx_j, d, direction, along, turning, table, per_angstrom,
+        x, dx, v, dv, gs, gv, S, Sv, first, idx_j, row, rest, d, direction, along, turning, table, per_angstrom,
         Sx, S_sent, by_table,
     ):  # fmt: skip
         """Slopes by x and v of the speakers and by the table, added to what is there.
@@ -222,9 +253,7 @@ def _moving_kernels(n_features, first_round):
         for a in range(len(gs)):
             x_a, dx_a, Sx_a = x[a], dx[a], Sx[a]
             for e in range(first[a], first[a + 1]):
-                b, place = idx_j[e], d[e] * per_angstrom
-                k = int(place)
-                u, du = np.float32(place - k), np.float32(along[e] * per_angstrom)
+                b, k, u, du = idx_j[e], row[e], rest[e], np.float32(along[e] * per_angstrom)
                 c0, c1, c2, c3 = table[k, 0], table[k, 1], table[k, 2], table[k, 3]
                 for f in range(width):
                     w[f] = c0[f] + u * (c1[f] + u * (c2[f] + u * c3[f]))

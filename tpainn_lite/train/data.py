@@ -1,13 +1,16 @@
 """What a training run learns from: labelled frames as graphs, and the batches that are drawn from them."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
 from ase import Atoms
+from numpy.typing import NDArray
 
-from tpainn_lite.model.graph import Data, collate, to_graphs
+from tpainn_lite.model.graph import Data, to_graphs
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.checks import check_frames, check_labels, check_some_label, has_label
@@ -76,18 +79,34 @@ class TrainingData:
         """Pairs of atoms in a frame, on average."""
         return sum(graph.num_edges for graph in self.train) / len(self.train)
 
-    def batches(self, epoch: int, n_steps: int, rank: int = 0, n_devices: int = 1) -> Iterator[Data]:
-        """One device's parts of the batches of an epoch, the steps between two checks; each collated, with the
-        numbers of labels in the whole batch."""
-        own, rng = self.settings, np.random.default_rng([self.settings.seed, epoch, 1])
-        sizes = [graph.num_nodes for graph in self.train]
-        for whole in batches(sizes, own.batch_size, own.batch_atoms, epoch, n_steps, own.seed):
+    @cached_property
+    def graphs(self) -> list[Data]:
+        """All that is trained on: ``train``, then ``replayed``."""
+        return [*self.train, *self.replayed]
+
+    @cached_property
+    def sizes(self) -> NDArray:
+        """Atoms of each graph."""
+        return np.array([graph.num_nodes for graph in self.graphs])
+
+    @cached_property
+    def has(self) -> dict[str, NDArray]:
+        """{label: whether each graph has it}."""
+        return {key: np.array([bool(graph[f"has_{key}"]) for graph in self.graphs]) for key in LABELS}
+
+    def batches(
+        self, join: Callable[[list[int]], Any], epoch: int, n_steps: int, rank: int = 0, n_devices: int = 1
+    ) -> Iterator[Any]:
+        """One device's parts of the batches of an epoch, the steps between two checks; ``join`` makes each of them from
+        places in `graphs`.  They know the numbers of labels in the whole batch."""
+        own, rng, n = self.settings, np.random.default_rng([self.settings.seed, epoch, 1]), len(self.train)
+        for whole in batches(self.sizes[:n].tolist(), own.batch_size, own.batch_atoms, epoch, n_steps, own.seed):
             again = rng.choice(len(self.replayed), self.replay_size, replace=False) if self.replay_size else ()
-            graphs = [self.train[i] for i in whole] + [self.replayed[i] for i in again]
-            part = collate(graphs[rank::n_devices])
-            part.all_energies = max(1, sum(bool(graph.has_energy) for graph in graphs))
-            part.all_forces = max(1, sum(graph.num_nodes for graph in graphs if graph.has_forces))
-            part.all_stresses = max(1, sum(bool(graph.has_stress) for graph in graphs))
+            chosen = [*whole, *(n + k for k in again)]
+            part = join(chosen[rank::n_devices])
+            part.all_energies = max(1, int(self.has["energy"][chosen].sum()))
+            part.all_forces = max(1, int(self.sizes[chosen][self.has["forces"][chosen]].sum()))
+            part.all_stresses = max(1, int(self.has["stress"][chosen].sum()))
             yield part
 
 

@@ -20,15 +20,25 @@ from typing import Any
 import torch
 from ase import Atoms
 from ase.units import GPa
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from tpainn_lite.model.evaluator import worth_compiling
-from tpainn_lite.model.graph import collate
 from tpainn_lite.model.potential import Potential, check_potential
 from tpainn_lite.train.data import TrainingData
-from tpainn_lite.train.parts import check_parts, frozen, groups_of, layer_rates, parts_of, rate_of, rates_table
+from tpainn_lite.train.parts import (
+    check_parts,
+    frozen,
+    groups_of,
+    joined,
+    layer_rates,
+    parted,
+    parts_of,
+    rate_of,
+    rates_table,
+)
 from tpainn_lite.train.settings import Settings
 from tpainn_lite.train.state import Checkpoint, CheckpointError, Forgetful
+from tpainn_lite.train.steps import Compiled, Exact
 
 __all__ = [
     "CheckpointError", "Settings", "TrainingDiverged", "check_parts", "fit", "is_first_process", "layer_rates",
@@ -149,23 +159,29 @@ class _Run:
         self.watch, self.checkpoint = watch, checkpoint
         self.step, self.history, self.started = 0, [], time.perf_counter()
         pairs = self.settings.steps * self.settings.batch_size * data.mean_pairs()
-        self.fast = worth_compiling(potential, pairs, self.settings.fast)
+        self.wants_forces = data.loss_weights[1] + data.loss_weights[2] > 0
+        possible = self.wants_forces and fabric.device.type == "cpu" and potential.dtype == torch.float32
+        compiles = possible and worth_compiling(potential, pairs, self.settings.fast)
+        self.engine = Compiled(potential) if compiles else Exact(potential, fabric.device)
 
     def train(self):
         """Every step, with a check now and then."""
         self.painn, place = self.potential.to(self.fabric.device).painn, self.fabric
-        groups = groups_of(self.potential, self.settings.rates)
+        self.average, self.averaging = deepcopy(self.painn), get_ema_multi_avg_fn(self.settings.average_decay)
+        factors, weights = zip(*groups_of(self.painn, self.settings.rates), strict=True)
+        self.weights = [joined(group) for group in weights]
+        self.averages = [joined(group) for _, group in groups_of(self.average, self.settings.rates)]
         self.optimiser = torch.optim.AdamW(
-            [{"params": weights, "lr": 0.0, "factor": factor} for factor, weights in groups],
+            [{"params": [group], "lr": 0.0, "factor": f} for f, group in zip(factors, self.weights, strict=True)],
             weight_decay=self.settings.weight_decay, fused=True,
         )  # fmt: skip
-        self.average = AveragedModel(self.painn, multi_avg_fn=get_ema_multi_avg_fn(self.settings.average_decay))
         self.checkpoint.restore(self)
         self.bar.update(self.step - self.bar.n)
+        join, self.join_valid = (self.engine.joined(graphs) for graphs in (self.data.graphs, self.data.valid))
         while self.step < self.settings.steps and not self._has_lost_patience():
             n_steps = min(self.settings.check_every, self.settings.steps - self.step)
-            batches = self.data.batches(len(self.history), n_steps, place.global_rank, place.world_size)
-            self._check([self._take_step(graph.to(place.device)) for graph in batches])
+            batches = self.data.batches(join, len(self.history), n_steps, place.global_rank, place.world_size)
+            self._check([self._take_step(batch) for batch in batches])
 
     @contextmanager
     def kept_best(self):
@@ -175,22 +191,21 @@ class _Run:
             yield
         finally:
             self.potential.load_state_dict(self.best[1] if self.best else start)
-            self.potential.to(device).eval()
+            parted(self.potential.to(device).eval())
 
     def _take_step(self, graph):
         """One step of the optimiser; gives the loss."""
         for group in self.optimiser.param_groups:
             slower = group["factor"] * self.settings.learning_rate
             group["lr"] = slower * learning_rate_factor(self.step, self.settings.steps)
-        wants_forces = self.data.loss_weights[1] + self.data.loss_weights[2] > 0
-        loss = self.loss(graph, self._output(graph, wants_forces, differentiable=True))
+        loss = self.loss(graph, self.engine.outputs(graph, self.wants_forces, differentiable=True))
         self._check_finite(loss, graph)
-        self.optimiser.zero_grad()
+        self.optimiser.zero_grad(set_to_none=False)
         loss.backward()
         self._share_slopes()
-        torch.nn.utils.clip_grad_norm_(list(self.painn.parameters()), LARGEST_SLOPE)
+        torch.nn.utils.clip_grad_norm_(self.weights, LARGEST_SLOPE)
         self.optimiser.step()
-        self.average.update_parameters(self.painn)
+        self._take_average()
         self.step += 1
         self.bar.update()
         return loss.detach()
@@ -204,20 +219,20 @@ class _Run:
             )
 
     def _share_slopes(self):
-        """The mean over devices, in one message."""
+        """The mean over devices."""
         if self.fabric.world_size == 1:
             return
-        slopes = [weight.grad for weight in self.painn.parameters() if weight.grad is not None]
-        mean = self.fabric.all_reduce(torch.cat([slope.flatten() for slope in slopes]), reduce_op="mean")
-        for slope, part in zip(slopes, mean.split([slope.numel() for slope in slopes]), strict=True):
-            slope.copy_(part.view_as(slope))
+        for weights in self.weights:
+            slopes: Any = weights.grad
+            slopes.copy_(self.fabric.all_reduce(slopes, reduce_op="mean"))
 
-    def _output(self, graph, forces, differentiable):
-        if self.fast and forces and graph.r_ij.device.type == "cpu":
-            from tpainn_lite.model.compiled_training import fast_outputs
-
-            return fast_outputs(self.potential, graph)
-        return self.potential(graph, forces, differentiable)
+    @torch.no_grad()
+    def _take_average(self):
+        """The averaged weights begin as those after the first step."""
+        if self.step == 0:
+            self.average.load_state_dict(self.painn.state_dict())
+        else:
+            self.averaging(self.averages, self.weights, self.step)
 
     def loss(self, graph, output):
         """The loss of the whole batch, of which other devices may hold parts; they average what each of them says."""
@@ -253,7 +268,7 @@ class _Run:
     @contextmanager
     def _averaged(self):
         """With the averaged weights in the place of the latest ones."""
-        self.potential.painn = self.average.module
+        self.potential.painn = self.average
         try:
             yield
         finally:
@@ -262,9 +277,9 @@ class _Run:
     def _errors(self):
         energy, force, stress = [], [], []
         for k in range(0, len(self.data.valid), self.settings.batch_size):
-            graph = collate(self.data.valid[k : k + self.settings.batch_size]).to(self.fabric.device)
-            some = [bool(graph[f"has_{key}"].any()) for key in ("energy", "forces", "stress")]
-            output = self._output(graph, some[1] or some[2], differentiable=False)
+            graph = self.join_valid(range(k, min(k + self.settings.batch_size, len(self.data.valid))))
+            some = [bool(getattr(graph, f"has_{key}").any()) for key in ("energy", "forces", "stress")]
+            output = self.engine.outputs(graph, some[1] or some[2], differentiable=False)
             n_atoms = torch.bincount(graph.batch, minlength=graph.num_graphs)
             error = (output["interaction_energy"].detach() - graph.target).abs() / n_atoms
             energy.append(error[graph.has_energy])
