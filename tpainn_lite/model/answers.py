@@ -21,7 +21,8 @@ GAS = {1, 6, 7, 8, 9}  # that gas_xtb knows
 RUN = 4  # frames of one composition that follow each other are taken together: their differences tell much
 MOST_FRAMES, MOST_ATOMS = 48, 3000  # that a potential is asked about
 ODD = 10.0  # times the usual ratio of a frame's labels to a potential's
-NEAR = 1.0  # Å, root mean square over atoms: farther apart, the trapezoidal rule says nothing
+LEAST = 3  # differences of energies
+NEAR = 0.6  # Å, root mean square over atoms: farther apart, the trapezoidal rule says nothing
 
 
 @dataclass
@@ -132,7 +133,7 @@ def energy_slopes(sample: Mapping[int, Atoms], labels: dict[int, NDArray], answe
         if k in answers.energy:
             groups.setdefault(sample[k].get_chemical_formula(), []).append(k)
     free = sum(len(group) - 1 for group in groups.values())
-    if free < 2:
+    if free < LEAST:
         return [None, None]
     a: list[float] = []
     b: list[float] = []
@@ -152,10 +153,10 @@ def work_slopes(sample: Mapping[int, Atoms]) -> list[Slope | None]:
         near = [found for other in frames[max(k - RUN + 1, 0) : k] if (found := _work(atoms, other))]
         if near:
             pairs.append((*min(near, key=lambda found: found[2]), len(atoms)))
-    if len(pairs) < 2:
+    if len(pairs) < LEAST:
         return [None, None]
     work, change, _, n = np.array(pairs).T
-    return [Slope.of(change, work, len(pairs)), Slope.of(change * n, work, len(pairs))]
+    return [Slope.of(x, work, len(pairs) - 1) for x in (change, change * n)]
 
 
 def _work(a, b):

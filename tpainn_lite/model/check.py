@@ -52,6 +52,7 @@ from tpainn_lite.structures.units import convert
 GUESSES = hypotheses()
 IN = "in "
 SURE, ODD = 0.8, 2.5  # correlation; ratio to a potential's forces beyond which something is odd
+CHANCE = 0.01  # that few differences of energies agree with anything for no reason
 ENOUGH = 0.6  # correlation; less is no comparison
 USUAL_FORCE, USUAL_STRESS = 1.0, 0.02  # eV/Å, eV/Å³: root mean square in ordinary sets
 FORCE_SPREAD, STRESS_SPREAD = 1.5, 2.0  # nats
@@ -189,9 +190,9 @@ def _found_by_labels(sample, answers):
     for whole, (slope, work) in enumerate(zip(slopes, works, strict=True)):
         of = GUESSES.per_atom == bool(whole)
         if slope:
-            log_posterior[of] += slope.log_likelihood(1 / GUESSES.energy[of], 0.35, 0.6)
+            log_posterior[of] += slope.log_likelihood(1 / GUESSES.energy[of], 0.4, 0.6, CHANCE)
         if work:
-            log_posterior[of] += work.log_likelihood(GUESSES.forces[of] / GUESSES.energy[of], 0.15, 0.8)
+            log_posterior[of] += work.log_likelihood(GUESSES.forces[of] / GUESSES.energy[of], 0.15, 0.8, CHANCE)
     against = force_slope(forces, answers)
     if against:
         log_posterior += against.log_likelihood(1 / GUESSES.forces, 0.15, 0.4)

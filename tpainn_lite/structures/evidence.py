@@ -74,14 +74,15 @@ class Slope:
         z = np.arctanh(min(abs(self.correlation), 1 - 1e-9)) - 1 / np.sqrt(max(self.freedom - 1, 0.5))
         return float(np.sign(self.correlation) * np.tanh(max(z, 0.0)))
 
-    def log_likelihood(self, expected: NDArray, base: float, per_loss: float) -> NDArray:
+    def log_likelihood(self, expected: NDArray, base: float, per_loss: float, chance: float = 0.0005) -> NDArray:
         """log p(this | the slope is expected to be so), for many expectations (n,), signed.
 
-        ``base`` and ``per_loss`` (nats) are how far levels of theory differ, and what a low correlation adds.
+        ``base`` and ``per_loss`` (nats) are how far levels of theory differ, and what a low correlation adds;
+        ``chance`` is how often a good correlation means nothing, as of few numbers.
         """
         r = abs(self.certain)
         spread = np.sqrt(base**2 + per_loss**2 * (1 - r**2) / max(r**2, 1e-4))
-        useless = 0.0005 + 0.9995 * (1 - r) ** 3
+        useless = chance + (1 - chance) * (1 - r) ** 3
         wrong_sign = 0.5 * (1 - r) ** 4 + 1e-6
         off = np.log(self.ratio / np.abs(expected))
         agrees = np.where(np.sign(expected) == np.sign(self.correlation), 1 - wrong_sign, wrong_sign)
