@@ -173,7 +173,7 @@ def test_any_name_can_be_given_and_a_wrong_one_is_an_error_that_lists_what_there
     assert label_of(frames[0], "energy") == -76 and np.allclose(label_of(frames[0], "forces"), FORCES)
     with pytest.raises(DatasetError, match="no frame has 'foo'; what could be its energy are E"):
         read(named("E", "F"), energy_key="foo")
-    with pytest.raises(DatasetError, match="it has E: write it as energy, .* or energy_key='E' takes it"):
+    with pytest.raises(DatasetError, match="it has E: write it as energy, .* or take it with energy_key='E'"):
         read(named("E", "F"))
 
 

@@ -291,7 +291,8 @@ def advice(atoms: Atoms, label: str, found: Found | None = None) -> str:
     similar = [name for name in (*_results(atoms), *atoms.info, *atoms.arrays) if root in name.lower()]
     similar += [name for name in _numbers(atoms, label) if name in ("E", "U", "U0", "F")]
     if similar:
-        return f"it has {', '.join(similar)}: write it as {label}, in eV and Å, or {label}_key={similar[0]!r} takes it"
+        option = f"{label}_key={similar[0]!r} (--{label}-key {similar[0]})"
+        return f"it has {', '.join(similar)}: write it as {label}, in eV and Å, or take it with {option}"
     return "label it first: label(frames, calculator)"
 
 
