@@ -20,7 +20,7 @@ def is_isolated(atoms: Atoms) -> bool:
         return False
     sides = atoms.cell.lengths()[atoms.pbc]
     named = str(atoms.info.get("config_type", "")).replace("_", "").lower() == "isolatedatom"
-    return named or not sides.size or sides.min() > ALONE
+    return named or not sides.size or bool(sides.min() > ALONE)
 
 
 def isolated_energies(frames: Sequence[Atoms]) -> dict[int, float]:
