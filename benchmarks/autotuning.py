@@ -34,7 +34,7 @@ from study_starts import BUILD, SPARSE, frames_of, start
 
 import tpainn_lite as tp
 from tpainn_lite.model.references import rereference
-from tpainn_lite.structures.shipped import SCANS
+from tpainn_lite.reading.shipped import SCANS
 
 START, TEACHER = "ladder", "xtb"  # what settings are compared with, and who taught it last
 CHOICES = {

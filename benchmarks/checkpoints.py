@@ -26,8 +26,8 @@ from results import earlier, save_results
 
 import tpainn_lite as tp
 from tpainn_lite.model.errors import force_mae
+from tpainn_lite.reading.shipped import data_folder, load_results
 from tpainn_lite.structures.files import sha256
-from tpainn_lite.structures.shipped import data_folder, load_results
 
 TEMPERATURES, PER_MOLECULE = (300, 1000, 2000), 5  # K
 STATES = [(0.90, 300), (0.997, 300), (1.10, 350), (0.997, 700)]  # g/cm³, K

@@ -21,9 +21,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from tpainn_lite import load_molecules, load_scan, load_water
 from tpainn_lite.model.answers import Answers, ask, potential_for, sample_of
 from tpainn_lite.model.check import judge
-from tpainn_lite.structures.oddities import LOOK, REFUSED, find_lengths
-from tpainn_lite.structures.shipped import PARTS, SCANS
-from tpainn_lite.structures.units import ENERGIES, LENGTHS, PRESSURES, convert
+from tpainn_lite.reading.oddities import LOOK, REFUSED, find_lengths
+from tpainn_lite.reading.shipped import PARTS, SCANS
+from tpainn_lite.reading.units import ENERGIES, LENGTHS, PRESSURES, convert
 
 MOST = 150  # frames of a set
 REFERENCE = (

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from tpainn_lite import __version__
+from tpainn_lite.reading.shipped import load_results, results_path
 from tpainn_lite.structures.files import write_text
-from tpainn_lite.structures.shipped import load_results, results_path
 
 
 def earlier(name):

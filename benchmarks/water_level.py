@@ -14,7 +14,7 @@ import numpy as np
 from ase.units import GPa
 from results import earlier, save_results
 
-from tpainn_lite.structures.shipped import load_water
+from tpainn_lite.reading.shipped import load_water
 from tpainn_lite.teachers.cp2k import CP2KCalculator
 
 N_FRAMES, N_SHIFTS, TIGHT = 2, 2, 700.0  # Ry

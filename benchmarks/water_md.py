@@ -34,11 +34,11 @@ from results import earlier, merged, save_results
 from water import BUILD, GENTLE, data, scratch, tuned
 
 import tpainn_lite as tp
+from tpainn_lite.reading.shipped import load_results
 from tpainn_lite.simulate.md import MDRun, run_md
 from tpainn_lite.simulate.observables import block_average, diffusion, energy_drift, rdf, yeh_hummer
 from tpainn_lite.structures.files import write_text
 from tpainn_lite.structures.identity import check_same, identity
-from tpainn_lite.structures.shipped import load_results
 from tpainn_lite.teachers.parallel import in_parallel
 from tpainn_lite.teachers.water_md import water_run
 

@@ -20,8 +20,8 @@ import time
 import numpy as np
 from results import earlier, save_results
 
+from tpainn_lite.reading.shipped import load_results
 from tpainn_lite.simulate.observables import block_average, diffusion, rdf, yeh_hummer
-from tpainn_lite.structures.shipped import load_results
 from tpainn_lite.teachers.water import WATER
 from tpainn_lite.teachers.water_md import water_run
 

@@ -16,10 +16,10 @@ from ase.units import GPa
 from plotly.io import to_html
 
 from tpainn_lite.model.references import fit_atomref
+from tpainn_lite.reading.shipped import PARTS, data_folder, load_molecules, load_water
 from tpainn_lite.show import plots
 from tpainn_lite.simulate.observables import rdf
 from tpainn_lite.structures.files import write_text
-from tpainn_lite.structures.shipped import PARTS, data_folder, load_molecules, load_water
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>tpainn_lite: the data</title>

@@ -7,12 +7,12 @@ from ase.build import molecule as ase_molecule
 from typer.testing import CliRunner
 
 from tpainn_lite.cli.app import app
+from tpainn_lite.reading.frames import read_frames
 from tpainn_lite.structures.arguments import ForceFieldError
 from tpainn_lite.structures.build import dimer_frames, molecule, water_box
 from tpainn_lite.structures.charges import charge_and_multiplicity, total_charge
 from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.geometry import closest_pair
-from tpainn_lite.structures.reading import read_frames
 from tpainn_lite.teachers.auto import AutoForceField
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.label_files import label_file

@@ -9,8 +9,8 @@ from ase import Atoms
 from ase.units import Bohr, Hartree, kcal, mol
 from scipy.special import erfc
 
+from tpainn_lite.reading.shipped import load_water
 from tpainn_lite.structures.build import water_box, water_clusters
-from tpainn_lite.structures.shipped import load_water
 from tpainn_lite.teachers.rdkit import ForceFieldError
 from tpainn_lite.teachers.water import MODELS, WATER, openmm_system, water
 

@@ -26,10 +26,10 @@ from tpainn_lite.cli.errors import ISSUES
 from tpainn_lite.cli.inputs import TeacherName, calculator
 from tpainn_lite.model.errors import errors
 from tpainn_lite.model.potential import Potential
+from tpainn_lite.reading.frames import read_frames, write_frames
 from tpainn_lite.show import report as reports
 from tpainn_lite.simulate.md import MDRun, run_md
 from tpainn_lite.structures.build import molecule
-from tpainn_lite.structures.reading import read_frames, write_frames
 from tpainn_lite.teachers.label import label
 from tpainn_lite.train import transfer
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tpainn_lite.structures.reading import read_frames
-from tpainn_lite.structures.shipped import (
+from tpainn_lite.reading.frames import read_frames
+from tpainn_lite.reading.shipped import (
     PARTS,
     SCANS,
     data_folder,

@@ -15,9 +15,9 @@ from typer.testing import CliRunner
 import tpainn_lite as tp
 from tpainn_lite.cli.app import app
 from tpainn_lite.model.answers import sample_of
-from tpainn_lite.structures.evidence import Slope, free_atom, growth_of_energies, units_text
-from tpainn_lite.structures.oddities import find_cells, find_doubles, find_net_force, find_outliers, unwrapped
-from tpainn_lite.structures.units import convert
+from tpainn_lite.reading.evidence import Slope, free_atom, growth_of_energies, units_text
+from tpainn_lite.reading.oddities import find_cells, find_doubles, find_net_force, find_outliers, unwrapped
+from tpainn_lite.reading.units import convert
 
 REFERENCE = os.environ.get("TPAINN_REFERENCE_DATA", "")
 

@@ -9,11 +9,11 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Hartree
 
+from tpainn_lite.reading.frames import read_frames, write_frames
+from tpainn_lite.reading.shipped import PARTS, data_folder, load_molecules, load_qm9, molecule_list, sha256
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.files import write_text
-from tpainn_lite.structures.reading import read_frames, write_frames
 from tpainn_lite.structures.select import draw, split_by_molecule
-from tpainn_lite.structures.shipped import PARTS, data_folder, load_molecules, load_qm9, molecule_list, sha256
 
 
 @pytest.fixture
@@ -396,8 +396,8 @@ def test_a_draw_takes_one_frame_of_each_molecule_or_simulation_before_a_second(l
 
 
 def test_a_set_says_what_it_is_once(own_data, capsys, monkeypatch):
-    monkeypatch.setattr("tpainn_lite.structures.shipped._described", set())
-    monkeypatch.setattr("tpainn_lite.structures.shipped.has_reader", lambda: True)
+    monkeypatch.setattr("tpainn_lite.reading.shipped._described", set())
+    monkeypatch.setattr("tpainn_lite.reading.shipped.has_reader", lambda: True)
     (own_data / "molecules_b3lyp" / "README.md").write_text("# Title\n\nSmall molecules,\nat a level.\n\nMore.\n")
     load_molecules("train")
     load_molecules("test")

@@ -10,10 +10,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.units import Bohr, Hartree, kcal, mol
 
+from tpainn_lite.reading.formats import format_of, turning
+from tpainn_lite.reading.frames import labelled_frames, read_frames
+from tpainn_lite.reading.molfiles import numbered_smiles
 from tpainn_lite.structures.arguments import DatasetError
-from tpainn_lite.structures.formats import format_of, turning
-from tpainn_lite.structures.molfiles import numbered_smiles
-from tpainn_lite.structures.reading import labelled_frames, read_frames
 from tpainn_lite.structures.smiles import rdkit_molecule, skeleton
 from tpainn_lite.teachers.rdkit import mmff94
 

@@ -19,11 +19,11 @@ from ase.constraints import FixAtoms
 from conftest import lively_potential, shaken
 
 from tpainn_lite.model.calculator import PotentialCalculator
+from tpainn_lite.reading.frames import read_frames
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.checks import label_of
 from tpainn_lite.structures.files import locked
 from tpainn_lite.structures.identity import IdentityError
-from tpainn_lite.structures.reading import read_frames
 from tpainn_lite.teachers import journal, label_files
 from tpainn_lite.teachers import label as labels
 from tpainn_lite.teachers.label_files import label_file

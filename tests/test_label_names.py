@@ -13,12 +13,12 @@ from ase.io import write
 
 from tpainn_lite.model.errors import errors
 from tpainn_lite.model.pretrained import load_pretrained
+from tpainn_lite.reading.frames import labelled_frames, read_frames
+from tpainn_lite.reading.label_names import key_of
+from tpainn_lite.reading.labels import without_labels
 from tpainn_lite.show.report import evaluate
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.checks import label_of
-from tpainn_lite.structures.label_names import key_of
-from tpainn_lite.structures.labels import without_labels
-from tpainn_lite.structures.reading import labelled_frames, read_frames
 
 FORCES = np.arange(9).reshape(3, 3) / 10 - 0.4
 STRESS = np.array([[0.01, 0.004, 0], [0.004, 0.02, 0.001], [0, 0.001, -0.03]])  # eV/Å³
@@ -293,7 +293,7 @@ def test_what_is_not_read_is_said_with_what_to_do(tmp_path, name):
 def test_the_line_is_printed_where_somebody_reads_it_and_can_be_silenced(tmp_path, capsys, monkeypatch):
     write(tmp_path / "a.extxyz", named(), format="extxyz")
     read_frames(tmp_path / "a.extxyz")
-    monkeypatch.setattr("tpainn_lite.structures.labels.has_reader", lambda: True)
+    monkeypatch.setattr("tpainn_lite.reading.labels.has_reader", lambda: True)
     read_frames(tmp_path / "a.extxyz", quiet=True)
     assert not capsys.readouterr().out
     read_frames(tmp_path / "a.extxyz")

@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
+from tpainn_lite.reading.frames import write_frames
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.identity import IdentityError
-from tpainn_lite.structures.reading import write_frames
 from tpainn_lite.train.curves import learning_curve
 
 

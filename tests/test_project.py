@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from tpainn_lite.cli.app import app
 from tpainn_lite.project import run as project
 from tpainn_lite.project.run import LabelsWanted, choose, matched, run_project
+from tpainn_lite.reading.frames import read_frames, write_frames
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.checks import label_of
 from tpainn_lite.structures.files import locked
 from tpainn_lite.structures.identity import IdentityError
-from tpainn_lite.structures.reading import read_frames, write_frames
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.rdkit import mmff94
 from tpainn_lite.teachers.sample import shaken_molecules
@@ -176,7 +176,7 @@ def test_a_step_is_repeated_with_other_settings_when_its_files_are_removed(anoth
     assert report["md"]["fs"] == 10.0 and not short_training and (another / "labels.jsonl").read_bytes() == kept
 
 
-@pytest.mark.parametrize("name", ["structures.extxyz", "report.json", "own-0.safetensors"])
+@pytest.mark.parametrize("name", ["reading.extxyz", "report.json", "own-0.safetensors"])
 def test_a_folder_without_a_record_is_left_alone(tmp_path, short_training, name):
     (tmp_path / name).write_text("somebody's")
     with pytest.raises(IdentityError, match=f"holds {name} and no record"):

@@ -13,9 +13,9 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms, FixCartesian
 
+from tpainn_lite.reading.frames import read_frames, write_frames
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.checks import label_of
-from tpainn_lite.structures.reading import read_frames, write_frames
 
 FRAME = """2
 Properties=species:S:1:pos:R:3:forces:R:3 energy=-1.5 pbc="F F F"
@@ -56,7 +56,7 @@ def test_a_sound_file_is_read_whatever_its_line_ends_and_blank_lines(file, text)
 
 
 def test_more_frames_than_one_block_come_back_in_order(file, monkeypatch):
-    monkeypatch.setattr("tpainn_lite.structures.reading.BLOCK", 1000)
+    monkeypatch.setattr("tpainn_lite.reading.frames.BLOCK", 1000)
     frames = read_frames(file("".join(FRAME.replace("pbc", f"id={k} pbc") for k in range(50))))
     assert [atoms.info["id"] for atoms in frames] == list(range(50))
 

@@ -12,8 +12,8 @@ from rdkit.Chem import CanonSmiles
 
 from tpainn_lite.model.errors import errors
 from tpainn_lite.model.pretrained import PRETRAINED, load_pretrained
+from tpainn_lite.reading.shipped import PARTS, data_folder, load_molecules, load_results
 from tpainn_lite.structures.files import sha256
-from tpainn_lite.structures.shipped import PARTS, data_folder, load_molecules, load_results
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.rdkit import mmff94
 from tpainn_lite.teachers.sample import shaken_molecules

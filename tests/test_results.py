@@ -3,8 +3,8 @@
 import pytest
 from results import earlier, save_results
 
+from tpainn_lite.reading.shipped import load_results
 from tpainn_lite.structures.arguments import DatasetError
-from tpainn_lite.structures.shipped import load_results
 
 
 @pytest.fixture

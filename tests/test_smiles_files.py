@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
+from tpainn_lite.reading.smiles_files import is_smiles_file, read_smiles
 from tpainn_lite.structures.arguments import DatasetError
-from tpainn_lite.structures.smiles_files import is_smiles_file, read_smiles
 
 
 def read(folder, name, text, encoding="utf-8"):

@@ -9,10 +9,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from rdkit.Chem import CanonSmiles
 
 from tpainn_lite.model.pretrained import load_pretrained
+from tpainn_lite.reading.shipped import load_molecules, load_results, load_scan, molecule_list
 from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.geometry import composition
 from tpainn_lite.structures.select import draw
-from tpainn_lite.structures.shipped import load_molecules, load_results, load_scan, molecule_list
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))

@@ -17,9 +17,9 @@ from conftest import SMALL, lively_potential, small_water_box
 from tpainn_lite.model.calculator import PotentialCalculator
 from tpainn_lite.model.errors import errors
 from tpainn_lite.model.potential import Potential
+from tpainn_lite.reading.frames import write_frames
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.identity import IdentityError
-from tpainn_lite.structures.reading import write_frames
 from tpainn_lite.teachers.label import label
 from tpainn_lite.train import training
 from tpainn_lite.train.data import TrainingData, batches

@@ -8,8 +8,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.units import GPa
 
+from tpainn_lite.reading.units import are_in_bohr, conversion_line, convert, parse_units
 from tpainn_lite.structures.arguments import DatasetError
-from tpainn_lite.structures.units import are_in_bohr, conversion_line, convert, parse_units
 
 KCAL = units.kcal / units.mol
 

@@ -11,14 +11,15 @@ from .structures.build import (
     water_clusters as water_clusters,
 )
 from .structures.geometry import composition as composition
-from .structures.reading import read_frames as read_frames, write_frames as write_frames
 from .structures.select import (
     distinct as distinct,
     diverse as diverse,
     draw as draw,
     split_by_molecule as split_by_molecule,
 )
-from .structures.shipped import (
+
+from .reading.frames import read_frames as read_frames, write_frames as write_frames
+from .reading.shipped import (
     load_molecules as load_molecules,
     load_qm9 as load_qm9,
     load_results as load_results,

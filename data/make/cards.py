@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tpainn_lite.reading.frames import read_frames, write_frames
+from tpainn_lite.reading.shipped import SCANS, load_results
 from tpainn_lite.structures.files import sha256, write_text
-from tpainn_lite.structures.reading import read_frames, write_frames
-from tpainn_lite.structures.shipped import SCANS, load_results
 
 DATA = Path(__file__).resolve().parents[1]
 PARTS = ("train", "valid", "test", "test_large")

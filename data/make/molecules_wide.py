@@ -30,8 +30,8 @@ from held_out import HELD_OUT
 from rdkit import Chem, RDLogger
 from rdkit.Chem.MolStandardize import rdMolStandardize
 
+from tpainn_lite.reading.shipped import PARTS, load_molecules, molecule_list
 from tpainn_lite.structures.files import write_text
-from tpainn_lite.structures.shipped import PARTS, load_molecules, molecule_list
 from tpainn_lite.structures.smiles import skeleton
 from tpainn_lite.teachers.rdkit import ForceFieldError, type_molecule
 

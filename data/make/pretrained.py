@@ -16,7 +16,8 @@ The network is not given the charge: it recognises an ion by its atoms.  The mol
 electrons: the same atoms could only have charges that differ by two, and are there with two charges in two pairs of
 molecules that have nothing else in common.  Taking a proton away or adding one changes what every atom within 15 Å
 (three interactions of 5 Å) sees.  Where the geometry does not show the charge (radicals, an electron added to a
-molecule), these weights are no start.
+molecule), these weights are no start.  GFN2-xTB's energies of ions are learned without one energy for each charge
+(`wide_frames.CHARGE_REFERENCE`), as those of all molecules are without one for each element.
 """
 
 import argparse
@@ -30,8 +31,8 @@ from wide_frames import load_wide
 
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.model.pretrained import load_pretrained
+from tpainn_lite.reading.shipped import molecule_list
 from tpainn_lite.structures.checks import label_of
-from tpainn_lite.structures.shipped import molecule_list
 from tpainn_lite.structures.smiles import skeleton
 from tpainn_lite.teachers.label import label_stream
 from tpainn_lite.teachers.rdkit import mmff94

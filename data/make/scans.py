@@ -15,8 +15,8 @@ import cards
 import numpy as np
 from ase import Atoms
 
+from tpainn_lite.reading.frames import write_frames
 from tpainn_lite.structures.build import torsion_frames
-from tpainn_lite.structures.reading import write_frames
 from tpainn_lite.teachers.dft import PySCFCalculator
 from tpainn_lite.teachers.label import label
 

@@ -67,8 +67,8 @@ def tpainn(*arguments):
 def _labels_and_weights():
     import tqdm
 
+    from tpainn_lite.reading.frames import read_frames, write_frames
     from tpainn_lite.structures.build import molecule
-    from tpainn_lite.structures.reading import read_frames, write_frames
 
     tqdm.tqdm.monitor_interval = 0  # no thread of its own: children are forked
     Path("my.smi").write_text(SMILES)
@@ -193,7 +193,7 @@ def curve(path, frames):
 
 def _json():
     from tpainn_lite.course.receipts import hand_in
-    from tpainn_lite.structures.reading import read_frames
+    from tpainn_lite.reading.frames import read_frames
 
     journal("journal.jsonl")
     with warnings.catch_warnings():

@@ -29,7 +29,7 @@ def sound_frames(path, n=None):
     """A check that the file holds labelled, finite frames: n of them."""
 
     def check():
-        from tpainn_lite.structures.reading import read_frames
+        from tpainn_lite.reading.frames import read_frames
 
         try:
             frames = read_frames(path)
@@ -45,7 +45,7 @@ def sound_weights(path, base):
 
     def check():
         from tpainn_lite.model.potential import Potential
-        from tpainn_lite.structures.reading import read_frames
+        from tpainn_lite.reading.frames import read_frames
 
         try:
             energies, forces = Potential.load(path).predict(read_frames(base / "labelled.extxyz"))
@@ -570,7 +570,7 @@ def md(number, rng, base):
 
 def curve(number, rng, base):
     """A damaged file of a learning curve: the same rows in the end, or an error."""
-    from tpainn_lite.structures.reading import read_frames
+    from tpainn_lite.reading.frames import read_frames
 
     content = (base / "curve.json").read_bytes()
     pool = read_frames(base / "labelled.extxyz")

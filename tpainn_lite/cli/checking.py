@@ -9,10 +9,10 @@ from ase import Atoms
 
 from tpainn_lite.cli.inputs import check_source, check_weights, given, labelled, weights_of
 from tpainn_lite.cli.notes import say
+from tpainn_lite.reading.frames import write_frames
+from tpainn_lite.reading.oddities import REFUSED, unwrapped
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.files import check_target
-from tpainn_lite.structures.oddities import REFUSED, unwrapped
-from tpainn_lite.structures.reading import write_frames
 
 if TYPE_CHECKING:
     from tpainn_lite.model.check import DataCheck

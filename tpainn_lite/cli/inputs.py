@@ -11,14 +11,14 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from tpainn_lite.cli.notes import say
+from tpainn_lite.reading.formats import is_folder
+from tpainn_lite.reading.frames import labelled_frames
+from tpainn_lite.reading.labels import without_labels
+from tpainn_lite.reading.oddities import REFUSED, find_cells, find_lengths
+from tpainn_lite.reading.smiles_files import is_smiles_file, read_smiles
 from tpainn_lite.structures.arguments import DatasetError, check_counts, check_numbers
 from tpainn_lite.structures.files import check_folder, check_readable, check_target, is_weights
-from tpainn_lite.structures.formats import is_folder
-from tpainn_lite.structures.labels import without_labels
-from tpainn_lite.structures.oddities import REFUSED, find_cells, find_lengths
 from tpainn_lite.structures.protocols import Teacher
-from tpainn_lite.structures.reading import labelled_frames
-from tpainn_lite.structures.smiles_files import is_smiles_file, read_smiles
 
 if TYPE_CHECKING:
     from tpainn_lite.model.potential import Potential

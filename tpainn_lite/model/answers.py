@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from tpainn_lite.model.graph import collate, to_graphs
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.model.pretrained import load_pretrained
+from tpainn_lite.reading.evidence import Slope
 from tpainn_lite.structures.checks import check_structure
-from tpainn_lite.structures.evidence import Slope
 from tpainn_lite.structures.geometry import is_boxed
 
 GAS = {1, 6, 7, 8, 9}  # that gas_xtb knows

@@ -23,8 +23,7 @@ from tpainn_lite.model.answers import (
     work_slopes,
 )
 from tpainn_lite.model.potential import Potential, check_potential
-from tpainn_lite.structures.checks import check_frames
-from tpainn_lite.structures.evidence import (
+from tpainn_lite.reading.evidence import (
     Judgement,
     Slope,
     growth_of_energies,
@@ -34,7 +33,7 @@ from tpainn_lite.structures.evidence import (
     units_text,
     weigh,
 )
-from tpainn_lite.structures.oddities import (
+from tpainn_lite.reading.oddities import (
     LOOK,
     REFUSED,
     SOUND,
@@ -47,7 +46,8 @@ from tpainn_lite.structures.oddities import (
     find_outliers,
     labels_of,
 )
-from tpainn_lite.structures.units import convert
+from tpainn_lite.reading.units import convert
+from tpainn_lite.structures.checks import check_frames
 
 GUESSES = hypotheses()
 IN = "in "

@@ -1,8 +1,8 @@
 """The weights that are shipped: PaiNN pretrained on classical labels, to be autotuned."""
 
 from tpainn_lite.model.potential import Potential
+from tpainn_lite.reading.shipped import shipped_file, tell_once
 from tpainn_lite.structures.arguments import check_choice
-from tpainn_lite.structures.shipped import shipped_file, tell_once
 
 PRETRAINED = ("gas", "gas_xtb", "water", "water_xtb", "water_iamoeba")  # `data/make/pretrained.py` made them
 

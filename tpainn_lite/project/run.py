@@ -2,7 +2,7 @@
 
 | file                    | what                                                                                   |
 |-------------------------|----------------------------------------------------------------------------------------|
-| `structures.extxyz`     | the structures to choose from                                                          |
+| `reading.extxyz`     | the structures to choose from                                                          |
 | `general-0.safetensors` | …, a committee from shipped weights and shipped DFT labels: what there is before yours |
 | `to_label.extxyz`       | what to label: to train on, where that committee disagrees; to test on, at random      |
 | `labels.jsonl`          | DFT labels, one by one, as they come                                                   |
@@ -43,15 +43,15 @@ from tpainn_lite.model.pretrained import load_pretrained
 from tpainn_lite.model.references import rereference
 from tpainn_lite.project.matching import displacement, matched
 from tpainn_lite.project.record import ProjectRecord
+from tpainn_lite.reading.frames import read_frames, write_frames
+from tpainn_lite.reading.shipped import load_molecules
 from tpainn_lite.simulate.md import check_settings, run_md
 from tpainn_lite.structures.arguments import check_counts
 from tpainn_lite.structures.checks import check_labels, check_structure
 from tpainn_lite.structures.files import check_folder, locked, write_text
 from tpainn_lite.structures.identity import IdentityError, fingerprint
 from tpainn_lite.structures.protocols import Teacher
-from tpainn_lite.structures.reading import read_frames, write_frames
 from tpainn_lite.structures.select import draw
-from tpainn_lite.structures.shipped import load_molecules
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.parallel import check_jobs
 from tpainn_lite.train.transfer import autotune
@@ -213,7 +213,7 @@ def check_elements(structures: Sequence[Atoms], start: str) -> None:
 
 def _kept_structures(record, given):
     """The structures in the folder, if they are those that are given; written if there are none."""
-    path = record.folder / "structures.extxyz"
+    path = record.folder / "reading.extxyz"
     record.begin("structures")
     if not path.exists():
         write_frames(path, given)

@@ -4,8 +4,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from tpainn_lite.model.check import DataCheck
+from tpainn_lite.reading.evidence import Slope
 from tpainn_lite.show.style import COLOURS, new_figure
-from tpainn_lite.structures.evidence import Slope
 
 UNITS = {"forces": "force component / eV/Å", "stress": "stress component / eV/Å³"}
 MOST = 1500  # points

@@ -11,9 +11,9 @@ from ase import Atoms
 from ase.units import GPa
 
 from tpainn_lite.model.potential import Potential
+from tpainn_lite.reading.extxyz import matrix_of
 from tpainn_lite.show.plots import parity
 from tpainn_lite.structures.checks import check_some_label, check_values, has_label, label_of
-from tpainn_lite.structures.extxyz import matrix_of
 from tpainn_lite.structures.files import check_target, path_of, write_text
 from tpainn_lite.structures.isolated import without_isolated
 

@@ -11,10 +11,10 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from tpainn_lite.reading.extxyz import matrix_of, voigt_of
+from tpainn_lite.reading.label_names import KINDS, LABEL_OF, LABELS, WORD, Key, Names, key_of
 from tpainn_lite.structures.arguments import DatasetError
-from tpainn_lite.structures.extxyz import matrix_of, voigt_of
 from tpainn_lite.structures.isolated import is_isolated
-from tpainn_lite.structures.label_names import KINDS, LABEL_OF, LABELS, WORD, Key, Names, key_of
 
 SAME = {"energy": 1e-5, "forces": 1e-4, "stress": 1e-6}  # eV, eV/Å, eV/Å³: numbers that are equal but for rounding
 COMPARED = 100  # frames, where two names are looked at

@@ -13,9 +13,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from tpainn_lite.reading.oddities import left_by_composition
+from tpainn_lite.reading.units import ENERGIES, LENGTHS, PRESSURES
 from tpainn_lite.structures.geometry import composition_of
-from tpainn_lite.structures.oddities import left_by_composition
-from tpainn_lite.structures.units import ENERGIES, LENGTHS, PRESSURES
 
 WIDE = 16.0  # nats: ratios that mean nothing lie anywhere in such a range
 TOO_LARGE = 1.3  # nats; labels much larger than what they are compared with are rarer than smaller ones, as of minima

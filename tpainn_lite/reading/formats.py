@@ -15,10 +15,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Hartree
 
-from tpainn_lite.structures import array_files, md_files, molfiles, xyz_files
+from tpainn_lite.reading import array_files, md_files, molfiles, xyz_files
+from tpainn_lite.reading.rows import numbers_in, text_of
+from tpainn_lite.reading.units import are_in_bohr
 from tpainn_lite.structures.arguments import DatasetError
-from tpainn_lite.structures.rows import numbers_in, text_of
-from tpainn_lite.structures.units import are_in_bohr
 
 TURNED = 0.05  # of the largest possible torque
 HEAD = 4096  # bytes that are looked at

@@ -15,9 +15,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.cell import Cell
 from ase.units import Hartree
 
+from tpainn_lite.reading.rows import atoms_from, numbers_in, text_of
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.geometry import bonds_of
-from tpainn_lite.structures.rows import atoms_from, numbers_in, text_of
 from tpainn_lite.structures.smiles import LONGEST
 
 FEW = 2  # bonds that a radical lacks; molecules without their hydrogens lack more

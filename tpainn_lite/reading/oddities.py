@@ -12,8 +12,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from numpy.typing import NDArray
 
+from tpainn_lite.reading.units import BOHR_LIKE, bond_ratio
 from tpainn_lite.structures.geometry import bonds_of, composition_of, is_boxed, whole_molecules
-from tpainn_lite.structures.units import BOHR_LIKE, bond_ratio
 
 SOUND, LOOK, REFUSED = "sound", "look at this", "refused"
 VERDICTS = (SOUND, LOOK, REFUSED)  # from the best to the worst

@@ -19,10 +19,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Hartree
 
+from tpainn_lite.reading.frames import frames_of
+from tpainn_lite.reading.labels import has_reader
 from tpainn_lite.structures.arguments import DatasetError, check_choice, check_counts, generator
 from tpainn_lite.structures.files import check_readable, path_of, sha256, write_bytes
-from tpainn_lite.structures.labels import has_reader
-from tpainn_lite.structures.reading import frames_of
 from tpainn_lite.structures.smiles import skeleton
 
 Part = Literal["train", "valid", "test", "test_large"]

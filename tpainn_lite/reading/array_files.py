@@ -13,9 +13,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from tpainn_lite.reading.rows import atoms_from
+from tpainn_lite.reading.units import convert
 from tpainn_lite.structures.arguments import DatasetError
-from tpainn_lite.structures.rows import atoms_from
-from tpainn_lite.structures.units import convert
 
 DEEPMD_PARTS = ("coord", "box", "energy", "force", "virial", "real_atom_types")
 QM9_U0, QM9_ZPVE = 7, 6  # columns of PyTorch Geometric's y, in eV

@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from tpainn_lite.structures import extxyz, labels
+from tpainn_lite.reading import extxyz, labels
+from tpainn_lite.reading.formats import format_of, is_folder, read_special
+from tpainn_lite.reading.label_names import Names
 from tpainn_lite.structures.arguments import DatasetError, shown
 from tpainn_lite.structures.checks import SHAPES, check_labels, check_values
 from tpainn_lite.structures.files import check_readable, path_of, write_bytes
-from tpainn_lite.structures.formats import format_of, is_folder, read_special
-from tpainn_lite.structures.label_names import Names
 
 EXPECTED = "an extended XYZ file (.extxyz, also .xz, .gz or .bz2), or structures in another format that ASE reads"
 MOST_BYTES = 10**9  # of text in one file, after unpacking
@@ -112,7 +112,7 @@ def _raw(path: Path, units: str | None = None) -> Raw:
     if packing is None and path.suffix != ".xz":
         if name.suffix in XYZ or extxyz.begins_like_xyz(head):
             return _of_text(path, _content(path))
-        from tpainn_lite.structures.other_files import read_other
+        from tpainn_lite.reading.other_files import read_other
 
         return read_other(path)
     content = _content(path)
@@ -196,7 +196,7 @@ def _with_labels(frames, names, need, units, notes):
 
 def _converted(frames, units, virial):
     """In eV and Å; a virial is in the unit of energy, and divided by the volume."""
-    from tpainn_lite.structures.units import convert, parse_units
+    from tpainn_lite.reading.units import convert, parse_units
 
     given = parse_units(units)
     if virial and not given.virial:
@@ -224,7 +224,7 @@ def read_frames(
     forces_key: str | None = None, stress_key: str | None = None, units: str | None = None, quiet: bool = False,
 ) -> list[Atoms]:  # fmt: skip
     """Read a file of structures: extended XYZ (also .gz, .bz2, .xz), ``.traj``, ``.db``, what else ASE reads,
-    and what `structures.formats` knows better: SDF, mol2, PDB, i-PI, CP2K, LAMMPS, n2p2, QM9, DeePMD-kit's folders.
+    and what `reading.formats` knows better: SDF, mol2, PDB, i-PI, CP2K, LAMMPS, n2p2, QM9, DeePMD-kit's folders.
 
     Labels are found by their names (``energy``, ``REF_energy``, ``dft_forces``, ``virials`` …) and stand in
     ``atoms.calc.results`` as they are in the file, those on fixed atoms too; a virial becomes the stress.
@@ -247,7 +247,7 @@ def read_frames(
         Missing, empty, truncated or corrupted file, two sets of labels in one file, positions or labels that are no
         finite numbers, or frames without labels; the message names the line or the frame.
 
-    >>> from tpainn_lite.structures.shipped import shipped_file
+    >>> from tpainn_lite.reading.shipped import shipped_file
     >>> len(read_frames(shipped_file("scans_b3lyp/bond.extxyz.xz")))
     20
     """

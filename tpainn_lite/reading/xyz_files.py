@@ -13,10 +13,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.cell import Cell
 from ase.units import Bohr, Hartree
 
+from tpainn_lite.reading.molfiles import numbered_smiles
+from tpainn_lite.reading.rows import atoms_from, numbers_in, text_of, xyz_blocks
+from tpainn_lite.reading.units import bond_ratio
 from tpainn_lite.structures.arguments import DatasetError
-from tpainn_lite.structures.molfiles import numbered_smiles
-from tpainn_lite.structures.rows import atoms_from, numbers_in, text_of, xyz_blocks
-from tpainn_lite.structures.units import bond_ratio
 
 LENGTHS = {
     "": Bohr, "automatic": Bohr, "atomic_unit": Bohr, "bohr": Bohr, "angstrom": 1.0, "nanometer": 10.0,

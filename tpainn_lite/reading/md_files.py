@@ -16,9 +16,9 @@ from ase.cell import Cell
 from ase.data import atomic_masses, atomic_numbers
 from ase.units import kcal, mol
 
+from tpainn_lite.reading.rows import atoms_from, numbers_in, text_of
+from tpainn_lite.reading.xyz_files import IPI_UNIT, LENGTHS
 from tpainn_lite.structures.arguments import DatasetError
-from tpainn_lite.structures.rows import atoms_from, numbers_in, text_of
-from tpainn_lite.structures.xyz_files import IPI_UNIT, LENGTHS
 
 ONE_LETTER = "HCNOFPSIBK"
 TWO_LETTERS = ("CL", "BR")  # of an atom's name in a molecule; other elements of two letters stand alone, as ions
