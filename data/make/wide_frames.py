@@ -124,8 +124,8 @@ def make_shard(number, molecules):
 def load_wide(teacher, n_shards=None):
     """(train, valid): `calm` frames of the wide list with labels of this teacher, "MMFF94" or "GFN2-xTB".
 
-    Of the first ``n_shards`` files that GFN2-xTB has labelled by now.  Energies are without `CHARGE_REFERENCE`, which the
-    files have in them.
+    Of the first ``n_shards`` files that GFN2-xTB has labelled by now.  Energies are without `CHARGE_REFERENCE`, which
+    is in those of the files.
     """
     part_of = {skeleton(smiles): part for smiles, _, part in chosen_molecules()}
     parts = {"train": [], "valid": []}
