@@ -381,7 +381,7 @@ def main():
     sizes = {frame.info["system"]: len(frame) for frame in frames if "system" in frame.info}
     sizes["32 molecules"] = sum(len(frame) for frame in frames if "system" not in frame.info)
     with tempfile.TemporaryDirectory() as folder:
-        path, rows = Path(folder) / "reading.extxyz", []
+        path, rows = Path(folder) / "structures.extxyz", []
         write(path, frames, format="extxyz")
         peaks = peak_memory(pythons, path, [case for case in cases if case.memory])
         for threads in arguments.threads:

@@ -176,7 +176,7 @@ def test_a_step_is_repeated_with_other_settings_when_its_files_are_removed(anoth
     assert report["md"]["fs"] == 10.0 and not short_training and (another / "labels.jsonl").read_bytes() == kept
 
 
-@pytest.mark.parametrize("name", ["reading.extxyz", "report.json", "own-0.safetensors"])
+@pytest.mark.parametrize("name", ["structures.extxyz", "report.json", "own-0.safetensors"])
 def test_a_folder_without_a_record_is_left_alone(tmp_path, short_training, name):
     (tmp_path / name).write_text("somebody's")
     with pytest.raises(IdentityError, match=f"holds {name} and no record"):

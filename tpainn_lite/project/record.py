@@ -12,7 +12,7 @@ from tpainn_lite.structures.identity import IdentityError, check_same, identity
 
 NAME = "project.json"
 STEPS = {  # in their order: the files of each
-    "structures": ("reading.extxyz",),
+    "structures": ("structures.extxyz",),
     "general": ("general-*.safetensors",),
     "to_label": ("to_label.extxyz",),
     "labels": ("labels.jsonl",),

@@ -2,7 +2,7 @@
 
 | file                    | what                                                                                   |
 |-------------------------|----------------------------------------------------------------------------------------|
-| `reading.extxyz`     | the structures to choose from                                                          |
+| `structures.extxyz`     | the structures to choose from                                                          |
 | `general-0.safetensors` | …, a committee from shipped weights and shipped DFT labels: what there is before yours |
 | `to_label.extxyz`       | what to label: to train on, where that committee disagrees; to test on, at random      |
 | `labels.jsonl`          | DFT labels, one by one, as they come                                                   |
@@ -213,7 +213,7 @@ def check_elements(structures: Sequence[Atoms], start: str) -> None:
 
 def _kept_structures(record, given):
     """The structures in the folder, if they are those that are given; written if there are none."""
-    path = record.folder / "reading.extxyz"
+    path = record.folder / "structures.extxyz"
     record.begin("structures")
     if not path.exists():
         write_frames(path, given)
