@@ -459,7 +459,7 @@ def test_predictions_are_cut_by_pairs_so_that_boxes_do_not_fill_the_memory(monke
     sizes, together = [], evaluator_module.collate
     pairs = [graph.num_edges for graph in to_graphs(frames, potential.cutoff)]
     monkeypatch.setattr(evaluator_module, "BATCH_PAIRS", 2 * max(pairs))
-    monkeypatch.setattr(evaluator_module, "collate", lambda chunk: sizes.append(len(chunk)) or together(chunk))
+    monkeypatch.setattr(evaluator_module, "collate", lambda chunk, **how: sizes.append(len(chunk)) or together(chunk, **how))
     again, forces_again = potential.predict(frames)
     assert sum(sizes) == 12 and 2 <= max(sizes) < 12
     np.testing.assert_allclose(again, energies, atol=1e-9)

@@ -201,7 +201,7 @@ def no_forces(rng, frames):
     frame, _ = _one(rng, frames)
     frame[1] = frame[1].replace(":forces:R:3", "")
     frame[2:] = [" ".join(line.split()[:4]) for line in frame[2:]]
-    return "label", "a frame without forces"
+    return "", "a frame without forces"
 
 
 def lattice(rng, frames):
@@ -267,7 +267,7 @@ def encoded(text, how):
     """(what is wrong, content): the text in another encoding or with other ends of lines."""
     with_comment = text.replace("level=", "note=é level=", 1)
     return {
-        "utf-16": ("file", text.encode("utf-16")),
+        "utf-16": ("", text.encode("utf-16")),
         "utf-32": ("file", text.encode("utf-32")),
         "bom": ("", b"\xef\xbb\xbf" + text.encode()),
         "latin-1": ("", with_comment.encode("latin-1")),

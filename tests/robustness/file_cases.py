@@ -157,7 +157,7 @@ def xz(number, rng, base):
         foreign = pick(rng, damage.FOREIGN)
         how, content = f"replaced by {foreign}", damage.FOREIGN[foreign]
     elif kind == 6:
-        how, content, name = "compressed without saying so", whole, "frames.extxyz"
+        wrong, how, content, name = "", "compressed without saying so", whole, "frames.extxyz"
     elif kind == 7:
         how, content = "frames, then a bomb", whole + bomb(base)
     else:

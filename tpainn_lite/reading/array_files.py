@@ -48,14 +48,14 @@ def is_deepmd(path: Path, head: bytes) -> bool:
 
 
 def _systems(path):
-    """Folders with a type.raw: this one, that of this file, or those below."""
+    """Folders with a type.raw: this one, that of this file, or those one or two levels below."""
     if not path.is_dir():
         if path.suffix not in (".npy", ".raw"):
             return []
         return [folder for folder in (path.parent, path.parent.parent) if (folder / "type.raw").is_file()][:1]
     if not (path / "type.raw").is_file() and path.name.startswith("set.") and (path.parent / "type.raw").is_file():
         return [path.parent]
-    return sorted(file.parent for file in path.rglob("type.raw"))
+    return sorted(file.parent for below in ("", "*/", "*/*/") for file in path.glob(f"{below}type.raw"))
 
 
 def read_deepmd(path: Path) -> list[Atoms]:
