@@ -314,3 +314,43 @@ def test_each_label_is_compared_over_the_frames_that_have_it(labelled):
     assert found["energy_mae"] == pytest.approx(errors(potential, labelled[1:4])["energy_mae"])
     assert found["force_mae"] == pytest.approx(errors(potential, [labelled[0], *labelled[2:4]])["force_mae"])
     assert "1 isolated atoms are left out" in evaluate(potential, [*frames, lone])
+
+
+def test_a_free_energy_among_energies_is_not_left_out_without_a_word(read):
+    frames = [*named(n=2), *named("free_energy", n=1)]
+    with pytest.raises(DatasetError, match="frame 2 .* energy_key='energy,free_energy'"):
+        read(frames)
+    assert [label_of(atoms, "energy") for atoms in read(frames, energy_key="energy,free_energy")[0]] == [-76, -77, -76]
+
+
+@pytest.mark.parametrize(("energy", "forces"), [("E_dft", "F_dft"), ("y", "dy")])
+def test_short_names_are_not_taken_but_named(read, energy, forces):
+    with pytest.raises(DatasetError, match=rf"it has {energy}: .*--energy-key {energy}"):
+        read(named(energy, forces))
+
+
+def test_where_nothing_is_needed_two_sets_may_be_left_or_asked_about(read):
+    frames = named("REF_energy", "REF_forces")
+    for atoms in frames:
+        atoms.calc = SinglePointCalculator(atoms, energy=-70.0, forces=0 * FORCES)
+    assert "none taken" in read(frames, ())[1]
+    with pytest.raises(DatasetError, match="two sets of labels"):
+        read(frames, ("decided",))
+
+
+@pytest.mark.parametrize(("units", "factor"), [
+    ("stress=-eV/Å³", -1.0), ("stress=kcal/mol/Å³", 0.0433641), ("energy=Hartree,forces=Hartree/Bohr", 27.211386),
+    ("Hartree,Bohr", 27.211386), ("virial=kcal/mol", 0.0433641), ("energy=Hartree,forces=eV/Å,stress=eV/Å³", 1.0),
+])  # fmt: skip
+def test_a_virial_is_in_the_units_that_are_named_for_it_or_for_energies(read, units, factor):
+    frames = named(side=9, virial=-STRESS * 9**3)
+    stress = label_of(read(frames, units=units)[0][0], "stress")
+    np.testing.assert_allclose(stress, VOIGT * factor, rtol=1e-5, atol=1e-12)
+
+
+def test_the_line_says_what_became_of_positions(read):
+    assert "units: Hartree,Bohr, positions stay in Å" in read(named(), units="Hartree,Bohr")[1]
+    in_bohr = named()
+    for atoms in in_bohr:
+        atoms.positions /= 0.529177
+    assert "units: Hartree,Bohr, positions from Bohr" in read(in_bohr, units="Hartree,Bohr")[1]

@@ -8,7 +8,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 from ase.units import GPa
 
-from tpainn_lite.reading.units import are_in_bohr, conversion_line, convert, parse_units
+from tpainn_lite.reading.units import are_in_bohr, convert, parse_units, with_positions, words_of_positions
 from tpainn_lite.structures.arguments import DatasetError
 
 KCAL = units.kcal / units.mol
@@ -77,8 +77,8 @@ def test_positions_are_in_bohr_only_where_their_bonds_say_so():
     np.testing.assert_allclose(moved.positions, molecule("H2O").positions)
     np.testing.assert_allclose(moved.cell.lengths(), 10)
     np.testing.assert_allclose(convert([labelled(energy=0.0)], "Hartree,Bohr")[0].positions, labelled().positions)
-    assert "positions" in conversion_line([in_bohr], "Hartree,Bohr")
-    assert "positions" not in conversion_line([labelled()], "Hartree,Bohr")
+    words = [words_of_positions(with_positions(parse_units("Hartree,Bohr"), [x])) for x in (in_bohr, labelled())]
+    assert words == ["positions from Bohr", "positions stay in Å"]
     np.testing.assert_allclose(convert([in_bohr], "positions=Bohr")[0].positions, molecule("H2O").positions)
 
 

@@ -10,7 +10,7 @@ from ase import Atoms
 from tpainn_lite.cli.inputs import check_source, check_weights, given, labelled, weights_of
 from tpainn_lite.cli.notes import say
 from tpainn_lite.reading.frames import write_frames
-from tpainn_lite.reading.oddities import REFUSED, unwrapped
+from tpainn_lite.reading.oddities import MIXTURE, REFUSED, unwrapped
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.files import check_target
 
@@ -35,7 +35,7 @@ def believed(path: Path, trust: bool = False, potential: "Potential | None" = No
         return frames
     check = checked(frames, potential)
     if check.verdict == REFUSED:
-        raise DatasetError(f"{path.name}: {refusal(check)}")
+        raise DatasetError(f"{path.name}: {refusal(check, how.get('units'))}")
     for reason in check.reasons:
         say(f"{path.name}: look at this: {reason}")
     return frames
@@ -49,10 +49,19 @@ def checked(frames: Sequence[Atoms], potential: "Potential | None" = None) -> "D
     return check_data(frames, None if potential_for(frames)[0] else potential)
 
 
-def refusal(check: "DataCheck") -> str:
-    """Why labels are refused, and what to do, in one sentence."""
-    units = f"--units {check.units} converts them" if check.units else "--units says in which units they are"
-    return f"{'; '.join(check.reasons)}: {units}, --trust takes them as they are (tpainn check shows the evidence)"
+def refusal(check: "DataCheck", units: str | None = None) -> str:
+    """Why labels, to which ``units`` were applied, are refused, and what to do, in one sentence."""
+    reasons = "; ".join(check.reasons)
+    if any(row.test == MIXTURE and row.verdict == REFUSED for row in check.rows):
+        advice = "a file for each of them is expected"
+    elif units is not None:
+        reasons, advice = f"after --units {units}, {reasons}", "leave --units out, or give others"
+    elif check.units:
+        several = any(row.verdict == REFUSED and " or " in row.found for row in check.rows)
+        advice = f"--units {check.units} converts them" + ", if the first of those named is right" * several
+    else:
+        advice = "--units says in which units they are"
+    return f"{reasons}: {advice}, --trust takes them as they are (tpainn check shows the evidence)"
 
 
 def check(
@@ -79,7 +88,7 @@ def check(
     if unwrap and write is None:
         raise ValueError("--unwrap changes the copy that --write names; none is named")
     keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
-    frames = labelled(source, (), **keys)
+    frames = labelled(source, ("decided",), **keys)
     from tpainn_lite.model.check import check_data
 
     found = check_data(frames, weights_of(weights)) if weights is not None else check_data(frames)
@@ -89,7 +98,7 @@ def check(
 
         data_check(found).write_html(figure)
     if found.verdict == REFUSED and not trust:
-        raise DatasetError(f"{source.name}: {refusal(found)}")
+        raise DatasetError(f"{source.name}: {refusal(found, units)}")
     if write is not None:
         write_clean(frames, found, write, unwrap)
 

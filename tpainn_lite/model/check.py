@@ -22,6 +22,7 @@ from tpainn_lite.model.answers import (
     stress_slopes,
     work_slopes,
 )
+from tpainn_lite.model.mixture import find_mixture
 from tpainn_lite.model.potential import Potential, check_potential
 from tpainn_lite.reading.evidence import (
     Judgement,
@@ -135,6 +136,7 @@ def judge(frames: Sequence[Atoms], sample: Mapping[int, Atoms], answers: Answers
     energy, forces, stress = (_units_of(rows, label) for label in ("energies", "forces", "stress"))
     positions = _unit_of(lengths) if lengths.verdict == REFUSED else ""
     units = units_text(energy, forces, stress, positions)
+    rows += find_mixture(frames, sample, answers)
     rows += [row for row in (find_net_force(frames), find_doubles(frames), *find_outliers(frames)) if row is not None]
     return DataCheck(len(frames), rows, units, answers.name, _compared(sample, answers))
 

@@ -242,6 +242,7 @@ def stress_units() -> list[tuple[str, float, float, bool]]:
     plain = [("eV/Å³", 1.0, 0.0), ("GPa", PRESSURES["gpa"], 4.0), ("kbar", PRESSURES["kbar"], 4.0)]
     plain += [("bar", PRESSURES["bar"], 5.0), ("Hartree/Bohr³", ENERGIES["hartree"] / LENGTHS["bohr"] ** 3, 5.0)]
     plain += [("Ry/Bohr³", ENERGIES["ry"] / LENGTHS["bohr"] ** 3, 6.0), ("kcal/mol/Å³", ENERGIES["kcal/mol"], 6.0)]
+    plain += [("Hartree/Å³", ENERGIES["hartree"], 6.0), ("kJ/mol/Å³", ENERGIES["kj/mol"], 6.0)]
     rows = [
         (sign + word, -f if sign else f, c + SIGN * bool(sign), False) for word, f, c in plain for sign in ("", "-")
     ]

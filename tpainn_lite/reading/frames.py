@@ -11,7 +11,6 @@ import lzma
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from ase import Atoms
 from tpainn_lite.reading import extxyz, labels
 from tpainn_lite.reading.formats import format_of, is_folder, read_special
 from tpainn_lite.reading.label_names import Names
+from tpainn_lite.reading.units import convert, units_beside, with_positions, words_of_positions
 from tpainn_lite.structures.arguments import DatasetError, shown
 from tpainn_lite.structures.checks import SHAPES, check_labels, check_values
 from tpainn_lite.structures.files import check_readable, path_of, write_bytes
@@ -147,7 +147,7 @@ def labelled_frames(
     forces_key: str | None = None, stress_key: str | None = None, units: str | None = None,
 ) -> tuple[list[Atoms], str]:  # fmt: skip
     """`read_frames`, and the line that says what was taken."""
-    if not isinstance(need, (tuple, list, set)) or not set(need) <= {*SHAPES, "any"}:
+    if not isinstance(need, (tuple, list, set)) or not set(need) <= {*SHAPES, *labels.WITHOUT_NAME}:
         raise ValueError(f"need is {need!r}; a tuple of 'energy', 'forces', 'stress', or ('any',), is expected")
     try:
         path = _named(path)
@@ -178,30 +178,28 @@ def _with_labels(frames, names, need, units, notes):
     """(frames with their labels in eV and Å, what was taken)."""
     found = labels.Found(frames)
     choice = labels.choose(found, names, need)
-    virial = units is not None and any("virial" in name.lower() for name in choice.taken.get("stress", ()))
-    if units is None:
+    virial = any("virial" in name.lower() for name in choice.taken.get("stress", ()))
+    given = units_beside(units, virial) if units is not None else None
+    virial = given is not None and virial and given.virial
+    if given is None:
         labels.check_units_of_names(choice)
     else:
-        notes = [*notes, f"units: {units}"]
+        given = with_positions(given, frames)
+        notes = [*notes, f"units: {units}, {words_of_positions(given)}"]
     labels.take(frames, choice, virial)
     line = labels.line_of(frames, found, choice, notes)
     if problem := labels.missing(frames, need, found):
         raise DatasetError(problem)
-    if units is not None:
-        frames = _converted(frames, units, virial)
+    if given is not None:
+        frames = _converted(frames, given)
     for index, atoms in enumerate(frames):
         check_values(atoms, f"frame {index}")
     return frames, line
 
 
-def _converted(frames, units, virial):
-    """In eV and Å; a virial is in the unit of energy, and divided by the volume."""
-    from tpainn_lite.reading.units import convert, parse_units
-
-    given = parse_units(units)
-    if virial and not given.virial:
-        given = replace(given, virial=True, stress=abs(given.energy))
-    frames = convert(frames, given)
+def _converted(frames, units):
+    """In eV and Å, the stress as Voigt's six."""
+    frames = convert(frames, units)
     for results in (atoms.calc.results for atoms in frames if atoms.calc is not None):
         if np.size(results.get("stress", 0.0)) > 1:
             results["stress"] = extxyz.voigt_of(extxyz.matrix_of(results["stress"]))
@@ -233,7 +231,8 @@ def read_frames(
     ----------
     need
         Labels: each must be in some frame, and one of them in every frame.  "energy" (eV), "forces" (eV/Å), "stress"
-        (eV/Å³); ``("any",)`` is one of the three, and with ``()`` nothing is needed.
+        (eV/Å³); ``("any",)`` is one of the three, and with ``()`` nothing is needed; with ``("decided",)`` nothing
+        either, but two sets of labels are refused.
     energy_key, forces_key, stress_key
         Their names in the file, where there is a choice.  One of them says which set of labels is meant.
     units

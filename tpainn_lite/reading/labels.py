@@ -17,7 +17,9 @@ from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.isolated import is_isolated
 
 SAME = {"energy": 1e-5, "forces": 1e-4, "stress": 1e-6}  # eV, eV/Å, eV/Å³: numbers that are equal but for rounding
+WITHOUT_NAME = {"any", "decided"}  # what may be needed: one label at least; none, but no choice between two
 COMPARED = 100  # frames, where two names are looked at
+SHORT = {"energy": {"E", "U", "y"}, "forces": {"F", "dy"}, "stress": {"S"}}  # names of one letter, of labels
 LONGEST_LIST = 8  # names in a line
 
 
@@ -119,7 +121,7 @@ def choose(found: Found, names: Names, need: Iterable[str]) -> Choice:
             taken[label] = there
         else:
             undecided[label] = there
-    wanted = {*LABELS} if "any" in need else {*need, "stress"} if need else set()
+    wanted = {*LABELS} if WITHOUT_NAME & {*need} else {*need, "stress"} if need else set()
     if wanted & undecided.keys():
         raise DatasetError(_question(found, undecided, wanted))
     return Choice({label: there for label, there in taken.items() if there}, undecided)
@@ -270,13 +272,17 @@ def missing(frames: Sequence[Atoms], need: Iterable[str], found: Found) -> str |
 
     Each must be in some frame, and in every frame one of them; "any" is any label.
     """
-    wanted = [label for label in need if label != "any"]
+    wanted = [label for label in need if label not in WITHOUT_NAME]
     for label in wanted:
         if not any(label in _results(atoms) for atoms in frames):
             return f"frame 0 ({frames[0].get_chemical_formula()}) has no {label}; {advice(frames[0], label, found)}"
-    lacking = need and not any("energy" in _results(atoms) for atoms in frames)
-    if lacking and "free_energy" in found.others:
-        return f"frame 0 ({frames[0].get_chemical_formula()}) has no energy; {advice(frames[0], 'energy', found)}"
+    only_free = (k for k, atoms in enumerate(frames) if need and _has_free_energy_alone(atoms))
+    if (index := next(only_free, None)) is not None:
+        key = "energy,free_energy" if any("energy" in _results(atoms) for atoms in frames) else "free_energy"
+        return (
+            f"frame {index} ({frames[index].get_chemical_formula()}) has no energy; it has free_energy: write it as "
+            f"energy, or take it with energy_key={key!r} (--energy-key {key})"
+        )
     some = set(LABELS) if "any" in need else set(wanted)
     for index, atoms in enumerate(frames):
         if some and not some & _results(atoms).keys():
@@ -285,11 +291,15 @@ def missing(frames: Sequence[Atoms], need: Iterable[str], found: Found) -> str |
     return None
 
 
+def _has_free_energy_alone(atoms):
+    return "energy" not in _results(atoms) and value_of(atoms, "free_energy") is not None
+
+
 def advice(atoms: Atoms, label: str, found: Found | None = None) -> str:
     """What to do about a missing label: often it is there, under another name."""
     root = label.rstrip("s")
     similar = [name for name in (*_results(atoms), *atoms.info, *atoms.arrays) if root in name.lower()]
-    similar += [name for name in _numbers(atoms, label) if name in ("E", "U", "U0", "F")]
+    similar += [name for name in _numbers(atoms, label) if SHORT[label] & {*WORD.findall(name)} and name not in similar]
     if similar:
         option = f"{label}_key={similar[0]!r} (--{label}-key {similar[0]})"
         return f"it has {', '.join(similar)}: write it as {label}, in eV and Å, or take it with {option}"

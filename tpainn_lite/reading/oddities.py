@@ -16,6 +16,7 @@ from tpainn_lite.reading.units import BOHR_LIKE, bond_ratio
 from tpainn_lite.structures.geometry import bonds_of, composition_of, is_boxed, whole_molecules
 
 SOUND, LOOK, REFUSED = "sound", "look at this", "refused"
+MIXTURE = "one kind of labels"  # the test that all frames of a file have labels in the same units
 VERDICTS = (SOUND, LOOK, REFUSED)  # from the best to the worst
 LOOKED_AT = 40  # frames, where each costs a search for bonds
 FAR, FARTHEST = 40.0, 10.0  # an energy is odd so many usual deviations from the others, and so many eV

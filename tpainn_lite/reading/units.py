@@ -227,11 +227,41 @@ def convert(frames: Sequence[Atoms], units: str | Units) -> list[Atoms]:
     >>> round(convert([water], "Hartree,Bohr")[0].calc.results["energy"])
     -2079
     """
-    units = parse_units(units) if isinstance(units, str) else units
     check_frames(frames)
-    if units.positions is None:
-        units = replace(units, positions=units.length if _lengths_fit(frames, units.length) else 1.0)
+    units = with_positions(parse_units(units) if isinstance(units, str) else units, frames)
     return [_converted(atoms, units, index) for index, atoms in enumerate(frames)]
+
+
+def units_beside(text: str, virial: bool) -> Units:
+    """What `parse_units` reads; a virial is in the unit of the energies, unless units of its own are named.
+
+    >>> units_beside("Hartree,Bohr", virial=True).virial, units_beside("stress=GPa", virial=True).virial
+    (True, False)
+    """
+    units = parse_units(text)
+    named = any(word in text.lower() for word in ("stress", "virial"))
+    return replace(units, virial=True, stress=abs(units.energy)) if virial and not named else units
+
+
+def with_positions(units: Units, frames: Sequence[Atoms]) -> Units:
+    """The same, where the lengths of bonds were to decide about positions, with what they say.
+
+    >>> with_positions(parse_units("Hartree,Bohr"), [Atoms("H2", [[0, 0, 0], [0, 0, 0.74]])]).positions
+    1.0
+    """
+    if units.positions is not None:
+        return units
+    return replace(units, positions=units.length if _lengths_fit(frames, units.length) else 1.0)
+
+
+def words_of_positions(units: Units) -> str:
+    """What becomes of positions, in words.
+
+    >>> words_of_positions(parse_units("positions=Bohr"))
+    'positions from Bohr'
+    """
+    name = next((name for name, size in LENGTHS.items() if size == units.positions), "")
+    return "positions stay in Å" if units.positions == 1.0 else f"positions from {name.replace('bohr', 'Bohr')}"
 
 
 def _lengths_fit(frames, length):
@@ -273,19 +303,3 @@ def _stress(stress, atoms, units, index):
         raise DatasetError(f"frame {index} has a virial and no cell; the stress is the virial divided by a volume")
     full = voigt_6_to_full_3x3_stress(stress) if stress.shape == (6,) else stress.reshape(3, 3)
     return -full * units.stress / atoms.get_volume()
-
-
-def conversion_line(frames: Sequence[Atoms], units: str | Units) -> str:
-    """What `convert` does to these frames, in words.
-
-    >>> conversion_line([Atoms("H2", [[0, 0, 0], [0, 0, 0.74]])], "Hartree,Bohr")
-    'energy × 27.2114, forces × 51.4221'
-    """
-    units = parse_units(units) if isinstance(units, str) else units
-    positions = units.positions
-    if positions is None:
-        positions = units.length if _lengths_fit(frames, units.length) else 1.0
-    factors = {"energy": units.energy, "forces": units.forces, "stress": units.stress, "positions": positions}
-    words = [f"{name} × {factor:g}" for name, factor in factors.items() if factor != 1.0]
-    words += ["energy × number of atoms"] * units.per_atom + ["stress = −virial / volume"] * units.virial
-    return ", ".join(words) or "in eV and Å already"
