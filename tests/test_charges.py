@@ -42,6 +42,7 @@ def test_a_molecule_has_the_charge_and_the_spin_of_its_smiles(smiles, charge, mu
     ("info", "expected"),
     [
         ({"charge": 1}, (1, 1)), ({"charge": 1.0, "multiplicity": np.int64(3)}, (1, 3)), ({"total_charge": 1}, (1, 1)),
+        ({"net_charge": 1}, (1, 1)), ({"Charge": "1"}, (1, 1)),
         ({"charge": -1}, (-1, 1)), ({"multiplicity": 2}, (0, 2)), ({"charge": 0}, (0, 2)),
         ({"charge": 0, "spin": 2}, (0, 2)), ({"charge": 0, "spin": 1}, (0, 2)), ({"charge": 1, "spin": 1}, (1, 1)),
         ({"charge": 1, "spin": 0}, (1, 1)), ({"charge": "+1"}, (1, 1)), ({"charge": None, "multiplicity": 4}, (0, 4)),

@@ -483,6 +483,13 @@ def test_the_cell_and_the_units_of_ipi_are_in_its_comment(tmp_path, form, stated
     assert "i-PI, its cell and units from the comments" in line
 
 
+def test_units_that_ipi_states_are_not_applied_twice(tmp_path):
+    cell = " ".join(f"{side:.5f}" for side in in_ipi_cell().cell.cellpar())
+    ipi(tmp_path / "a.pos_0.xyz", f"# CELL(abcABC): {cell} positions{{angstrom}} cell{{angstrom}}", WATER.positions)
+    with pytest.raises(DatasetError, match=r"states its units, positions=angstrom,cell=angstrom; leave units="):
+        labelled_frames(tmp_path / "a.pos_0.xyz", (), units="positions=Bohr")
+
+
 def test_forces_of_ipi_are_taken_with_the_positions_that_they_belong_to(tmp_path):
     forces = np.random.default_rng(0).normal(size=(3, 3))  # Hartree/Bohr
     words = f"# CELL(abcABC): {cell_words('abcABC', 1.0)} Step: 0 Bead: 0"

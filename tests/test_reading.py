@@ -105,7 +105,7 @@ def test_hydrogen_fluoride_keeps_its_smiles(tmp_path):
     (FRAME.replace("energy=-1.5", "x=" + "9" * 2_000_000), "line 2: a header of 2000.* characters"),
     (FRAME.encode().replace(b"energy", b"\xc5 energy"), "line 2 is not text in UTF-8"),
     (FRAME[:-2], "line 4: its last number is cut off"),
-    (FRAME[:-5], "line 4: its last number is cut off"),
+    (FRAME[:-5], "line 4: its last number is cut off"), (FRAME[:-10], "line 4: its last number is cut off"),
     (FRAME.replace("energy=-1.5", "energy=many"), r"frame 0 \(HO\): its energy is 'many'; numbers are expected"),
     (FRAME.replace("energy=-1.5", "energy"), r"its energy is True; numbers are expected"),
     (FRAME.replace("forces:R:3", "forces:R:2"), r"its forces has the shape \(2, 2\); \(2, 3\) is expected"),
@@ -192,3 +192,7 @@ def test_what_is_no_frame_is_not_written(tmp_path, frames):
     with pytest.raises(TypeError, match="a list of at least one ase.Atoms is expected"):
         write_frames(tmp_path / "a.extxyz", frames)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_mark_that_dos_puts_at_the_end_of_a_file_is_no_number(file):
+    assert len(read_frames(file(FRAME + "\x1a"))) == 1

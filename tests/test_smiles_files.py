@@ -96,3 +96,10 @@ def test_packed_lists_are_read_and_what_is_no_text_is_refused(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DatasetError, match=r"is no text|is damaged, or not what its name says"):
             read_smiles(tmp_path / name)
+
+
+def test_a_list_with_names_first_is_turned_round_or_asked_about(tmp_path):
+    assert read(tmp_path, "a.smi", "ethanol CCO\nmethane C\nbutane CCCC\n")[0] == ["CCO", "C", "CCCC"]
+    with pytest.raises(DatasetError, match="column 1 .ethanol, CO. and column 2"):
+        read(tmp_path, "a.smi", "ethanol CCO\nCO [C-]#[O+]\n")
+    assert read(tmp_path, "a.smi", "CCO C\nCC(=O\nCC N\n")[0] == ["CCO", "CC(=O", "CC"]

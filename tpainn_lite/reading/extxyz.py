@@ -33,6 +33,7 @@ ISOTOPES = {"D": 2.014, "T": 3.016}  # u, of hydrogen
 KINDS = {"R": float, "I": int, "L": bool, "S": str}
 WORDS_OF_BOOL = {"T": True, "F": False, "True": True, "False": False, "1": True, "0": False}
 MATRIX = re.compile(r"(?<!\S)(stress|virial)(?=\s*=)")  # keys whose values must be 3×3 for ASE; Voigt's six are usual
+PART_OF_DECIMAL = re.compile(rb"[+-]?\d*(\.\d*(?:[eE][+-]?\d+)?)?")
 DECIMAL = re.compile(rb"[+-]?\d+\.\d*(?:[eE][+-]?\d+)?")
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}  # that editors put in front
 
@@ -51,6 +52,7 @@ def plain_text(content: bytes | bytearray) -> bytes | bytearray:
                 content = content.decode(encoding).encode()
             except UnicodeDecodeError:
                 raise DatasetError(f"it begins like a text in {encoding}, and is none") from None
+    content = content.rstrip(b"\x1a")  # DOS' end of a file
     return content.replace(b"\r", b"\n") if b"\r" in content and b"\n" not in content else content
 
 
@@ -132,7 +134,7 @@ def _is_cut(frame):
     Only where these have as many each, and many: such numbers are written by a program, all in one way.
     """
     *rows, last = [line.split() for line in bytes(frame).splitlines()[2:]]
-    if not last or not DECIMAL.fullmatch(last[-1]):
+    if not last or not PART_OF_DECIMAL.fullmatch(last[-1]):
         return bool(last) and last[-1].endswith((b"e", b"E", b"e-", b"E-", b"e+", b"E+"))
     rows = [row for row in rows if len(row) == len(last)]
     many = len(rows) > 2

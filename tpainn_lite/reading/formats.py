@@ -232,7 +232,7 @@ def _fixed(units):
 
 SPECIAL: tuple[Format, ...] = (
     Format("DeePMD-kit", array_files.is_deepmd, array_files.read_deepmd),
-    Format("i-PI, its cell and units from the comments", xyz_files.is_ipi, xyz_files.read_ipi),
+    Format("i-PI, its cell and units from the comments", xyz_files.is_ipi, xyz_files.read_ipi, xyz_files.ipi_units),
     Format("CP2K", xyz_files.is_cp2k, xyz_files.read_cp2k, _fixed("energy=Hartree,forces=Hartree/Bohr")),
     Format("QM9", xyz_files.is_qm9, xyz_files.read_qm9, _fixed("energy=Hartree")),
     Format("SDF, bonds by RDKit", molfiles.is_sdf, molfiles.read_sdf),

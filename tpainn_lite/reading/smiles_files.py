@@ -218,8 +218,8 @@ def _of_found_column(path, lines, delimiter):
     width = max(map(len, rows), default=0)
     shares = [_share(body, k) for k in range(width)]
     column = max(range(width), key=shares.__getitem__, default=0)
-    if is_list and not (width > 1 and shares[0] == 0 and shares[column] == 1 and len(rows) > 2):
-        column = 0
+    if is_list:
+        column = _column_of_list(path, rows, width)
     elif sum(share >= 0.5 for share in shares) > 1:
         _ask(path, rows, shares)
     head = f", after the head {shown(', '.join(rows[0]))}" if rows and _is_head(rows, column) else ""
@@ -230,6 +230,17 @@ def _of_found_column(path, lines, delimiter):
     if width < 2 or (is_list and column == 0):
         return cells, ("from the beginning of each line" if width > 1 else "one in each line") + head
     return cells, f"from column {column + 1}, the only one that RDKit can read{head}"
+
+
+def _column_of_list(path, rows, width):
+    """The first column, by convention; another, if RDKit can read all of it and nothing of the first."""
+    shares = [_share(rows, k) for k in range(width)] or [1.0]
+    other = next((k for k in range(1, min(map(len, rows), default=0)) if shares[k] == 1), None)
+    if other is None or shares[0] == 1 or any(_is_head(rows, k) for k in range(width)):
+        return 0
+    if shares[0] > 0 or len(rows) < 3:
+        _ask(path, rows, [1.0 if k in (0, other) else 0.0 for k in range(width)])
+    return other
 
 
 def _ask(path, rows, shares):

@@ -69,6 +69,13 @@ def read_ipi(path: Path) -> list[Atoms]:
     return structures
 
 
+def ipi_units(path: Path) -> str:
+    """What the comment of the first frame states; atomic units where it states none."""
+    comment = text_of(path).split("\n", 2)[1]
+    stated = IPI_UNIT.findall(IPI_CELL.sub(" ", comment))
+    return ",".join(f"{name}={unit}" for name, unit in stated if unit) or "positions=atomic_unit"
+
+
 def _ipi_frame(comment, rows, where):
     """(name of what the columns hold, their values in Å or eV/Å, (cell of rows in Å, form)) of one frame."""
     stated = IPI_UNIT.findall(IPI_CELL.sub(" ", comment))

@@ -12,9 +12,9 @@ from ase import Atoms
 from tpainn_lite.structures.arguments import ForceFieldError, shown
 from tpainn_lite.structures.smiles import smiles_charge, smiles_unpaired, unpaired_of_atom
 
-CHARGE_KEYS = ("charge", "total_charge")  # of ``info``; the second is MACE's
-SPIN_KEYS = ("spin", "total_spin")  # 2S + 1 as fairchem and MACE have it, or 2S as PySCF does
-ELECTRONS = ("multiplicity", *CHARGE_KEYS, *SPIN_KEYS)
+CHARGE_KEYS = ("charge", "total_charge", "net_charge", "qm_charge", "Charge")  # of ``info``; the second is MACE's
+SPIN_KEYS = ("spin", "total_spin", "spin_multiplicity")  # 2S + 1 as fairchem and MACE have it, or 2S as PySCF does
+ELECTRONS = ("multiplicity", *CHARGE_KEYS, *SPIN_KEYS)  # all that tell one molecule from its ions
 TRIPLETS = ("O2", "S2", "OS", "HN", "CH2")  # small molecules whose ground state is none of paired electrons
 NONMETALS = {1, 2, *range(5, 11), *range(14, 19), *range(33, 37), *range(52, 55)}  # atomic numbers
 WHOLE, ROUNDED = 0.05, 5e-4  # e or μB, and for each atom, by which initial charges may miss a whole number
@@ -131,7 +131,8 @@ def _ground_state(atoms, charge, electrons):
     if electrons % 2 and not said and not metallic:
         raise ValueError(
             f"{_called(atoms)} has an odd number of electrons ({electrons}), and nothing says whether it is an ion or "
-            'a radical: atoms.info["charge"] (in e), or atoms.info["multiplicity"] = 2, is expected'
+            'a radical: atoms.info["charge"] (in e), or atoms.info["multiplicity"] = 2, is expected (charge=1 in the '
+            "line above its atoms, in a file)"
         )
     return 1 + electrons % 2
 

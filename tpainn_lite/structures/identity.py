@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from tpainn_lite.structures.charges import ELECTRONS
+
 FORMAT = 1  # of every identity; raised when the same settings come to mean another computation
 DIGITS = 12  # of a fingerprint
 DEEPEST = 8  # levels of objects inside objects that a fingerprint looks into
 LABELS = ("energy", "forces", "stress")
-DESCRIBING = ("smiles", "charge", "multiplicity", "spin", "total_charge", "total_spin", "level")  # of ``info``
+DESCRIBING = ("smiles", *ELECTRONS, "level")  # of ``info``
 NOT_CONSTANTS = {
     "self", "args", "kwargs", "atoms", "label", "prefix", "directory", "restart", "ignore_bad_restart_file", "command",
     "n_threads", "parameters", "results", "implemented_properties",

@@ -9,7 +9,7 @@
 | ``level`` | level of theory of its labels | |
 | ``source``, ``sampled_with`` | where it comes from; the force field or potential that sampled it | |
 | ``charge``, ``multiplicity`` | of the whole structure; all that is built from SMILES has them | e, 2S + 1 |
-| ``total_charge``, ``spin``, ``total_spin`` | other programs' words for these | e, 2S + 1 or 2S |
+| ``total_charge``, ``net_charge``, ``spin``, ``total_spin`` | other programs' words for these | e, 2S + 1 or 2S |
 | ``temperature``, ``density`` | state that it was sampled at | K, g/cm³ |
 | ``kinetic_temperature`` | of its atoms' velocities, in MD of water | K |
 | ``time`` | in the simulation that it comes from; in the files of the water set in ps | fs |

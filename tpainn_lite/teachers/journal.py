@@ -21,6 +21,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
+from tpainn_lite.structures.charges import ELECTRONS
 from tpainn_lite.structures.files import check_target, locked, path_of, write_text
 from tpainn_lite.structures.identity import IdentityError, check_same, fingerprint, identity
 from tpainn_lite.structures.protocols import Teacher
@@ -30,7 +31,7 @@ LONGEST_HEADER = 100_000  # bytes
 SHOWN = 5  # damaged lines that are named
 KIND = {"journal": "labels", "version": 2}
 # What a teacher may look at apart from numbers, positions and cell: entries of ``info`` and of ``arrays``.
-DESCRIBING = ("smiles", "charge", "multiplicity", "spin", "total_charge", "total_spin")
+DESCRIBING = ("smiles", *ELECTRONS)
 PER_ATOM = ("masses", "initial_charges", "initial_magmoms", "tags")
 SAME = 1e-6  # Å, by which positions and cell of the same frame may differ
 

@@ -92,7 +92,8 @@ class RDKitForceField(ChargedCalculator):
         if smiles is None:
             raise ForceFieldError(
                 f"{self.method} needs the bonds of {atoms.get_chemical_formula()}: "
-                'set atoms.info["smiles"], or build the molecule with tpainn_lite.molecule(smiles)'
+                'set atoms.info["smiles"], or build the molecule with tpainn_lite.molecule(smiles); in files .sdf and '
+                ".mol2 hold bonds, and smiles=... in the line above the atoms of an .extxyz does"
             )
         if smiles not in self._typed:
             self._typed[smiles] = type_molecule(smiles, self.method, self._radicals)
