@@ -301,3 +301,34 @@ def test_labels_outlive_another_choice_of_frames(another, short_training, capsys
     lines = (another / "labels.jsonl").read_text()
     assert run_project(structures(), another, mmff94(), **SMALL | {"n_labels": 7})["labels"] == 7
     assert (another / "labels.jsonl").read_text().startswith(lines) and short_training == [0, 1, 2]
+
+
+def test_a_molecule_may_come_back_in_a_box_that_wraps_it(tmp_path):
+    chosen = [atoms.copy() for atoms in list(structures())[:2]]
+    for number, atoms in enumerate(chosen):
+        atoms.info["id"] = f"train/{number}"
+    boxed = label(chosen, mmff94(), progress=False)
+    for atoms in boxed:
+        atoms.info = {}
+        atoms.set_cell([15] * 3)
+        atoms.pbc = True
+        atoms.wrap()
+    found = matched(chosen, boxed, "labels")
+    np.testing.assert_allclose([a.positions for a in found], [a.positions for a in chosen], atol=1e-6)
+    assert not any(atoms.pbc.any() for atoms in found)
+
+
+def test_labels_from_elsewhere_in_other_units_are_refused_before_any_verdict(tmp_path, monkeypatch):
+    def never(*arguments, **settings):
+        raise AssertionError("nothing may be trained on them")
+
+    frames = label(list(structures())[:8], mmff94(), progress=False)
+    for atoms in frames:
+        atoms.calc.results["forces"] = -atoms.calc.results["forces"]
+    write_frames(tmp_path / "labels.extxyz", frames)
+    write_frames(tmp_path / "a.extxyz", list(structures()))
+    monkeypatch.setattr(project, "autotune", never)
+    words = ["run", tmp_path / "a.extxyz", "--folder", tmp_path / "p", "--labels", tmp_path / "labels.extxyz"]
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 1 and "--units forces=-eV/Å converts them" in done.stderr
+    assert "your labels" not in done.output and not (tmp_path / "p").exists()

@@ -104,6 +104,7 @@ def pretrain(
     steps: Annotated[int | None, typer.Option(help="3000 unless given")] = None,
     batch_size: Annotated[int | None, typer.Option(help="frames per step, on all devices; 16 unless given")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="0.005 unless given")] = None,
+    force_weight: Annotated[float | None, typer.Option(help="1 unless given; 0 for frames without forces")] = None,
     features: Annotated[int | None, typer.Option(help="width of the network; 64 unless given")] = None,
     interactions: Annotated[int | None, typer.Option(help="3 unless given")] = None,
     cutoff: Annotated[float | None, typer.Option(help="Å; 5 unless given")] = None,
@@ -130,7 +131,7 @@ def pretrain(
     settings = given(
         steps=steps, batch_size=batch_size, learning_rate=learning_rate, n_features=features, cutoff=cutoff, seed=seed,
         n_interactions=interactions, check_every=check_every, checkpoint=checkpoint, accelerator=accelerator,
-        devices=devices, nodes=nodes,
+        devices=devices, nodes=nodes, force_weight=force_weight,
     )  # fmt: skip
     keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
     train, held_out = (believed(path, trust, **keys) if path else None for path in (source, valid))

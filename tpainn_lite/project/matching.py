@@ -57,12 +57,17 @@ def displacement(one: Atoms, other: Atoms) -> float:
     """How far the farthest atom has moved, in Å, to the nearest image; infinite unless atoms and box are the same."""
     if not np.array_equal(one.numbers, other.numbers):
         return np.inf
-    moved = other.positions - one.positions  # (N, 3) Å
-    if one.pbc.any():
-        if not (np.array_equal(one.pbc, other.pbc) and np.allclose(one.cell, other.cell, rtol=0, atol=SAME)):
-            return np.inf
-        moved = to_nearest_image(moved, one)
-    return float(np.linalg.norm(moved, axis=1).max(initial=0.0))
+    same_box = np.array_equal(one.pbc, other.pbc) and np.allclose(one.cell, other.cell, rtol=0, atol=SAME)
+    if one.pbc.any() and not same_box:
+        return np.inf
+    return float(np.linalg.norm(_moved(one, other), axis=1).max(initial=0.0))
+
+
+def _moved(one, other):
+    """(N, 3) Å from one to the other, to the nearest image; a molecule may have been put into a box to be labelled."""
+    boxed = one if one.pbc.any() else other
+    moved = other.positions - one.positions
+    return to_nearest_image(moved, boxed) if boxed.pbc.any() else moved
 
 
 def _match(atoms, labelled, name):
@@ -103,6 +108,9 @@ def _only(matches, own, name):
 
 def _joined(atoms, match):
     joined = match.copy()
+    if not np.array_equal(match.pbc, atoms.pbc):  # the box that a molecule was put into is no part of it
+        joined.set_positions(atoms.positions + _moved(atoms, match), apply_constraint=False)
+        joined.cell, joined.pbc = atoms.cell, atoms.pbc
     joined.info |= atoms.info
     joined.calc = SinglePointCalculator(joined, **match.calc.results)
     return joined
