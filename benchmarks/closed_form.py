@@ -10,7 +10,7 @@ the same purpose: Falk et al. 2023, arXiv:2306.01589.
 import numpy as np
 import torch
 
-from tpainn_lite.model.graph import collate, to_graphs
+from tpainn_lite.model.graph import graphs_of, together
 
 STRENGTHS = 10.0 ** np.arange(-6, 1.5, 0.5)  # of the penalty, times the mean square of the features
 NEARLY_ONE = 0.98  # a label that the fit follows as closely as this says nothing about the penalty
@@ -50,8 +50,8 @@ class RidgePotential:
         ]
         rows = []
         with torch.no_grad():
-            for graph in to_graphs(frames, self.potential.cutoff, self.potential.dtype):
-                self.potential(collate([graph]), forces=False)
+            for graph in graphs_of(frames, self.potential.cutoff, self.potential.dtype):
+                self.potential(together([graph]), forces=False)
                 atomwise = torch.cat([said[k] for k in sorted(said)], dim=1).double().numpy()  # (N, rounds × F)
                 numbers = graph.atomic_numbers.numpy()
                 rows.append(np.concatenate([atomwise[numbers == z].sum(axis=0) for z in self.elements]))

@@ -11,7 +11,7 @@ from conftest import SMALL, lively_potential, shaken, small_water_box
 
 from tpainn_lite.model.compiled_training import TrainingStep, fast_outputs, moving_pairs
 from tpainn_lite.model.flat import FlatGraphs
-from tpainn_lite.model.graph import collate, to_graphs
+from tpainn_lite.model.graph import graphs_of, together
 from tpainn_lite.model.painn import PaiNN
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.train.training import fit
@@ -43,8 +43,9 @@ def both_ways(potential, frames, loss):
     """(outputs, slopes by the weights) of the reference in float64, and of the compiled step."""
     exact = Potential(PaiNN(**SMALL), {}, 1.0).double()
     exact.load_state_dict(potential.state_dict())
-    reference = slopes(partial(exact, differentiable=True), exact, collate(to_graphs(frames, 5.0, torch.float64)), loss)
-    return reference, compiled_slopes(potential, to_graphs(frames, 5.0), loss)
+    graph = together(graphs_of(frames, 5.0, torch.float64))
+    reference = slopes(partial(exact, differentiable=True), exact, graph, loss)
+    return reference, compiled_slopes(potential, graphs_of(frames, 5.0), loss)
 
 
 def compiled_slopes(potential, graphs, loss):
@@ -65,7 +66,7 @@ def test_outputs_and_slopes_are_those_of_the_reference(name, loss):
 
 def test_rates_are_those_of_a_small_step(ethanol):
     potential, step = lively_potential(), 1e-4
-    graph = to_graphs([ethanol], 5.0, torch.float64)[0]
+    graph = graphs_of([ethanol], 5.0, torch.float64)[0]
     idx_j, idx_i = graph.edge_index
     by_atom = torch.from_numpy(np.random.default_rng(0).normal(size=(len(ethanol), 3)))
     motion = by_atom[idx_j] - by_atom[idx_i]  # (E, 3)
@@ -86,8 +87,8 @@ def test_rates_are_those_of_a_small_step(ethanol):
 def test_any_number_of_rounds_is_the_same(n_interactions, ethanol):
     torch.manual_seed(0)
     potential = Potential(PaiNN(16, n_interactions, 8, 4.0), dict.fromkeys((1, 6, 8), -1.0), 2.0)
-    graphs = to_graphs([ethanol], 4.0)
-    _, exact = slopes(partial(potential, differentiable=True), potential, collate(graphs), LOSSES["all"])
+    graphs = graphs_of([ethanol], 4.0)
+    _, exact = slopes(partial(potential, differentiable=True), potential, together(graphs), LOSSES["all"])
     _, fast = compiled_slopes(potential, graphs, LOSSES["all"])
     torch.testing.assert_close(fast, exact, rtol=0, atol=2e-4 * exact.abs().max().item())
 

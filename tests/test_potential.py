@@ -456,10 +456,11 @@ def test_predicting_many_frames_gives_what_one_at_a_time_gives(monkeypatch, labe
 def test_predictions_are_cut_by_pairs_so_that_boxes_do_not_fill_the_memory(monkeypatch, labelled):
     potential, frames = lively_potential(), labelled[:12]
     energies, forces = potential.predict(frames)
-    sizes, together = [], evaluator_module.collate
+    sizes, together = [], evaluator_module.together
     pairs = [graph.num_edges for graph in to_graphs(frames, potential.cutoff)]
     monkeypatch.setattr(evaluator_module, "BATCH_PAIRS", 2 * max(pairs))
-    monkeypatch.setattr(evaluator_module, "collate", lambda chunk, **how: sizes.append(len(chunk)) or together(chunk, **how))
+    counted = lambda chunk, **how: sizes.append(len(chunk)) or together(chunk, **how)  # noqa: E731
+    monkeypatch.setattr(evaluator_module, "together", counted)
     again, forces_again = potential.predict(frames)
     assert sum(sizes) == 12 and 2 <= max(sizes) < 12
     np.testing.assert_allclose(again, energies, atol=1e-9)

@@ -10,7 +10,7 @@ from ase.geometry import find_mic
 from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
-from tpainn_lite.model.graph import collate, to_graphs
+from tpainn_lite.model.graph import graphs_of, together
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.model.pretrained import load_pretrained
 from tpainn_lite.reading.evidence import Slope
@@ -19,10 +19,11 @@ from tpainn_lite.structures.geometry import is_boxed
 
 GAS = {1, 6, 7, 8, 9}  # that gas_xtb knows
 RUN = 4  # frames of one composition that follow each other are taken together: their differences tell much
-MOST_FRAMES, MOST_ATOMS = 48, 3000  # that a potential is asked about
+MOST_FRAMES, MOST_ATOMS = 48, 2000  # that a potential is asked about
 ODD = 10.0  # times the usual ratio of a frame's labels to a potential's
-LEAST = 3  # differences of energies
-NEAR = 0.6  # Å, root mean square over atoms: farther apart, the trapezoidal rule says nothing
+LEAST = 2  # differences of energies
+NEAR, FAR = 0.3, 0.6  # Å, root mean square over atoms: farther apart, the trapezoidal rule says nothing
+ALONG = 0.5  # correlation; beyond it, changes of forces are along those of positions, and FAR is near enough
 
 
 @dataclass
@@ -83,11 +84,11 @@ def ask(potential: Potential | None, sample: Mapping[int, Atoms], name: str = ""
     if potential is None:
         return answers
     asked = [k for k, atoms in sample.items() if knows(potential, atoms) and _is_sound(atoms)]
-    graphs = to_graphs([sample[k] for k in asked], potential.cutoff, potential.dtype) if asked else []
+    graphs = graphs_of([sample[k] for k in asked], potential.cutoff, potential.dtype) if asked else []
     evaluator = potential.evaluator()
     compiled = evaluator.compiles(sum(graph.num_edges for graph in graphs))
     for k, graph in zip(asked, graphs, strict=True):
-        said = evaluator.of_graph(collate([graph]).to(potential.device), compiled)
+        said = evaluator.of_graph(together([graph]).to(potential.device), compiled)
         answers.energy[k] = float(said["energy"].item())
         answers.forces[k] = said["forces"].double().cpu().numpy()
         if is_boxed(sample[k]):
@@ -128,56 +129,83 @@ def force_slope(labels: dict[int, NDArray], answers: Answers) -> Slope | None:
 def energy_slopes(sample: Mapping[int, Atoms], labels: dict[int, NDArray], answers: Answers) -> list[Slope | None]:
     """Of differences of labelled energies, between frames of one composition, on a potential's: as energies of the
     whole structure, and as energies of an atom."""
-    groups: dict[str, list[int]] = {}
-    for k in labels:
-        if k in answers.energy:
-            groups.setdefault(sample[k].get_chemical_formula(), []).append(k)
-    free = sum(len(group) - 1 for group in groups.values())
+    both = [k for k in labels if k in answers.energy]
+    if len(both) <= LEAST:
+        return [None, None]
+    formulas = np.unique([sample[k].get_chemical_formula() for k in both], return_inverse=True)[1]
+    alike = formulas[:, None] == formulas
+    rest = np.eye(len(both)) - alike / alike.sum(axis=1)
+    free = round(np.trace(rest))
+    own, said = (np.array([of[k] for k in both]) for of in (labels, answers.energy))
     if free < LEAST:
         return [None, None]
-    a: list[float] = []
-    b: list[float] = []
-    n: list[int] = []
-    for group in groups.values():
-        own, other = np.array([labels[k] for k in group]), np.array([answers.energy[k] for k in group])
-        a, b = [*a, *(own - own.mean())], [*b, *(other - other.mean())]
-        n += [len(sample[group[0]])] * len(group)
-    return [Slope.of(a, b, free), Slope.of(np.multiply(a, n), b, free)]
+    return [Slope.of(rest @ values, rest @ said, free) for values in (own, own * [len(sample[k]) for k in both])]
 
 
-def work_slopes(sample: Mapping[int, Atoms]) -> list[Slope | None]:
-    """Of differences of labelled energies on the work of the labelled forces, between frames that are near each other:
-    as energies of the whole structure, and as energies of an atom."""
-    frames, pairs = list(sample.values()), []
+@dataclass
+class Steps:
+    """From frames to others near them: work of the forces (n,) eV, change of energy (n,) eV, atoms (n,), and
+    components of all changes of forces and positions."""
+
+    work: NDArray
+    change: NDArray
+    n_atoms: NDArray
+    forces: NDArray
+    positions: NDArray
+
+    def works(self) -> list[Slope | None]:
+        """Of changes of energies on the work: as energies of the whole structure, and as energies of an atom."""
+        free = len(self.work) - 1
+        return [Slope.of(change, self.work, free) for change in (self.change, self.change * self.n_atoms)]
+
+    def springs(self) -> Slope | None:
+        """Of changes of forces on changes of positions, back: eV/Å²."""
+        return Slope.of(-self.forces, self.positions, len(self.work) + 1)
+
+
+def steps_between(sample: Mapping[int, Atoms]) -> Steps | None:
+    """From each frame to the nearest of the three before it, if it is near enough; None where there are too few."""
+    frames = [atoms for atoms in sample.values() if {"energy", "forces"} <= _labels(atoms).keys()]
+    found = []
     for k, atoms in enumerate(frames):
-        near = [found for other in frames[max(k - RUN + 1, 0) : k] if (found := _work(atoms, other))]
+        near = [step for other in frames[max(k - RUN + 1, 0) : k] if (step := _step(atoms, other)) is not None]
         if near:
-            pairs.append((*min(near, key=lambda found: found[2]), len(atoms)))
-    if len(pairs) < LEAST:
-        return [None, None]
-    work, change, _, n = np.array(pairs).T
-    return [Slope.of(x, work, len(pairs) - 1) for x in (change, change * n)]
-
-
-def _work(a, b):
-    """(work of the forces from a to b, change of the energy, distance in Å), or None for frames that are too far."""
-    labels = [atoms.calc.results if atoms.calc is not None else {} for atoms in (a, b)]
-    if any(not {"energy", "forces"} <= found.keys() for found in labels):
+            found.append(min(near, key=lambda step: np.mean(step[3] ** 2)))
+    if len(found) < LEAST:
         return None
+    work, change, forces, moved = zip(*found, strict=True)
+    n_atoms = np.array([len(x) for x in moved])
+    return Steps(
+        np.array(work),
+        np.array(change),
+        n_atoms,
+        *(np.concatenate([np.ravel(x) for x in of]) for of in (forces, moved)),
+    )
+
+
+def _labels(atoms):
+    return atoms.calc.results if atoms.calc is not None else {}
+
+
+def _step(a, b):
+    """(work of the forces from a to b, changes of energy, forces, positions), or None for frames that are too far."""
     if not np.array_equal(a.numbers, b.numbers) or not np.allclose(a.cell.array, b.cell.array, atol=1e-3):
         return None
     turn = np.eye(3)
     if a.pbc.any():
-        step = find_mic(b.positions - a.positions, a.cell, a.pbc)[0]
+        moved = find_mic(b.positions - a.positions, a.cell, a.pbc)[0]
     else:
         x, y = (atoms.positions - atoms.positions.mean(axis=0) for atoms in (a, b))
         turn = _turned(y, x)
-        step = y @ turn - x
-    step = step - step.mean(axis=0)
-    distance = float(np.sqrt((step**2).sum(axis=1).mean()))
-    forces = 0.5 * (np.asarray(labels[0]["forces"]) + np.asarray(labels[1]["forces"]) @ turn)
-    change = float(labels[1]["energy"]) - float(labels[0]["energy"])
-    return (-float((forces * step).sum()), change, distance) if 0 < distance < NEAR else None
+        moved = y @ turn - x
+    moved = moved - moved.mean(axis=0)
+    before, after = np.asarray(_labels(a)["forces"], float), np.asarray(_labels(b)["forces"], float) @ turn
+    change = after - before
+    is_along = abs(np.vdot(change, moved)) > ALONG * np.linalg.norm(change) * np.linalg.norm(moved)
+    if not 0 < np.mean((moved**2).sum(axis=1)) < (FAR if is_along else NEAR) ** 2:
+        return None
+    work = -0.5 * float(((before + after) * moved).sum())
+    return work, float(_labels(b)["energy"]) - float(_labels(a)["energy"]), change, moved
 
 
 def _turned(y, x):

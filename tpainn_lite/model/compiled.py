@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tpainn_lite.model import pointwise
-from tpainn_lite.model.graph import Data, unpack
+from tpainn_lite.model.graph import AnyGraph, unpack
 from tpainn_lite.model.painn import Interaction, Mixing, PaiNN, RadialBasis, cosine_cutoff
 
 INTERVALS = 512  # of the tables of the filters, from 0 to the cutoff: forces are right to 1e-5 of the largest
@@ -64,7 +64,7 @@ class FastPotential:
         """The classes it is made of."""
         return Dense, Listen, Mix
 
-    def of_graph(self, graph: Data, forces: bool = True) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def of_graph(self, graph: AnyGraph, forces: bool = True) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Local energies (N,) in float32, forces (N, 3) and virials Σ_ij r_ij ⊗ ∂E/∂r_ij (B, 3, 3) in float64, of a
         graph or a batch; eV and Å.  Without ``forces`` None in the place of the last two."""
         idx_i, idx_j, batch, n_graphs = unpack(graph)
@@ -88,7 +88,7 @@ class FastPotential:
     def of_pairs(
         self, atomic_numbers: Tensor, pairs: Pairs, batch: NDArray, n_graphs: int
     ) -> tuple[Tensor, NDArray, NDArray]:
-        """Local energies (N,), forces (N, 3) and virials (B, 3, 3) of several structures, as in `graph.collate`."""
+        """Local energies (N,), forces (N, 3) and virials (B, 3, 3) of several structures, as in `graph.together`."""
         local, n = self.local_energies(atomic_numbers, pairs), len(atomic_numbers)
         gs = self.readout.back(torch.full((n, 1), self.scale))  # slopes of the energy
         gv = torch.zeros(n, 3, self.n_features)

@@ -14,7 +14,7 @@ from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from tpainn_lite.model.graph import Data, Pairs, collate, graph_of, stress_of, to_graphs, unpack
+from tpainn_lite.model.graph import AnyGraph, Graph, Pairs, graph_of, graphs_of, stress_of, together, unpack
 from tpainn_lite.structures.arguments import check_counts
 from tpainn_lite.structures.checks import check_frames
 
@@ -75,7 +75,7 @@ class Evaluator:
         device = "cpu" if compiled else self.potential.device
         return self.of_graph(graph_of(atomic_numbers, pairs, volume, dtype, device, batch), compiled)
 
-    def of_graph(self, graph: Data, compiled: bool, forces: bool = True) -> dict[str, Tensor]:
+    def of_graph(self, graph: AnyGraph, compiled: bool, forces: bool = True) -> dict[str, Tensor]:
         """``energy`` (B,) eV in float64, ``forces`` (N, 3) eV/Å and ``stress`` (B, 3, 3) eV/Å³ of a graph or batch."""
         if not compiled:
             return {name: value.detach() for name, value in self.potential(graph, forces).items()}
@@ -93,17 +93,17 @@ class Evaluator:
         """See `Potential.predict`."""
         check_counts(batch_size=batch_size)
         check_frames(frames)
-        return self.of_graphs(to_graphs(frames, self.potential.cutoff, self.potential.dtype), batch_size, forces)
+        return self.of_graphs(graphs_of(frames, self.potential.cutoff, self.potential.dtype), batch_size, forces)
 
     def of_graphs(
-        self, graphs: Sequence[Data], batch_size: int = 64, forces: bool = True
+        self, graphs: Sequence[Graph], batch_size: int = 64, forces: bool = True
     ) -> tuple[NDArray, list[NDArray] | None]:
         """Energies (n,) in eV and forces, one (N, 3) array in eV/Å for each graph, or None without ``forces``."""
         compiled = self.compiles(sum(graph.num_edges for graph in graphs))
         energies: list[NDArray] = []
         on_atoms: list[NDArray] = []
         for chunk in _chunks(graphs, batch_size):
-            output = self.of_graph(collate(chunk, labels=False).to(self.potential.device), compiled, forces)
+            output = self.of_graph(together(chunk, labels=False).to(self.potential.device), compiled, forces)
             energies.append(output["energy"].cpu().numpy())
             if forces:
                 parts = output["forces"].to(self.potential.dtype).split([graph.num_nodes for graph in chunk])
@@ -117,10 +117,10 @@ class Evaluator:
         >>> load_pretrained("water").evaluator().stresses(load_water("valid", "liquid")[:2]).shape
         (2, 3, 3)
         """
-        graphs = to_graphs(frames, self.potential.cutoff, self.potential.dtype)
+        graphs = graphs_of(frames, self.potential.cutoff, self.potential.dtype)
         compiled = self.compiles(sum(graph.num_edges for graph in graphs))
         parts = (
-            self.of_graph(collate(chunk, labels=False).to(self.potential.device), compiled)["stress"].cpu().numpy()
+            self.of_graph(together(chunk, labels=False).to(self.potential.device), compiled)["stress"].cpu().numpy()
             for chunk in _chunks(graphs, batch_size)
         )
         return np.concatenate(list(parts))
@@ -139,9 +139,9 @@ class Evaluator:
         return self._compiled[1]
 
 
-def _chunks(graphs: Sequence[Data], batch_size: int) -> Iterator[list[Data]]:
+def _chunks(graphs: Sequence[Graph], batch_size: int) -> Iterator[list[Graph]]:
     """The graphs in lists of up to ``batch_size``, and of up to `BATCH_PAIRS` pairs where one alone has no more."""
-    chunk: list[Data] = []
+    chunk: list[Graph] = []
     pairs = 0
     for graph in graphs:
         if chunk and (len(chunk) == batch_size or pairs + graph.num_edges > BATCH_PAIRS):

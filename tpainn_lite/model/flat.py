@@ -1,6 +1,6 @@
 """Many structures in a few flat arrays, from which a batch is cut in microseconds: what the compiled step trains on.
 
-PyG's `Data` and `Batch` are for people; a step on ten small molecules takes less time than joining ten of them.
+A step on ten small molecules takes less time than joining ten graphs of them.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tpainn_lite.model.compiled import Pairs, cubic_pieces
-from tpainn_lite.model.graph import Data, unpack
+from tpainn_lite.model.graph import Graph, unpack
 
 OF_ATOMS = "forces"
 LABELS = (OF_ATOMS, "stress", "target", "number", "has_energy", "has_forces", "has_stress")
@@ -30,9 +30,9 @@ class FlatBatch(SimpleNamespace):
 
 
 class FlatGraphs:
-    """Graphs, as `tpainn_lite.model.graph.to_graphs` makes them, in flat arrays."""
+    """Graphs, as `tpainn_lite.model.graph.graphs_of` makes them, in flat arrays."""
 
-    def __init__(self, graphs: Sequence[Data], n_rbf: int, cutoff: float) -> None:
+    def __init__(self, graphs: Sequence[Graph], n_rbf: int, cutoff: float) -> None:
         self.pieces = cubic_pieces(n_rbf, cutoff)
         self.n_atoms = np.array([graph.num_nodes for graph in graphs])
         self.n_pairs = np.array([graph.num_edges for graph in graphs])

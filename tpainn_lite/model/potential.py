@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tpainn_lite.model.evaluator import PREDICTIONS, Evaluator
-from tpainn_lite.model.graph import Data, stress_of, unpack
+from tpainn_lite.model.graph import AnyGraph, stress_of, unpack
 from tpainn_lite.model.painn import MAX_ATOMIC_NUMBER, PaiNN
 from tpainn_lite.structures.arguments import check_numbers
 from tpainn_lite.structures.files import write_bytes
@@ -98,7 +98,7 @@ class Potential(nn.Module):
             setattr(self, name, value.to(getattr(self, name).device))
         return self
 
-    def forward(self, graph: Data, forces: bool = True, differentiable: bool = False) -> dict[str, Tensor]:
+    def forward(self, graph: AnyGraph, forces: bool = True, differentiable: bool = False) -> dict[str, Tensor]:
         """Energy, forces and stress of a graph or of a batch of B graphs.
 
         Parameters
@@ -133,7 +133,7 @@ class Potential(nn.Module):
         stress = stress_of(virial, graph.volume)  # (B, 3, 3)
         return {**energies, "forces": on_atoms, "stress": stress}
 
-    def reference_energies(self, graph: Data) -> Tensor:
+    def reference_energies(self, graph: AnyGraph) -> Tensor:
         """What the atoms of each structure count without each other, (B,) in eV."""
         _, _, batch, n_graphs = unpack(graph)
         atomref = self.atomref.to(batch.device)

@@ -7,7 +7,7 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
-from tpainn_lite.model.graph import Data, to_graphs
+from tpainn_lite.model.graph import Graph, graphs_of
 from tpainn_lite.model.potential import Potential, check_potential
 from tpainn_lite.structures.checks import check_labels, label_of
 from tpainn_lite.structures.geometry import composition_of
@@ -91,11 +91,11 @@ def rereference(potential: Potential, frames: Sequence[Atoms]) -> None:
     check_potential(potential)
     check_labels(frames, need=("energy",))
     kept = without_isolated(frames)
-    rereference_graphs(potential, to_graphs(kept, potential.cutoff, potential.dtype), isolated_energies(frames))
+    rereference_graphs(potential, graphs_of(kept, potential.cutoff, potential.dtype), isolated_energies(frames))
 
 
 def rereference_graphs(
-    potential: Potential, graphs: Sequence[Data], isolated: Mapping[int, float] | None = None
+    potential: Potential, graphs: Sequence[Graph], isolated: Mapping[int, float] | None = None
 ) -> None:
     """`rereference`, of graphs that carry their energies; ``isolated`` are energies of single atoms, in eV.
 

@@ -13,9 +13,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.constraints import FixAtoms, FixCartesian
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols
-from ase.io.extxyz import key_val_str_to_dict, per_config_properties
 from numpy.typing import NDArray
 
 from tpainn_lite.structures.arguments import DatasetError, shown
@@ -176,19 +174,20 @@ def voigt_of(matrix: NDArray) -> NDArray:
     return both[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
 
 
-def frames_of_text(
-    text: bytes | bytearray, parser: Parser = key_val_str_to_dict
-) -> Iterator[tuple[int, Atoms, set[str]]]:
+def frames_of_text(text: bytes | bytearray, parser: Parser | None = None) -> Iterator[tuple[int, Atoms, set[str]]]:
     """Number of its first line, atoms, and what of its columns was left, for each frame of a text.
 
-    Labels are in ``atoms.calc.results``, where ASE's reader puts them; ``parser`` takes a header apart.
+    Labels are in ``atoms.calc.results``, where ASE's reader puts them; ``parser`` takes a header apart, unless given
+    ASE's.
 
     Raises
     ------
     DatasetError
         The line that is wrong, and why.
     """
-    text = plain_text(text)
+    from ase.io.extxyz import key_val_str_to_dict  # ASE's formats take a third of a second
+
+    text, parser = plain_text(text), parser or key_val_str_to_dict
     for line, start, end in parts_of(text):
         left: set[str] = set()
         try:
@@ -202,6 +201,8 @@ def frames_of_text(
 
 
 def _frame(lines, parser, left):
+    from ase.io.extxyz import per_config_properties
+
     n = int(lines[0])
     rows, sides = lines[2 : n + 2], [line.split() for line in lines[n + 2 :]]
     info = {"comment": lines[1].strip()} if sides else _info(lines[1], parser)
@@ -330,6 +331,8 @@ def _set_constraint(atoms, mask):
     """Atoms that a calculation held fixed; their labels stay as they are."""
     if mask is None:
         return
+    from ase.constraints import FixAtoms, FixCartesian
+
     if mask.ndim == 1:
         atoms.set_constraint(FixAtoms(mask=~mask.astype(bool)))
     else:

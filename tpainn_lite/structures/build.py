@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from ase import Atoms, units
-from ase.build import molecule as ase_molecule
 from ase.data import atomic_masses
 from scipy.spatial.transform import Rotation
 
@@ -221,6 +220,8 @@ def water_box(n_molecules: int = 32, density: float = 1.0, seed: int | None = 0)
             f"{NEAREST:g} Å at least, and a box of less than {FARTHEST:g} Å, are expected"
         )
     sites = np.array(list(itertools.product(range(per_side), repeat=3)))[:n_molecules] * edge / per_side  # (M, 3)
+    from ase.build import molecule as ase_molecule  # ASE's builders take half a second
+
     one = ase_molecule("H2O").positions  # (3, 3)
     turns = Rotation.random(n_molecules, rng).as_matrix()  # (M, 3, 3)
     positions = sites[:, None] + np.einsum("mxy,ay->max", turns, one - one[0])

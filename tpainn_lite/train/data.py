@@ -10,7 +10,7 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from tpainn_lite.model.graph import Data, to_graphs
+from tpainn_lite.model.graph import Graph, graphs_of
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.checks import check_frames, check_labels, check_some_label, has_label
@@ -59,7 +59,7 @@ class TrainingData:
         _check_devices(lists[0], settings)
         self.loss_weights = tuple(weights[key] for key in LABELS)
         self.train, self.valid, self.replayed = (
-            [_prepared(graph, dtype, weights) for graph in to_graphs(frames, cutoff, dtype)] for frames in lists
+            [_prepared(graph, dtype, weights) for graph in graphs_of(frames, cutoff, dtype)] for frames in lists
         )
         size = settings.batch_size if settings.replay_size is None else settings.replay_size
         self.replay_size = min(size, len(self.replayed))
@@ -80,7 +80,7 @@ class TrainingData:
         return sum(graph.num_edges for graph in self.train) / len(self.train)
 
     @cached_property
-    def graphs(self) -> list[Data]:
+    def graphs(self) -> list[Graph]:
         """All that is trained on: ``train``, then ``replayed``."""
         return [*self.train, *self.replayed]
 
