@@ -332,3 +332,21 @@ def test_labels_from_elsewhere_in_other_units_are_refused_before_any_verdict(tmp
     done = CliRunner().invoke(app, [str(word) for word in words])
     assert done.exit_code == 1 and "--units forces=-eV/Å converts them" in done.stderr
     assert "your labels" not in done.output and not (tmp_path / "p").exists()
+
+
+def test_structures_in_bohr_are_refused_or_converted_before_a_project_begins(tmp_path, monkeypatch):
+    frames = list(structures())
+    for atoms in frames:
+        atoms.positions /= 0.529177
+    write_frames(tmp_path / "a.extxyz", frames)
+    given = []
+
+    def choose(chosen, *_, **__):
+        given.extend(chosen)
+        raise LabelsWanted("enough")
+
+    monkeypatch.setattr(project, "run_project", choose)
+    words = ["run", str(tmp_path / "a.extxyz"), "--folder", str(tmp_path / "p"), "--elsewhere"]
+    assert "--units positions=Bohr converts them" in CliRunner().invoke(app, words).stderr and not given
+    assert CliRunner().invoke(app, [*words, "--units", "positions=Bohr"]).exit_code == 2
+    np.testing.assert_allclose(given[0].positions, list(structures())[0].positions, atol=1e-5)

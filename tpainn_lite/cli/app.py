@@ -292,7 +292,7 @@ def run(
     stay_within_cores(1)  # molecules are too small for more, and two threads on a busy machine are slower than one
     settings = given(n_labels=n_labels, n_test=n_test, n_steps=steps) | {"seed": seed, "n_jobs": jobs}
     keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
-    structures = FramesOf(source, frames, hottest, seed)
+    structures = FramesOf(source, frames, hottest, seed, None if labels else units)
     seen = believed(labels, trust, **keys) if labels else None
     try:
         report = run_project(structures.frames, folder, None if nobody else calculator(teacher), seen, **settings)

@@ -142,8 +142,8 @@ def structures_of(source: Path, units: str | None = None) -> list[Atoms]:
     if lengths.verdict == REFUSED and "positions" not in (units or ""):
         unit = lengths.found.rpartition(" ")[2]
         raise DatasetError(
-            f"{source.name}: bonds are {lengths.found}; --units positions={unit} converts them, --units positions=Å "
-            "takes them as they are"
+            f"{source.name}: bonds are {lengths.found}; --units positions={unit} converts them (tpainn check --write, "
+            "for good), --units positions=Å takes them as they are"
         )
     for row in find_cells(frames):
         if row.test == "cell":

@@ -88,7 +88,7 @@ def _suffix(path):
 
 def _lines(path: Path) -> tuple[list[str], list[str], str | None]:
     """(comments before the first line, lines, delimiter that Excel's first line "sep=;" names)."""
-    text = _decoded(path, _raw(path)).rstrip("\x1a").replace("\r\n", "\n").replace("\r", "\n")
+    text = _decoded(path, _raw(path)).rstrip("\x1a").replace("\r\n", "\n").replace("\r", "\n").replace("\ufeff", "")
     if NO_TEXT.search(text):
         raise DatasetError(f"{path} is no text; a list of SMILES, one a line, or a table is expected")
     lines, delimiter = [line for line in text.split("\n") if line.strip(" ,;\t")], None
