@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import tpainn_lite as tp
 from tpainn_lite.cli.app import app
 from tpainn_lite.model.answers import sample_of
-from tpainn_lite.reading.evidence import Slope, free_atom, growth_of_energies, units_text
+from tpainn_lite.reading.evidence import OF_FORCES, Slope, free_atom, growth_of_energies, units_text, weigh
 from tpainn_lite.reading.oddities import find_cells, find_doubles, find_net_force, find_outliers, unwrapped
 from tpainn_lite.reading.units import convert
 
@@ -130,10 +130,23 @@ def test_what_was_named_converts_the_labels_back():
     assert tp.check_data(again).verdict == "sound"
 
 
-def test_forces_that_do_not_belong_to_the_energies_are_seen_without_a_potential():
-    wrong = [with_labels(a.copy(), energy=a.get_potential_energy(), forces=-a.get_forces()) for a in copper(6)]
-    check = tp.check_data(wrong)
-    assert check.verdict != "sound", check
+@pytest.mark.parametrize("kind", ["gradients", "forces in Hartree/Bohr", "energies in Hartree", "energies in kJ/mol",
+                                  "gradients in Hartree/Bohr", "per atom, gradients"])  # fmt: skip
+def test_labels_that_contradict_each_other_are_refused_without_a_potential(kind):
+    check = tp.check_data([bench.changed(atoms, bench.KINDS[kind][0]) for atoms in copper(8)])
+    assert check.verdict == "refused", check
+
+
+def test_energies_alone_in_hartree_are_refused_by_the_energies_of_atoms():
+    frames = [with_labels(a.copy(), energy=a.get_potential_energy() / 27.2114) for a in tp.load_molecules("valid")[:6]]
+    check = tp.check_data(frames)
+    assert (check.verdict, check.units) == ("refused", "energy=Hartree"), check
+
+
+def test_the_check_says_where_nothing_tells_the_unit():
+    frames = [with_labels(bulk("Cu", a=3.6 + 0.01 * k), energy=0.01 * k) for k in range(5)]
+    check = tp.check_data(frames)
+    assert check.verdict == "sound" and "nothing to compare with" in repr(check)
 
 
 def test_a_potential_of_ones_own_is_compared_with():
@@ -150,7 +163,7 @@ def test_a_potential_of_ones_own_is_compared_with():
 def test_a_low_correlation_proves_nothing():
     rng = np.random.default_rng(0)
     slope = Slope.of(rng.normal(size=100) * 0.02, rng.normal(size=100))
-    right, hartree = slope.log_likelihood(np.array([1.0, 0.0194]), 0.15, 0.4)
+    right, hartree = slope.log_likelihood(np.array([1.0, 0.0194]), OF_FORCES)
     assert hartree - right < 1
 
 
@@ -172,9 +185,19 @@ def test_energies_per_atom_do_not_grow_with_the_structure():
 
 
 def test_the_words_for_units_are_short_where_they_can_be():
-    assert units_text("kcal/mol", "kcal/mol/Å") == "kcal/mol,Å"
-    assert units_text("eV", "-eV/Å", "GPa") == "forces=-eV/Å,stress=GPa"
-    assert units_text("eV", "eV/Å", "", "") == ""
+    assert units_text({"energies": "kcal/mol", "forces": "kcal/mol/Å"}) == "kcal/mol,Å"
+    assert units_text({"forces": "-eV/Å", "stress": "GPa"}) == "forces=-eV/Å,stress=GPa"
+    both = {"energies": "Hartree", "forces": "Hartree/Bohr"}
+    assert units_text(both | {"lengths of bonds": "Bohr"}) == "Hartree,Bohr"
+    assert units_text(both | {"forces": "-Hartree/Bohr"}) == "energy=Hartree,forces=-Hartree/Bohr"
+    assert units_text({}) == ""
+
+
+def test_labels_that_contradict_each_other_are_refused_though_either_may_be_right():
+    words = [("eV", "eV/Å"), ("Hartree", "eV/Å"), ("eV", "Hartree/Bohr")]
+    energy, forces = weigh(np.log([0.02, 0.55, 0.43]), words, (0, 1))
+    assert (energy.verdict, forces.verdict) == ("refused", "sound")
+    assert energy.units == ("Hartree",)
 
 
 def test_the_sample_has_frames_of_all_sizes_and_runs_of_one():

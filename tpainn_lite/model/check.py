@@ -19,14 +19,18 @@ from tpainn_lite.model.answers import (
     full_stress,
     potential_for,
     sample_of,
+    steps_between,
     stress_slopes,
-    work_slopes,
 )
 from tpainn_lite.model.mixture import find_mixture
 from tpainn_lite.model.potential import Potential, check_potential
 from tpainn_lite.reading.evidence import (
+    OF_ENERGIES,
+    OF_FORCES,
+    OF_SPRINGS,
+    OF_STRESS,
+    OF_WORK,
     Judgement,
-    Slope,
     growth_of_energies,
     hypotheses,
     size_of_energies,
@@ -51,11 +55,9 @@ from tpainn_lite.reading.units import convert
 from tpainn_lite.structures.checks import check_frames
 
 GUESSES = hypotheses()
-IN = "in "
 SURE, ODD = 0.8, 2.5  # correlation; ratio to a potential's forces beyond which something is odd
-CHANCE = 0.01  # that few differences of energies agree with anything for no reason
-ENOUGH = 0.6  # correlation; less is no comparison
-USUAL_FORCE, USUAL_STRESS = 1.0, 0.02  # eV/Å, eV/Å³: root mean square in ordinary sets
+ENOUGH, KNOWN = 0.6, 0.98  # correlation; probability of eV: less is no comparison
+USUAL_FORCE, USUAL_STRESS, USUAL_SPRING = 1.0, 0.02, 8.0  # eV/Å, eV/Å³, eV/Å²: root mean square in ordinary sets
 FORCE_SPREAD, STRESS_SPREAD = 1.5, 2.0  # nats
 
 
@@ -126,31 +128,18 @@ def check_data(frames: Sequence[Atoms], potential: Potential | None = None) -> D
     lengths = find_lengths(frames)
     sample = {k: frames[k] for k in sample_of(frames)}
     if lengths.verdict == REFUSED:
-        sample = dict(zip(sample, convert(list(sample.values()), f"positions={_unit_of(lengths)}"), strict=True))
+        sample = dict(zip(sample, convert(list(sample.values()), f"positions={lengths.units}"), strict=True))
     return judge(frames, sample, ask(potential, sample, name), lengths)
 
 
 def judge(frames: Sequence[Atoms], sample: Mapping[int, Atoms], answers: Answers, lengths: Finding) -> DataCheck:
     """`check_data`, where a potential's answers about a sample of the frames, in Å, are known."""
     rows = [lengths, *find_cells(frames), *_found_by_labels(sample, answers)]
-    energy, forces, stress = (_units_of(rows, label) for label in ("energies", "forces", "stress"))
-    positions = _unit_of(lengths) if lengths.verdict == REFUSED else ""
-    units = units_text(energy, forces, stress, positions)
+    is_refused = any(row.verdict == REFUSED for row in rows)
+    units = units_text({row.test: row.units for row in rows if row.units and row.verdict != SOUND}) * is_refused
     rows += find_mixture(frames, sample, answers)
     rows += [row for row in (find_net_force(frames), find_doubles(frames), *find_outliers(frames)) if row is not None]
     return DataCheck(len(frames), rows, units, answers.name, _compared(sample, answers))
-
-
-def _unit_of(lengths):
-    return "nm" if "nm" in lengths.found else "Bohr"
-
-
-def _units_of(rows, label):
-    """The units that a finding names first, where any label is refused."""
-    if all(row.verdict != REFUSED for row in rows):
-        return ""
-    found = next((row.found for row in rows if row.test == label and row.verdict != SOUND), "")
-    return found.removeprefix(IN).split(" ")[0].rstrip(",") if found.startswith(IN) else ""
 
 
 def _compared(sample, answers):
@@ -183,40 +172,62 @@ def labels_of_sample(sample: Mapping[int, Atoms], key: str) -> dict[int, NDArray
 def _found_by_labels(sample, answers):
     """Findings about energies, forces and stress."""
     energies, forces = (labels_of_sample(sample, key) for key in ("energy", "forces"))
-    log_posterior = GUESSES.log_prior.copy()
+    slopes, against, steps = (
+        energy_slopes(sample, energies, answers),
+        force_slope(forces, answers),
+        steps_between(sample),
+    )
+    log_posterior = GUESSES.log_prior + _of_energies(sample, energies, slopes) + _of_forces(forces, against, steps)
+    labels = [column for column, of in enumerate((energies, forces)) if of]
+    judgements = dict(zip(labels, weigh(log_posterior, GUESSES.words, labels), strict=True)) if labels else {}
     rows = []
     if energies:
-        log_posterior += _of_energies(sample, energies)
-    slopes = energy_slopes(sample, energies, answers)
-    works = work_slopes(sample)
-    for whole, (slope, work) in enumerate(zip(slopes, works, strict=True)):
-        of = GUESSES.per_atom == bool(whole)
-        if slope:
-            log_posterior[of] += slope.log_likelihood(1 / GUESSES.energy[of], 0.4, 0.6, CHANCE)
-        if work:
-            log_posterior[of] += work.log_likelihood(GUESSES.forces[of] / GUESSES.energy[of], 0.15, 0.8, CHANCE)
-    against = force_slope(forces, answers)
-    if against:
-        log_posterior += against.log_likelihood(1 / GUESSES.forces, 0.15, 0.4)
-    elif forces:
-        log_posterior += _of_size(_rms(forces), USUAL_FORCE, FORCE_SPREAD, GUESSES.forces, below=True)
-    evidence = _words([(f"{answers.name}'s", slopes[0]), ("the work of the forces", works[0])])
-    if energies:
-        sizes = [energy / len(sample[k]) for k, energy in energies.items()]
-        evidence = ", differences ".join(filter(None, [f"{np.median(sizes):.4g} for each atom", evidence]))
-        rows.append(_finding("energies", weigh(log_posterior, [word for word, _ in GUESSES.words], "eV"), evidence))
-    evidence = _words([(f"{answers.name}'s", against)])
+        size = f"{np.median([energy / len(sample[k]) for k, energy in energies.items()]):.4g} for each atom"
+        compared = [
+            _words(slopes[0], f"{answers.name}'s"),
+            _words(steps and steps.works()[0], "the work of the forces"),
+        ]
+        differences = ", ".join(filter(None, compared))
+        unknown = "nothing to compare with" * (judgements[0].verdict == SOUND and judgements[0].right < KNOWN)
+        evidence = f"{size}, differences {differences}" if differences else ", ".join(filter(None, [size, unknown]))
+        rows.append(_finding("energies", judgements[0], evidence))
     if forces:
-        judgement = weigh(log_posterior, [word for _, word in GUESSES.words], "eV/Å")
-        rows.append(_finding("forces", judgement, evidence, is_odd=against is not None and _is_odd(against)))
+        is_odd = against is not None and against.certain > SURE and not 1 / ODD < against.ratio < ODD
+        rows.append(_finding("forces", judgements[1], _words(against, f"{answers.name}'s"), is_odd))
     return rows + _of_stress(sample, answers)
 
 
-def _of_energies(sample, energies):
-    """log p(energies | units), by their size and by how they grow with the structure."""
-    numbers, values = [sample[k].numbers for k in energies], np.array(list(energies.values()))
-    growth = growth_of_energies(numbers, values)
-    return size_of_energies(numbers, values, GUESSES) + np.where(GUESSES.per_atom, growth, 0.0)
+def _of_energies(sample, energies, slopes):
+    """log p(energies | units), by their size, by how they grow with the structure, by a potential's differences."""
+    log_likelihood = np.zeros(len(GUESSES.energy))
+    if energies:
+        numbers, values = [sample[k].numbers for k in energies], np.array(list(energies.values()))
+        log_likelihood += size_of_energies(numbers, values, GUESSES)
+        log_likelihood += np.where(GUESSES.per_atom, growth_of_energies(numbers, values), 0.0)
+    return log_likelihood + _by_kind(slopes, GUESSES.per_atom, 1 / GUESSES.energy, OF_ENERGIES)
+
+
+def _of_forces(forces, against, steps):
+    """log p(forces, changes of energies | units), by a potential's forces, or by their size; by their work."""
+    log_likelihood = np.zeros(len(GUESSES.forces))
+    if steps:
+        log_likelihood += _by_kind(steps.works(), GUESSES.per_atom, GUESSES.forces / GUESSES.energy, OF_WORK)
+    if against:
+        return log_likelihood + against.log_likelihood(1 / GUESSES.forces, OF_FORCES)
+    if forces:
+        log_likelihood += _of_size(_rms(forces), USUAL_FORCE, FORCE_SPREAD, GUESSES.forces, below=True)
+    springs = steps and steps.springs()
+    return log_likelihood + (springs.log_likelihood(USUAL_SPRING / GUESSES.forces, OF_SPRINGS) if springs else 0.0)
+
+
+def _by_kind(slopes, kind, expected, trust):
+    """log p(slopes | units): the first counts for hypotheses where ``kind`` is false, the second where it is true."""
+    log_likelihood = np.zeros(len(expected))
+    for is_second, slope in enumerate(slopes):
+        if slope:
+            of = kind == bool(is_second)
+            log_likelihood[of] = slope.log_likelihood(expected[of], trust)
+    return log_likelihood
 
 
 def _rms(labels):
@@ -239,36 +250,25 @@ def _of_stress(sample, answers):
     factors, is_virial = np.array([f for _, f, _, _ in units]), np.array([v for *_, v in units])
     log_posterior = -np.array([cost for _, _, cost, _ in units])
     slopes = stress_slopes(sample, stress, answers)
-    for virial, slope in enumerate(slopes):
-        of = is_virial == bool(virial)
-        if slope:
-            log_posterior[of] += slope.log_likelihood(1 / factors[of], 0.5, 0.5)
+    log_posterior += _by_kind(slopes, is_virial, 1 / factors, OF_STRESS)
     if not slopes[0]:
         volume = np.median([sample[k].get_volume() for k in stress if sample[k].cell.rank == 3] or [1.0])
         log_posterior += _of_size(_rms(stress), USUAL_STRESS, STRESS_SPREAD, factors / np.where(is_virial, volume, 1.0))
-    judgement = weigh(log_posterior, [word for word, *_ in units], "eV/Å³")
-    return [_finding("stress", judgement, _words([(f"{answers.name}'s", slopes[0])]))]
+    judgement = weigh(log_posterior, [(word,) for word, *_ in units])[0]
+    return [_finding("stress", judgement, _words(slopes[0], f"{answers.name}'s"))]
 
 
-def _words(evidence: Sequence[tuple[str, Slope | None]]) -> str:
-    """Slopes in words: "0.019 × gas_xtb's (correlation 0.97)"."""
-    said = [(name, slope) for name, slope in evidence if slope is not None and abs(slope.certain) > ENOUGH]
-    return ", ".join(
-        f"{np.sign(s.correlation) * s.ratio:.3g} × {name} (correlation {s.correlation:.2f})" for name, s in said
-    )
-
-
-def _is_odd(slope: Slope) -> bool:
-    """Whether labels are much larger or smaller than a potential's, which they follow all the same."""
-    return slope.certain > SURE and not 1 / ODD < slope.ratio < ODD
+def _words(slope, name):
+    """A slope in words: "0.019 × gas_xtb's (correlation 0.97)"; nothing where it means nothing."""
+    if slope is None or abs(slope.certain) < ENOUGH:
+        return ""
+    return f"{np.sign(slope.correlation) * slope.ratio:.3g} × {name} (correlation {slope.correlation:.2f})"
 
 
 def _finding(label: str, judgement: Judgement, evidence: str, is_odd: bool = False) -> Finding:
-    evidence = evidence or ("by their size" if judgement.is_doubted else "nothing to compare with")
-    if judgement.is_refused or (judgement.is_doubted and judgement.units):
-        verdict = REFUSED if judgement.is_refused else LOOK
-        likely = " or ".join(judgement.units[:3])
-        return Finding(label, f"{IN}{likely}, it seems: {evidence}", verdict)
+    if judgement.verdict != SOUND:
+        found = f"in {' or '.join(judgement.units[:3])}, it seems: {evidence or 'by their size'}"
+        return Finding(label, found, judgement.verdict, units=judgement.units[0])
     if is_odd:
         return Finding(label, f"{evidence}, as in no usual unit", LOOK)
-    return Finding(label, evidence, LOOK if judgement.is_doubted else SOUND)
+    return Finding(label, evidence or "nothing to compare with")

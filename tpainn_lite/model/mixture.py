@@ -11,8 +11,8 @@ from tpainn_lite.reading.evidence import Slope, free_atom
 from tpainn_lite.reading.oddities import LOOK, MIXTURE, REFUSED, Finding, labels_of, numbers_of
 
 CERTAIN = 0.85  # correlation of one frame's labels with a potential's; less is no comparison
-APART = 12.0  # times the ratio of most frames: no level of theory is so far from another
-TURNED = 1 / 3  # of that ratio at least; near a minimum forces are small, and of any sign
+APART = 15.0  # times the ratio of most frames: no level of theory is so far from another
+TURNED = 1 / 2  # of that ratio at least; near a minimum forces are small, and of any sign
 LEAST = {"forces": 0.3, "stress": 0.005}  # eV/Å, eV/Å³; smaller ones may well have the other sign
 SHARE = 0.1  # of the frames that can be compared; fewer are odd frames, no kind of their own
 TOTAL = (0.8, 1.25)  # energies of all electrons, in units of those of free atoms

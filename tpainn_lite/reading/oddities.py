@@ -16,6 +16,7 @@ from tpainn_lite.reading.units import BOHR_LIKE, bond_ratio
 from tpainn_lite.structures.geometry import bonds_of, composition_of, is_boxed, whole_molecules
 
 SOUND, LOOK, REFUSED = "sound", "look at this", "refused"
+BONDS = "lengths of bonds"  # the test of positions
 MIXTURE = "one kind of labels"  # the test that all frames of a file have labels in the same units
 VERDICTS = (SOUND, LOOK, REFUSED)  # from the best to the worst
 LOOKED_AT = 40  # frames, where each costs a search for bonds
@@ -29,7 +30,7 @@ NAMED = 5  # frames that a sentence names
 
 @dataclass(frozen=True)
 class Finding:
-    """One row of a data check: what was looked at, what was found, a verdict, and the numbers of the frames.
+    """One row of a data check: what was looked at, what was found, a verdict, frames' numbers, units that fit better.
 
     >>> Finding("net force", "none").verdict
     'sound'
@@ -39,6 +40,7 @@ class Finding:
     found: str
     verdict: str = SOUND
     frames: tuple[int, ...] = ()
+    units: str = ""
 
 
 def numbers_of(frames: Sequence[int]) -> str:
@@ -69,14 +71,14 @@ def find_lengths(frames: Sequence[Atoms]) -> Finding:
     """Whether bonds are as long as bonds in Å are."""
     ratio = bond_ratio(frames)
     if ratio is None:
-        return Finding("lengths of bonds", "there are no bonds to measure")
+        return Finding(BONDS, "there are no bonds to measure")
     found = f"{ratio:.2f} × the usual lengths"
     has_hydrogen = any((frames[k].numbers == 1).any() for k in spaced(len(frames)))
     if BOHR_LIKE[0] < ratio < BOHR_LIKE[1]:
-        return Finding("lengths of bonds", f"{found}: positions in Bohr", REFUSED if has_hydrogen else LOOK)
+        return Finding(BONDS, f"{found}: positions in Bohr", *((REFUSED, (), "Bohr") if has_hydrogen else (LOOK,)))
     if ratio < 0.3:
-        return Finding("lengths of bonds", f"{found}: positions in nm", REFUSED)
-    return Finding("lengths of bonds", found, LOOK if not 0.7 < ratio <= BOHR_LIKE[0] else SOUND)
+        return Finding(BONDS, f"{found}: positions in nm", REFUSED, (), "nm")
+    return Finding(BONDS, found, LOOK if not 0.7 < ratio <= BOHR_LIKE[0] else SOUND)
 
 
 def is_droplet(atoms: Atoms) -> bool:
