@@ -349,4 +349,4 @@ def test_structures_in_bohr_are_refused_or_converted_before_a_project_begins(tmp
     words = ["run", str(tmp_path / "a.extxyz"), "--folder", str(tmp_path / "p"), "--elsewhere"]
     assert "--units positions=Bohr converts them" in CliRunner().invoke(app, words).stderr and not given
     assert CliRunner().invoke(app, [*words, "--units", "positions=Bohr"]).exit_code == 2
-    np.testing.assert_allclose(given[0].positions, list(structures())[0].positions, atol=1e-5)
+    np.testing.assert_allclose(given[0].positions, next(iter(structures())).positions, atol=1e-5)

@@ -29,7 +29,8 @@ def test_a_table_is_read_by_the_column_that_its_head_calls_smiles(tmp_path, name
     [
         ("\ufeffsmiles,name\r\nCCO,a\r\n", "utf-8"), ('"SMILES","id"\n"CCO","1"\n', "utf-8"),
         ("SMILES;id\nCCO;1", "utf-8"), ("smiles,name\nCCO,Café\n", "latin-1"), ("smiles\tname\nCCO\té\n", "utf-16"),
-        ("\ufeffsmiles,name\nCCO,é\n", "utf-16-be"), ("\ufeffsmiles,name\nCCO,é\n", "utf-16"), ("smiles,name\nCCO,x\n", "utf-16-le"), ("smiles\rCCO\r", "ascii"),
+        ("\ufeffsmiles,name\nCCO,é\n", "utf-16-be"), ("\ufeffsmiles,name\nCCO,é\n", "utf-16"),
+        ("smiles,name\nCCO,x\n", "utf-16-le"), ("smiles\rCCO\r", "ascii"),
         ("sep=;\nname;smiles\nx;CCO\n", "utf-8"), ("# mine\nname,smiles\nx,CCO\n", "utf-8"),
         ('name,smiles\n"ethanol, ""pure""",CCO\n', "utf-8"), ('smiles,note\nCCO,"two\nlines"\n', "utf-8"),
         ("smiles,name\nCCO # the first,x\n", "utf-8"), ("#SMILES,name\nCCO,CO\n", "utf-8"),
