@@ -21,7 +21,7 @@ GAS = {1, 6, 7, 8, 9}  # that gas_xtb knows
 RUN = 4  # frames of one composition that follow each other are taken together: their differences tell much
 MOST_FRAMES, MOST_ATOMS = 48, 2000  # that a potential is asked about
 ODD = 10.0  # times the usual ratio of a frame's labels to a potential's
-LEAST = 2  # differences of energies
+LEAST = 2  # differences of energies, and one step more
 NEAR, FAR = 0.3, 0.6  # Å, root mean square over atoms: farther apart, the trapezoidal rule says nothing
 ALONG = 0.5  # correlation; beyond it, changes of forces are along those of positions, and FAR is near enough
 
@@ -171,7 +171,7 @@ def steps_between(sample: Mapping[int, Atoms]) -> Steps | None:
         near = [step for other in frames[max(k - RUN + 1, 0) : k] if (step := _step(atoms, other)) is not None]
         if near:
             found.append(min(near, key=lambda step: np.mean(step[3] ** 2)))
-    if len(found) < LEAST:
+    if len(found) <= LEAST:
         return None
     work, change, forces, moved = zip(*found, strict=True)
     n_atoms = np.array([len(x) for x in moved])

@@ -98,7 +98,8 @@ class Slope:
         """log p(this | the slope is expected to be so), for many expectations (n,), signed."""
         r = abs(self.certain)
         spread = trust.spread(r)
-        useless = trust.blind * (1 - r) ** 3
+        by_chance = (1 - min(self.correlation**2, 1.0)) ** (self.freedom / 2)
+        useless = max(trust.blind * (1 - r) ** 3, by_chance)
         wrong_sign = 0.5 * (1 - r) ** 4 + 0.02 * trust.chance
         off = np.log(self.ratio / np.abs(expected))
         agrees = np.where(np.sign(expected) == np.sign(self.correlation), 1 - wrong_sign, wrong_sign)
