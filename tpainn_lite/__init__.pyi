@@ -32,6 +32,7 @@ from .teachers.cp2k import CP2KCalculator as CP2KCalculator
 from .teachers.dft import PySCFCalculator as PySCFCalculator
 from .teachers.label import label as label, label_stream as label_stream
 from .teachers.label_files import label_file as label_file
+from .teachers.parallel import side_by_side as side_by_side
 from .teachers.rdkit import forcefield_for as forcefield_for, mmff94 as mmff94, uff as uff
 from .teachers.sample import (
     normal_mode_frames as normal_mode_frames,

@@ -5,6 +5,7 @@ force fields the bookkeeping of `ase.calculators` (ten times their own work); an
 """
 
 import hashlib
+import itertools
 import os
 import pickle
 import sys
@@ -146,6 +147,34 @@ def usable_cores() -> int:
     from joblib import cpu_count
 
     return cpu_count()
+
+
+def side_by_side(work: Callable[..., Any], jobs: Iterable[tuple], n_jobs: int = -1) -> Iterator[Any]:
+    """``work(*job)`` for each job, several at a time, each on a core of its own.
+
+    Parameters
+    ----------
+    work
+        A function, one of a notebook's own too; it runs in another process, and what it prints there is lost.
+    jobs
+        A tuple of arguments for each.
+    n_jobs
+        Processes; -1 for all cores.  With one, or one core, or one job, this process does it all.
+
+    Yields
+    ------
+        Results in the order of the jobs, as soon as they are there.
+
+    >>> list(side_by_side(pow, [(2, 3), (3, 2)], n_jobs=1))
+    [8, 9]
+    """
+    check_jobs(n_jobs)
+    jobs = list(jobs)
+    processes = min(n_jobs if n_jobs > 0 else usable_cores(), len(jobs))
+    if processes < 2:
+        yield from itertools.starmap(work, jobs)
+    else:
+        yield from _quietly(in_parallel(work, jobs, processes, in_order=True))
 
 
 def in_parallel(work: Callable[..., Any], jobs: Iterable[tuple], n_jobs: int, in_order: bool = False) -> Iterator[Any]:
