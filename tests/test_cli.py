@@ -287,7 +287,8 @@ def test_without_a_checkpoint_an_interrupted_training_does_not_promise_to_go_on(
     arguments = ["pretrain", files / "labelled.extxyz", tmp_path / "w.safetensors"]
     plain, kept = run(*arguments), run(*arguments, "--checkpoint", tmp_path / "ck")
     assert plain.exit_code == kept.exit_code == 130
-    assert plain.stderr.endswith("\ntpainn pretrain: interrupted\n") and kept.stderr.endswith("; the same command resumes it\n")
+    assert plain.stderr.endswith("\ntpainn pretrain: interrupted\n")
+    assert kept.stderr.endswith("; the same command resumes it\n")
 
 
 # --- what is read, and what is written ---

@@ -13,7 +13,7 @@ itself has the same arrays in a `Graph`: `graphs_of`, `together`.  That takes mi
 
 from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -32,7 +32,14 @@ SKIN = 0.5  # Å; pairs are searched again only after an atom has moved half of 
 if TYPE_CHECKING:
     from torch_geometric.data import Batch, Data
 
-AnyGraph: TypeAlias = "Graph | Data"
+
+class AnyGraph(Protocol):
+    """What a potential needs of a graph, one of PyG's or a `Graph`; a batch says in ``batch`` (N,) whose an atom is."""
+
+    atomic_numbers: Tensor  # (N,)
+    edge_index: Tensor  # (2, E): neighbour j, centre i
+    r_ij: Tensor  # (E, 3) Å
+    volume: Tensor  # (B,) Å³
 
 
 class Graph(SimpleNamespace):
