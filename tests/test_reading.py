@@ -111,6 +111,7 @@ def test_hydrogen_fluoride_keeps_its_smiles(tmp_path):
     (FRAME.replace("forces:R:3", "forces:R:2"), r"its forces has the shape \(2, 2\); \(2, 3\) is expected"),
     (FRAME * 2 + FRAME.replace("1.06000000", "nan"), r"line 9: frame 2: a position \(atom 1\) is not finite"),
     (FRAME.replace("-0.25000000", "inf"), r"line 1: frame 0 \(HO\): its forces is not finite"),
+    (FRAME.replace("-0.25000000", "1e300"), r"line 1: frame 0 \(HO\): its forces reaches 1e\+300; less than 1e\+12"),
     (FRAME.replace("pbc", 'Lattice="nan 0 0 0 9 0 0 0 9" pbc'), r"frame 0: its cell \(side 0\) is not finite"),
     (FRAME.replace("energy=-1.5", 'energy=-1.5 a="_JSON ' + "[" * 100_000 + '"'), "cannot be read"),
 ])  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
-from tpainn_lite.structures.arguments import DatasetError, shown
+from tpainn_lite.structures.arguments import LARGEST, DatasetError, shown
 from tpainn_lite.structures.geometry import CLOSEST, check_extent, closest_pair
 
 SHAPES: dict[str, Callable[[int], list[tuple[int, ...]]]] = {  # of labels of n atoms, the first one as ASE has it
@@ -107,6 +107,8 @@ def _check_label(atoms, key, name):
         problem = f": its {key} has the shape {value.shape}; {shapes[0]} is expected"
     elif not np.isfinite(value).all():
         problem = f": its {key} is not finite"
+    elif (largest := np.abs(value).max(initial=0)) >= LARGEST:
+        problem = f": its {key} reaches {largest:.3g}; less than {LARGEST:g}, in eV and Å, is expected"
     else:
         return
     raise DatasetError(f"{name} ({atoms.get_chemical_formula()}){problem}")
