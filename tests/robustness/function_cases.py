@@ -180,7 +180,7 @@ MAY_BE_EMPTY = (
     "distinct", "write_frames", "Domain", "course.receipts.receipt_table", "course.receipts.hand_in", "show.plots.lines", "show.plots.learning_curve/lines",
     "train.training.fit/replay", "train.training.fit/valid", "autotune/valid", "pretrain/valid", "autotune/freeze", "read_frames/need",
     "label_stream", "molecule_list/exclude", "shaken_molecules", "model.graph.to_graphs", "learning_curve/methods", "learning_curve/seeds",
-    "learning_curve/sizes", "water_runs/states", "structures.geometry.composition",
+    "side_by_side/jobs", "learning_curve/sizes", "water_runs/states", "structures.geometry.composition",
 )  # fmt: skip
 MAY_BE_INFINITE = (
     "label/time_limit",

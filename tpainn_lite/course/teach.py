@@ -165,7 +165,7 @@ def predict(question: str, options: Sequence[str]) -> "VBox":
     import ipywidgets as widgets
 
     check_list(options, "options")
-    if not all(isinstance(text, str) for text in (question, *options)):
+    if not options or not all(isinstance(text, str) for text in (question, *options)):
         raise TypeError(f"question {question!r} and options {options!r} were given; texts are expected")
     note = widgets.HTML()
     buttons = [widgets.Button(description=option, layout=widgets.Layout(width="auto")) for option in options]

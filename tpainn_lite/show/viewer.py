@@ -20,7 +20,7 @@ from ase.data import chemical_symbols
 
 from tpainn_lite.show import painting
 from tpainn_lite.show.scenes import BALL, CORNER, Drawing, make_scenes
-from tpainn_lite.structures.arguments import check_counts
+from tpainn_lite.structures.arguments import check_counts, check_list
 from tpainn_lite.structures.geometry import is_boxed
 
 NGLVIEW = "4.0"  # 4.0.1 asks the browser for an extension that it does not bring: an empty box
@@ -93,6 +93,8 @@ def view_side_by_side(
     """
     checked = _checked(trajectories)
     check_counts(size=size, interval=interval)
+    if titles is not None:
+        check_list(titles, "titles")
     titles = [""] * len(checked) if titles is None else list(titles)
     if len(titles) != len(checked) or not all(isinstance(title, str) for title in titles):
         raise ValueError(

@@ -59,17 +59,22 @@ def label_of(atoms: Atoms, key: str) -> float | NDArray:
 
 def check_values(atoms: Atoms, name: str) -> None:
     """Raise `DatasetError` where a position, the cell or a label of a frame is no finite number, or misshapen."""
+    _check_places(atoms, name)
+    for key in _results(atoms).keys() & SHAPES:
+        _check_label(atoms, key, name)
+
+
+def _check_places(atoms, name):
     for what, row, values in (("a position", "atom", atoms.positions), ("its cell", "side", atoms.cell.array)):
         if not np.isfinite(values).all():
             raise DatasetError(f"{name}: {what} ({row} {np.argwhere(~np.isfinite(values))[0, 0]}) is not finite")
-    for key in _results(atoms).keys() & SHAPES:
-        _check_label(atoms, key, name)
 
 
 def check_labels(frames: Sequence[Atoms], need: Sequence[str] = ("energy", "forces"), called: str = "") -> None:
     """Raise `DatasetError` unless every frame carries these labels, made of finite numbers."""
     check_frames(frames, called)
     for index, atoms in enumerate(frames):
+        _check_places(atoms, f"{called}frame {index}")
         for key in need:
             _check_label(atoms, key, f"{called}frame {index}")
 

@@ -22,6 +22,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
+from tpainn_lite.structures.arguments import shown
 from tpainn_lite.structures.charges import same_electrons
 from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.geometry import are_sound
@@ -169,6 +170,8 @@ def side_by_side(work: Callable[..., Any], jobs: Iterable[tuple], n_jobs: int = 
     [8, 9]
     """
     check_jobs(n_jobs)
+    if not callable(work) or isinstance(jobs, str) or not hasattr(jobs, "__iter__"):
+        raise TypeError(f"work is {shown(work)}, jobs {shown(jobs)}; a function and a list of tuples are expected")
     jobs = list(jobs)
     processes = min(n_jobs if n_jobs > 0 else usable_cores(), len(jobs))
     if processes < 2:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tpainn_lite.model.graph import Graph, graphs_of
 from tpainn_lite.model.potential import Potential
-from tpainn_lite.structures.arguments import DatasetError
+from tpainn_lite.structures.arguments import DatasetError, shown
 from tpainn_lite.structures.checks import check_frames, check_labels, check_some_label, has_label
 from tpainn_lite.structures.isolated import isolated_energies, without_isolated
 from tpainn_lite.train.settings import STRESS_WEIGHT, Settings
@@ -48,10 +48,14 @@ class TrainingData:
         check_frames(train)
         if valid:
             check_frames(valid, "valid: ")
-        replay = list(replay)
+        if not hasattr(replay, "__iter__"):
+            raise TypeError(f"replay is {shown(replay)}; a list of labelled ase.Atoms is expected")
+        again = list(replay)
+        if again:
+            check_frames(again, "replay: ")
         self.isolated = isolated_energies(train)
-        self.settings, self.frames = settings, {"train": train, "valid": valid or None, "replay": replay or None}
-        lists = [without_isolated(frames) for frames in (train, valid or [], replay)]
+        self.settings, self.frames = settings, {"train": train, "valid": valid or None, "replay": again or None}
+        lists = [without_isolated(frames) for frames in (train, valid or [], again)]
         weights = _weights(lists[0], settings)
         for name, frames in zip(("", "valid: ", "replay: "), lists, strict=True):
             if name == "" or frames:
