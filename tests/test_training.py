@@ -441,11 +441,8 @@ def test_the_stop_button_stops_the_training_and_nothing_else(fresh, methane_fram
 
 def test_a_loss_that_is_no_number_raises_and_leaves_finite_weights(methane_frames):
     potential = lively_potential(torch.float32)
-    bad = [atoms.copy() for atoms in methane_frames]
-    for atoms, good in zip(bad, methane_frames, strict=True):
-        atoms.calc = SinglePointCalculator(atoms, energy=good.get_potential_energy(), forces=good.get_forces() * 1e38)
     with pytest.raises(TrainingDiverged, match=r"the loss is (inf|nan) at step \d+, in a batch of the frames \[\d+, "):
-        fit(potential, bad, **QUICK)
+        fit(potential, methane_frames, **QUICK | {"learning_rate": 1e12 / 2})
     assert torch.isfinite(weights(potential)).all()
     assert np.isfinite(potential.predict(methane_frames)[0]).all()
 
