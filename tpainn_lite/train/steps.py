@@ -51,4 +51,7 @@ class Compiled:
         """As of `Exact`; there are always forces."""
         from tpainn_lite.model.compiled_training import fast_outputs
 
-        return fast_outputs(self.steps.setdefault(id(self.potential.painn), self.step_of(self.potential)), batch)
+        painn = id(self.potential.painn)  # the latest weights, or while errors are measured the averaged ones
+        if painn not in self.steps:
+            self.steps[painn] = self.step_of(self.potential)
+        return fast_outputs(self.steps[painn], batch)
