@@ -18,8 +18,9 @@ ORDER = [
 # A heavy package is known to these modules alone, so that exchanging it stays a small change.
 HEAVY = {
     "ipywidgets": {"show.plots", "show.sliders", "show.viewer", "course.teach", "show.dashboard"},
+    "distributed": {"teachers.parallel"},
     "joblib": {"teachers.parallel"},
-    "lightning": {"train.training"},
+    "lightning": {"train.devices"},
     "matplotlib": {"show.viewer"},
     "nglview": {"show.viewer"},
     "numba": {"model.compiled", "model.compiled_training", "model.pointwise"},
@@ -33,7 +34,7 @@ HEAVY = {
     "typer": {"cli.app", "cli.checking", "cli.errors"},
     "vesin": {"structures.geometry", "model.graph"},
 }
-LAZY = {"nglview", "openmm", "pyscf", "rdkit", "tblite"}  # imported inside the function that needs them
+LAZY = {"lightning", "nglview", "openmm", "pyscf", "rdkit", "tblite"}  # imported inside the function that needs them
 
 # A compiled loop cannot be cut into functions without losing its speed.
 COMPILED = {"_kernels", "listen_back", "_moving_kernels", "slopes", "product_slopes"}

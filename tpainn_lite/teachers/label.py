@@ -22,8 +22,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from tpainn_lite.structures.arguments import check_calculator, check_numbers, shown
 from tpainn_lite.structures.files import orderly_end
 from tpainn_lite.structures.protocols import Teacher
+from tpainn_lite.teachers.computing import Pace, compute
 from tpainn_lite.teachers.journal import LabelJournal, level_of
-from tpainn_lite.teachers.parallel import Pace, check_jobs, compute
+from tpainn_lite.teachers.parallel import Jobs, check_jobs
 
 BLOCK = 4000  # frames of a stream that are in memory at a time
 
@@ -32,7 +33,7 @@ def label(
     frames: Iterable[Atoms],
     calculator: Calculator | Teacher,
     path: Path | str | None = None,
-    n_jobs: int = 1,
+    n_jobs: Jobs = 1,
     progress: bool = True,
     time_limit: float | None = None,
 ) -> list[Atoms]:
@@ -45,14 +46,15 @@ def label(
     Parameters
     ----------
     calculator
-        Copied into each process when ``n_jobs`` > 1.
+        Copied into each process, where several are to work.
     path
         Keep each label here as soon as it is made (JSON lines).  Interrupted, call again: what is there is not redone.
         The file belongs to this teacher and its constants; other frames of the same teacher may be added.  A frame is
         recognised by its ``info["id"]``, or else by its place in the list, and by its atoms, positions, cell and what
         else a teacher may look at (SMILES, charge, masses, magnetic moments, ...).
     n_jobs
-        Processes (joblib); -1 for all cores.
+        Processes (joblib); -1 for all cores.  Or a Dask client, or any `concurrent.futures.Executor`: its workers
+        label, and the journal stays here.
     progress
         Show a progress bar.
     time_limit : seconds
@@ -92,7 +94,7 @@ def label(
 
 
 def label_stream(
-    frames: Iterable[Atoms], calculator: Calculator | Teacher, n_jobs: int = 1, progress: bool = True
+    frames: Iterable[Atoms], calculator: Calculator | Teacher, n_jobs: Jobs = 1, progress: bool = True
 ) -> Iterator[Atoms]:
     """As `label`, for more frames than one wants in memory: takes any iterable, hands back one frame after the other.
 
@@ -118,7 +120,7 @@ def in_order(
     frames: Iterable[Atoms],
     calculator: Calculator | Teacher,
     journal: LabelJournal,
-    n_jobs: int,
+    n_jobs: Jobs,
     bar: Any,
     deadline: float = np.inf,
     block_size: int | None = None,
@@ -155,7 +157,7 @@ def _results(
     """(index, labels or ``{"error": …}``) of a block of frames, in order; fewer where the time is up."""
     results, k = journal.kept(block, first), 0
     bar.update(len(results))
-    with closing(ask(block, [i for i in range(len(block)) if i not in results])) as computed:
+    with closing(ask(block, [i for i in range(len(block)) if i not in results], first=first)) as computed:
         for index, result in computed:
             bar.update()
             if "error" not in result:
@@ -167,7 +169,7 @@ def _results(
     yield from sorted(results.items())
 
 
-def check_request(frames: Iterable[Atoms], calculator: Calculator | Teacher, n_jobs: int) -> None:
+def check_request(frames: Iterable[Atoms], calculator: Calculator | Teacher, n_jobs: Jobs) -> None:
     """Raise an error, before any work is done, where frames, calculator or number of processes cannot be ones."""
     check_calculator(calculator)
     check_jobs(n_jobs)

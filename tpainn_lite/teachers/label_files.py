@@ -23,6 +23,7 @@ from tpainn_lite.structures.files import check_target, orderly_end, path_of
 from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.teachers.journal import LabelJournal
 from tpainn_lite.teachers.label import check_request, checked, in_order, progress_bar
+from tpainn_lite.teachers.parallel import Jobs
 
 WRITE = 200  # frames written at once
 SUFFIXES = (".extxyz", ".xyz", ".extxyz.xz", ".xyz.xz")
@@ -32,7 +33,7 @@ def label_file(
     frames: Iterable[Atoms],
     calculator: Calculator | Teacher,
     path: Path | str,
-    n_jobs: int = 1,
+    n_jobs: Jobs = 1,
     progress: bool = True,
     levels: Counter[str] | None = None,
 ) -> int:
@@ -46,7 +47,7 @@ def label_file(
     path
         ``.extxyz``, or ``.extxyz.xz`` for a compressed file.
     n_jobs
-        Processes; -1 for all cores.
+        Processes, -1 for all cores; a Dask client; or an executor, as of `label`.
     levels
         Is given how many frames in the file have which level of theory.
 

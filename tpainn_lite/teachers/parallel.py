@@ -1,146 +1,63 @@
-"""Who computes the labels: this process, others on this machine, or a Dask cluster; one frame or many at a time.
+"""Who does the work: this process, others on this machine, or the workers of a cluster.
 
-A calculator with a method ``evaluate(atoms, positions)`` gets many shapes of a molecule at once, which spares cheap
-force fields the bookkeeping of `ase.calculators` (ten times their own work); any other gets frame by frame.
+Wherever there is an ``n_jobs``, it is a number of processes, a Dask client (of workers started by Slurm, PBS, …), or
+any `concurrent.futures.Executor` (a pool of processes, mpi4py's).  A worker does one job at a time on one thread, or
+on as many as its ``OMP_NUM_THREADS`` says, so that results are those of one process.
 """
 
-import hashlib
+import concurrent.futures as futures
 import itertools
 import os
 import pickle
+import platform
 import sys
 import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
-from copy import copy
-from typing import Any
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from ase import Atoms
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError
 
+from tpainn_lite import __version__
 from tpainn_lite.structures.arguments import shown
-from tpainn_lite.structures.charges import same_electrons
-from tpainn_lite.structures.checks import check_structure
-from tpainn_lite.structures.geometry import are_sound
-from tpainn_lite.structures.protocols import Teacher
 
-CHUNK_SECONDS = 1.0  # work handed to a process at once; when it is done its labels are handed back, and kept
-LONGEST_SECONDS = 3.0  # after so long a process hands back what it has not begun, too
-PACK = 500  # frames handed over at once, at most
-SHARES = 4  # pieces for each process, at least, into which what is left is divided
-GROWTH = 4  # how many times as many frames as before are handed over, at most
 WATCH_SECONDS = 0.5  # how often a process looks whether the one that it works for is still there
 MOST_JOBS = 1024  # processes
+AHEAD = 2  # jobs for each worker of an executor that are handed over, so that none has to wait for its next
+COUNT_SECONDS = 1.0  # how often the workers of a cluster are counted: they come and go
+PATIENCE = 10.0  # seconds without any worker after which that is said
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
-_kept = threading.local()  # in a process that works for another: the calculator of the last chunk, and its mark
+_END = object()
+_one_at_a_time = threading.Lock()  # in a worker with several threads: seeds and numbers of threads belong to a process
+_here = threading.local()  # whether this thread is at work for another process
 
 
-def check_jobs(n_jobs: int) -> None:
-    """Raise `ValueError` unless this can be a number of processes, as joblib counts them."""
+@runtime_checkable
+class Cluster(Protocol):
+    """What has an executor: a client of Dask's."""
+
+    def get_executor(self, **how: Any) -> Executor:
+        """What takes functions and gives futures."""
+
+
+Jobs: TypeAlias = int | Executor | Cluster
+
+
+def check_jobs(n_jobs: Jobs) -> None:
+    """Raise `ValueError` unless this can be a number of processes, as joblib counts them, or who does the work."""
+    if isinstance(n_jobs, (Executor, Cluster)) and not isinstance(n_jobs, type):
+        return
     whole = isinstance(n_jobs, (int, np.integer)) and not isinstance(n_jobs, bool)
     if not whole or n_jobs == 0 or n_jobs > MOST_JOBS:
         raise ValueError(
-            f"n_jobs is {n_jobs!r}; a whole number of processes from 1 to {MOST_JOBS} is expected, or -1 for all cores"
+            f"n_jobs is {n_jobs!r}; a whole number of processes from 1 to {MOST_JOBS} is expected, -1 for all cores, a "
+            "Dask client or an executor"
         )
-
-
-class Pace:
-    """How many frames to hand out at once: as many as take `CHUNK_SECONDS`, which is found out while they are done.
-
-    Towards the end each process gets fewer, so that all end at about the same time.
-    """
-
-    def __init__(self) -> None:
-        self.size = 1
-
-    def chunks(self, waiting: deque[int], deadline: float, most: int, shares: int) -> Iterator[list[int]]:
-        """Pieces of a deque, taken from its left, each as large as is right at that time."""
-        while waiting and time.perf_counter() < deadline:
-            yield [waiting.popleft() for _ in range(min(self.size, most, 1 + (len(waiting) - 1) // shares))]
-
-    def learn(self, n: int, seconds: float) -> None:
-        """``n`` frames took so long."""
-        self.size = int(np.clip(CHUNK_SECONDS * n / max(seconds, 1e-9), 1, max(self.size, GROWTH * n)))
-
-
-def compute(
-    frames: Sequence[Atoms],
-    todo: Sequence[int],
-    calculator: Calculator | Teacher,
-    n_jobs: int,
-    deadline: float,
-    pace: Pace,
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Of the frames numbered ``todo``, as they come: (number, ``{"error": …}`` or energy, forces, perhaps stress …).
-
-    Nothing is begun after the ``deadline`` (of `time.perf_counter`).
-    """
-    many = hasattr(calculator, "evaluate")  # it takes many shapes of one molecule at a time
-    prepared = _packs if many else _bare
-    waiting, processes = deque(todo), min(n_jobs, len(todo)) if n_jobs > 0 else n_jobs
-    packed = _packed(calculator) if processes != 1 and waiting and time.perf_counter() < deadline else None
-    while waiting and time.perf_counter() < deadline:
-        if packed:
-            chunks = pace.chunks(waiting, deadline, PACK, SHARES * (processes if processes > 0 else usable_cores()))
-            runs = _quietly(in_parallel(_at_work, ((prepared(frames, c), *packed) for c in chunks), processes))
-        else:
-            chunks = pace.chunks(waiting, deadline, PACK if many else 1, shares=1)
-            runs = (_timed(prepared(frames, chunk), calculator) for chunk in chunks)
-        for seconds, results, left in runs:
-            waiting.extendleft(reversed(left))  # where frames take longer than the ones before did
-            new = list(_unpacked(results))
-            pace.learn(len(new), seconds)
-            yield from new
-
-
-def _packed(calculator):
-    """The calculator as bytes, which every process unpacks once, and a mark to know it by."""
-    from joblib.externals.loky.backend.reduction import dumps
-
-    if hasattr(calculator, "reset"):
-        calculator.reset()  # what it keeps of a structure may be a handle that no other process can take
-    try:
-        packed = bytes(dumps(calculator))
-    except Exception as error:
-        name = type(calculator).__name__
-        raise TypeError(f"{name} cannot be handed to other processes ({error}): n_jobs=1 is expected") from error
-    return hashlib.sha256(packed).digest(), packed
-
-
-def _at_work(pieces, mark, packed):
-    """In a process that works for another; it keeps the calculator, and what that has learned, from chunk to chunk."""
-    if getattr(_kept, "mark", None) != mark:
-        _kept.calculator, _kept.mark = pickle.loads(packed), mark
-    return _timed(pieces, _kept.calculator)
-
-
-def _timed(pieces, calculator):
-    """(seconds, what came out, indices of frames for which there was no time)."""
-    started, results, pieces = time.perf_counter(), [], deque(pieces)
-    while pieces and time.perf_counter() - started < LONGEST_SECONDS:
-        piece = pieces.popleft()
-        results.append((_single if len(piece) == 2 else _evaluate)(piece, calculator))
-    left = [index for piece in pieces for index in np.atleast_1d(piece[0]).tolist()]
-    return time.perf_counter() - started, results, left
-
-
-def _quietly(runs):
-    """The same, without joblib's warnings, and with Python's own filters while their taker is at work."""
-    try:
-        while True:
-            with quiet_workers():
-                run = next(runs, None)
-            if run is None:
-                return
-            yield run
-    finally:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that not all was taken
-            runs.close()
 
 
 def usable_cores() -> int:
@@ -150,7 +67,30 @@ def usable_cores() -> int:
     return cpu_count()
 
 
-def side_by_side(work: Callable[..., Any], jobs: Iterable[tuple], n_jobs: int = -1) -> Iterator[Any]:
+def n_workers(n_jobs: Jobs) -> int:
+    """How many jobs are done at a time, at least 1."""
+    executor = executor_of(n_jobs)
+    if executor is not None:
+        return max(1, _workers_of(executor))
+    assert isinstance(n_jobs, (int, np.integer))
+    return n_jobs if n_jobs > 0 else usable_cores()
+
+
+def executor_of(n_jobs: Jobs) -> Executor | None:
+    """Who is meant, if it is not processes of this machine; a Dask client that is active does what several would."""
+    if isinstance(n_jobs, Executor):
+        return n_jobs
+    if isinstance(n_jobs, Cluster):
+        return n_jobs.get_executor(pure=False)
+    if n_jobs == 1 or getattr(_here, "working", False) or "distributed" not in sys.modules:
+        return None
+    try:
+        return sys.modules["distributed"].default_client().get_executor(pure=False)
+    except ValueError:  # there is none
+        return None
+
+
+def side_by_side(work: Callable[..., Any], jobs: Iterable[tuple], n_jobs: Jobs = -1) -> Iterator[Any]:
     """``work(*job)`` for each job, several at a time, each on a core of its own.
 
     Parameters
@@ -160,7 +100,8 @@ def side_by_side(work: Callable[..., Any], jobs: Iterable[tuple], n_jobs: int = 
     jobs
         A tuple of arguments for each.
     n_jobs
-        Processes; -1 for all cores.  With one, or one core, or one job, this process does it all.
+        Processes; -1 for all cores.  With one, or one core, or one job, this process does it all.  Or a Dask client,
+        or any `concurrent.futures.Executor`, whose workers do it all.
 
     Yields
     ------
@@ -172,24 +113,34 @@ def side_by_side(work: Callable[..., Any], jobs: Iterable[tuple], n_jobs: int = 
     check_jobs(n_jobs)
     if not callable(work) or isinstance(jobs, str) or not hasattr(jobs, "__iter__"):
         raise TypeError(f"work is {shown(work)}, jobs {shown(jobs)}; a function and a list of tuples are expected")
-    jobs = list(jobs)
-    processes = min(n_jobs if n_jobs > 0 else usable_cores(), len(jobs))
-    if processes < 2:
+    jobs, executor = list(jobs), executor_of(n_jobs)
+    processes = min(n_workers(n_jobs), len(jobs))
+    if processes < 2 and executor is None:
         yield from itertools.starmap(work, jobs)
     else:
-        yield from _quietly(in_parallel(work, jobs, processes, in_order=True))
+        yield from in_parallel(work, jobs, executor or processes, in_order=True)
 
 
-def in_parallel(work: Callable[..., Any], jobs: Iterable[tuple], n_jobs: int, in_order: bool = False) -> Iterator[Any]:
-    """Results of ``work(*job)`` as they come, or in the order of the jobs: from processes of joblib's, or from a Dask
-    cluster if one is active.
-
-    The processes end when this one does, in whatever way.
+def in_parallel(
+    work: Callable[..., Any], jobs: Iterable[tuple], n_jobs: Jobs, in_order: bool = False,
+    called: Callable[..., str] | None = None,
+) -> Generator[Any, None, None]:  # fmt: skip
+    """Results of ``work(*job)`` as they come, or in the order of the jobs: from processes of joblib's, which end when
+    this one does, in whatever way; or from an executor, whose errors name the job as ``called(*job)`` does.
     """
+    executor = executor_of(n_jobs)
+    if executor is not None:
+        return _quietly(_on_executor(executor, work, jobs, in_order, called))
+    return _quietly(_on_processes(work, jobs, n_jobs, in_order))
+
+
+# --- processes of this machine ---
+
+
+def _on_processes(work, jobs, n_jobs, in_order):
     from joblib import Parallel, delayed, parallel_config
 
-    watch = {"initializer": _end_with, "initargs": (os.getpid(),)}
-    with parallel_config("dask", n_jobs=-1) if _dask_is_active() else parallel_config("loky", n_jobs=n_jobs, **watch):
+    with parallel_config("loky", n_jobs=n_jobs, initializer=_end_with, initargs=(os.getpid(),)):
         workers = Parallel(return_as="generator" if in_order else "generator_unordered", batch_size=1)
     return workers(delayed(work)(*job) for job in jobs)
 
@@ -205,117 +156,174 @@ def _end_with(parent):
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _dask_is_active():
-    distributed = sys.modules.get("distributed")
-    if distributed is None:
-        return False
+def _quietly(runs):
+    """The same, without the workers' warnings, and with Python's own filters while their taker is at work."""
     try:
-        distributed.default_client()
-    except ValueError:
-        return False
-    return True
-
-
-def _bare(frames, chunk):
-    """[(index, frame)], without the calculators that frames may carry, which are not needed and may be large."""
-    numbered = [(i, copy(frames[i])) for i in chunk]
-    for _, atoms in numbered:
-        atoms.calc = None
-    return numbered
-
-
-def _packs(frames, chunk):
-    """[(indices, one frame, positions (n, N, 3))]: neighbours in the list that differ in their positions alone; boxes,
-    each of which has a cell and a stress of its own, as [(index, frame)]."""
-    packs: list[list[int]] = []
-    for i in chunk:
-        if packs and _same_molecule(frames[packs[-1][0]], frames[i]):
-            packs[-1].append(i)
-        else:
-            packs.append([i])
-    first = _bare(frames, [indices[0] for indices in packs])
-    return [
-        one if one[1].pbc.any() else (indices, one[1], np.array([frames[i].positions for i in indices]))
-        for one, indices in zip(first, packs, strict=True)
-    ]
-
-
-def _same_molecule(one, other):
-    if one.pbc.any() or other.pbc.any() or not np.array_equal(one.numbers, other.numbers):
-        return False
-    return same_electrons(one, other)
-
-
-def _evaluate(pack, calculator):
-    """Of a pack: its indices, energies (n,), forces (n, N, 3), {index: error}."""
-    indices, atoms, positions = pack
-    energies, forces, errors = np.full(len(positions), np.nan), np.full(positions.shape, np.nan), {}
-    sound = are_sound(positions)
-    if sound.any():
-        try:
-            energies[sound], forces[sound] = _shaped(calculator.evaluate(atoms, positions[sound]), positions[sound])
-        except Exception as error:  # noqa: BLE001  reported, as in _single_point
-            return indices, energies, forces, dict.fromkeys(indices, f"{type(error).__name__}: {error}")
-    for k in np.flatnonzero(~(np.isfinite(energies) & np.isfinite(forces).all(axis=(1, 2)))):
-        one = atoms.copy()
-        one.positions = positions[k]
-        result = _single_point(one, calculator)  # it says what is wrong
-        if "error" in result:
-            errors[indices[k]] = result["error"]
-        else:
-            energies[k], forces[k] = result["energy"], result["forces"]
-    return indices, energies, forces, errors
-
-
-def _shaped(labels, positions):
-    """Energies (n,) and forces (n, N, 3) of positions (n, N, 3); numpy would stretch other shapes silently."""
-    energies, forces = (np.asarray(values, dtype=float) for values in labels)
-    _check_shape("energies", energies, positions.shape[:1])
-    _check_shape("forces", forces, positions.shape)
-    return energies, forces
-
-
-def _check_shape(name, values, shape):
-    if values.shape != shape:
-        raise ValueError(f"the calculator returned {name} of shape {values.shape}; {shape} is expected")
-
-
-def _unpacked(results):
-    for result in results:
-        if len(result) == 2:
-            yield result
-            continue
-        indices, energies, forces, errors = result
-        for k, i in enumerate(indices):
-            yield i, {"error": errors[i]} if i in errors else {"energy": float(energies[k]), "forces": forces[k]}
-
-
-def _single(numbered, calculator):
-    return numbered[0], _single_point(numbered[1], calculator)
-
-
-def _single_point(atoms: Atoms, calculator: Any) -> dict[str, Any]:
-    """Energy, forces, perhaps stress, and what the calculator records; or the error, as text."""
-    try:
-        check_structure(atoms)
-        energy = float(calculator.get_potential_energy(atoms))
-        arrays = {"forces": np.array(calculator.get_forces(atoms), dtype=float)}
-        _check_shape("forces", arrays["forces"], (len(atoms), 3))
-        if atoms.pbc.all():
-            with suppress(PropertyNotImplementedError, NotImplementedError):
-                arrays["stress"] = np.array(calculator.get_stress(atoms), dtype=float)
-                _check_shape("stress", arrays["stress"], (6,))
-        if not np.isfinite(energy) or not all(np.isfinite(values).all() for values in arrays.values()):
-            raise ValueError("the calculator returned a number that is not finite")
-    except Exception as error:  # noqa: BLE001  one bad frame must not end a long run; it is reported
-        return {"error": f"{type(error).__name__}: {error}"}
-    record = getattr(calculator, "record", {}).items()  # as plain values, which a journal gives back unchanged
-    return {"energy": energy, **arrays, "record": {k: v.tolist() if hasattr(v, "tolist") else v for k, v in record}}
+        while True:
+            with quiet_workers():
+                run = next(runs, _END)
+            if run is _END:
+                return
+            yield run
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that not all was taken
+            runs.close()
 
 
 @contextmanager
 def quiet_workers() -> Iterator[None]:
-    """Processes that have grown are replaced by fresh ones, which costs nothing; joblib warns of it."""
+    """Processes that have grown are replaced by fresh ones, which costs nothing; joblib warns of it, and Dask of frames
+    and calculators that are larger than a function's name."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
+        warnings.filterwarnings("ignore", message="Sending large graph of size")
         yield
+
+
+# --- workers of an executor ---
+
+
+@contextmanager
+def scheduler_at(address: str) -> Iterator[Cluster]:
+    """A Dask client of the scheduler at an address (``tcp://host:8786``), or in a file that Dask wrote.
+
+    Raises
+    ------
+    ImportError, OSError
+        Without Dask, or where no scheduler answers.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ImportError("a scheduler needs Dask: pip install 'tpainn_lite[cluster]'") from error
+    place = {"scheduler_file": address} if os.path.isfile(address) else {"address": address}
+    try:
+        client = Client(**place, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise OSError(
+            f"no Dask scheduler answers at {address} ({reason}): start one (dask scheduler), or name its address, "
+            "tcp://host:port, or its file"
+        ) from None
+    with client:
+        yield client
+
+
+def _workers_of(executor):
+    """How many there are now; on a cluster that waits for its machines, 0."""
+    client = getattr(executor, "_client", None)
+    if client is not None:
+        return len(client.nthreads())
+    known = (getattr(executor, name, None) for name in ("_max_workers", "num_workers"))
+    return next((n for n in known if isinstance(n, int)), usable_cores())
+
+
+def _on_executor(executor, work, jobs, in_order, called):
+    """Hand over a few jobs more than there are workers; what was not begun is taken back when nobody wants it."""
+    packed_work, jobs, count = packed_bytes(work), enumerate(jobs), _Count(executor)
+    running: deque[tuple[futures.Future, str]] = deque()
+    try:
+        while True:
+            unfinished = [future for future, _ in running if not future.done()]
+            for number, job in itertools.islice(jobs, max(0, AHEAD * count.workers() - len(unfinished))):
+                future = executor.submit(_alone, packed_work, packed_bytes(job), __version__, _place())
+                running.append((future, called(*job) if called else f"job {number}"))
+                unfinished.append(future)
+            if not running:
+                return
+            ready = [k for k, (future, _) in enumerate(running) if future.done() and not (in_order and k)]
+            if not ready:
+                count.wait(unfinished)
+            for k in reversed(ready):
+                future, name = running[k]
+                del running[k]
+                yield pickle.loads(_result(future, name))
+    finally:
+        for future, _ in running:
+            future.cancel()
+
+
+class _Count:
+    """The workers of an executor, counted now and then; it says so where there are none for long."""
+
+    def __init__(self, executor):
+        self.executor, self.counted, self.n = executor, -COUNT_SECONDS, 0
+        self.idle_since, self.said = time.monotonic(), False
+
+    def workers(self):
+        """How many there are, at least 1: a cluster that grows with its work needs some to begin with."""
+        if time.monotonic() - self.counted >= COUNT_SECONDS:
+            with suppress(OSError):  # the scheduler is gone, which the futures say better
+                self.n = _workers_of(self.executor)
+            self.counted = time.monotonic()
+        return max(1, self.n)
+
+    def wait(self, some):
+        """Until one of them is done, or it is time to look whether there are more workers."""
+        futures.wait(some, timeout=COUNT_SECONDS, return_when=futures.FIRST_COMPLETED)
+        if self.n:
+            self.idle_since = time.monotonic()
+        elif not self.said and time.monotonic() - self.idle_since > PATIENCE:
+            self.said = True
+            print("the cluster has no workers yet: waiting for them", file=sys.stderr, flush=True)
+
+
+def _result(future, name):
+    """What came out; where a worker died, an error that says of which job."""
+    try:
+        return future.result()
+    except (futures.BrokenExecutor, futures.CancelledError) as error:
+        raise RuntimeError(_lost(name, error)) from error
+    except Exception as error:
+        if type(error).__name__ in ("KilledWorker", "FutureCancelledError"):
+            raise RuntimeError(_lost(name, error)) from error
+        error.add_note(f"in {name}")
+        raise
+
+
+def _lost(name, error):
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return f"{name}: the worker or its scheduler died ({reason}): more memory for each, or another program, is expected"
+
+
+def packed_bytes(thing: Any) -> bytes:
+    """Anything, functions of a notebook too, for another process."""
+    from joblib.externals.loky.backend.reduction import dumps
+
+    return bytes(dumps(thing))
+
+
+def _place():
+    return platform.node(), os.getpid()
+
+
+def _alone(packed_work, packed_job, version, home):
+    """On a worker: one job at a time, on one thread unless ``OMP_NUM_THREADS`` says more; what comes out, as bytes."""
+    if version != __version__:
+        raise RuntimeError(f"the worker has tpainn_lite {__version__}, its client {version}: install the same version")
+    with _one_at_a_time:
+        _here.working = True
+        try:
+            if home != _place():
+                _stay_on_own_threads()
+            work, job = pickle.loads(packed_work), pickle.loads(packed_job)
+            if home != _place():
+                _stay_on_own_threads()  # of what has come with the job
+            return packed_bytes(work(*job))
+        finally:
+            _here.working = False
+
+
+def _stay_on_own_threads():
+    """No more threads than ``OMP_NUM_THREADS``, or one: for what is loaded, and what will be."""
+    for name in THREADS:
+        if name != "NUMBA_NUM_THREADS" or "numba" not in sys.modules:  # which takes no other number once it is loaded
+            os.environ.setdefault(name, "1")
+    first = os.environ["OMP_NUM_THREADS"].split(",")[0]
+    n_threads = max(1, int(first)) if first.isdigit() else 1
+    torch, numba = sys.modules.get("torch"), sys.modules.get("numba")
+    if torch is not None and torch.get_num_threads() != n_threads:
+        torch.set_num_threads(n_threads)
+    if numba is not None:
+        numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))

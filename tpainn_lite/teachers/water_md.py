@@ -17,7 +17,7 @@ from ase.units import kB
 from tpainn_lite.structures.arguments import ForceFieldError, check_counts, check_numbers, whole_steps
 from tpainn_lite.structures.build import water_box
 from tpainn_lite.structures.geometry import density_of
-from tpainn_lite.teachers.parallel import in_parallel
+from tpainn_lite.teachers.parallel import Jobs, check_jobs, in_parallel
 from tpainn_lite.teachers.water import KJ, WaterForceField, allowed_cutoff, openmm_system, place
 
 TIMESTEP = 1.0  # fs
@@ -112,9 +112,9 @@ def _context(labeller, box, temperature, pressure, friction, timestep, seed, thr
 
 
 def water_runs(
-    states: Sequence[tuple[float, float]], n_frames: int = 100, n_jobs: int = 1, seed: int = 0, **settings: Any
+    states: Sequence[tuple[float, float]], n_frames: int = 100, n_jobs: Jobs = 1, seed: int = 0, **settings: Any
 ) -> list[Atoms]:
-    """`water_run` at several (density in g/cm³, temperature in K), at once in ``n_jobs`` processes.
+    """`water_run` at several (density in g/cm³, temperature in K), at once by ``n_jobs`` (as of `label`).
 
     The k-th run has the seed ``seed + k``; ``settings`` are those of `water_run`.  The frames of the first state come
     first, ``n_frames`` of each.
@@ -122,7 +122,8 @@ def water_runs(
     >>> len(water_runs([(1.0, 300)], n_frames=2, n_molecules=32, spacing=5, warm_up=5))
     2
     """
-    check_counts(n_frames=n_frames, n_jobs=n_jobs)
+    check_counts(n_frames=n_frames)
+    check_jobs(n_jobs)
     check_counts(least=0, seed=seed)
     runs = [{"density": d, "temperature": t, "seed": seed + k} for k, (d, t) in enumerate(_pairs(states))]
     calls = [(n_frames, {**run, **settings}) for run in runs]

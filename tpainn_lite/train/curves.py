@@ -19,7 +19,7 @@ from tpainn_lite.structures.checks import check_frames
 from tpainn_lite.structures.files import check_folder, locked, path_of, write_text
 from tpainn_lite.structures.identity import check_same, describe, identity
 from tpainn_lite.structures.select import draw
-from tpainn_lite.teachers.parallel import in_parallel, quiet_workers
+from tpainn_lite.teachers.parallel import Jobs, check_jobs, in_parallel
 
 Row = dict[str, Any]
 
@@ -27,7 +27,7 @@ Row = dict[str, Any]
 def learning_curve(
     methods: Mapping[str, Callable[[list[Atoms], int], Any]], pool: Sequence[Atoms],
     test: Sequence[Atoms] | Mapping[str, Sequence[Atoms]], sizes: Iterable[int], seeds: Iterable[int] = (0, 1, 2),
-    path: Path | str | None = None, n_jobs: int = 1, progress: bool = True,
+    path: Path | str | None = None, n_jobs: Jobs = 1, progress: bool = True,
     measure: Callable[[Any, Sequence[Atoms]], dict[str, float]] = errors,
 ) -> list[Row]:  # fmt: skip
     """Train every method on every number of frames with every seed, and measure it on frames it has not seen.
@@ -48,7 +48,8 @@ def learning_curve(
         A JSON file in which each row is kept as soon as it is there; called again, only what is missing is run.
         Several processes may share it.
     n_jobs
-        Processes.
+        Processes, -1 for all cores.  Or a Dask client, or any `concurrent.futures.Executor`, whose workers train and
+        measure; the file of rows is written here.
     measure
         Function of (model, frames) that gives {name of an error: value}.
 
@@ -82,10 +83,9 @@ def learning_curve(
     todo = [(m, n, s) for s in seeds for n in sizes for m in methods if (m, n, s) not in done]
     tests = test if isinstance(test, dict) else {None: test}
     tasks = ((methods[m], m, draw(pool, n, s), s, tests, measure) for m, n, s in todo)
-    runs = itertools.starmap(_rows, tasks) if n_jobs == 1 else in_parallel(_rows, tasks, n_jobs)
-    with quiet_workers():
-        for new in tqdm(runs, total=len(todo), desc="learning curve", unit=" runs", disable=not progress):
-            rows = file.add(new) if file else rows + new
+    runs = itertools.starmap(_rows, tasks) if n_jobs == 1 else in_parallel(_rows, tasks, n_jobs, called=_called)
+    for new in tqdm(runs, total=len(todo), desc="learning curve", unit=" runs", disable=not progress):
+        rows = file.add(new) if file else rows + new
     wanted = {(m, n, s) for m in methods for n in sizes for s in seeds}
     chosen = [row for row in rows if (row["method"], row["n_train"], row["seed"]) in wanted]
     return sorted(chosen, key=lambda row: (list(methods).index(row["method"]), row["n_train"], row["seed"]))
@@ -102,6 +102,11 @@ def _rows(train, method, frames, seed, tests, measure):
     return rows
 
 
+def _called(train, method, frames, seed, *_):
+    """A run, in words."""
+    return f"the method {method!r} on {len(frames)} frames with seed {seed}"
+
+
 def _check(methods, pool, sizes, seeds, n_jobs):
     check_frames(pool)
     if not sizes or not seeds:
@@ -114,8 +119,7 @@ def _check(methods, pool, sizes, seeds, n_jobs):
         raise ValueError(f"sizes go up to {max(sizes)}, the pool has {len(pool)} frames; label more, or train on fewer")
     if not isinstance(methods, dict) or not methods or not all(callable(train) for train in methods.values()):
         raise ValueError("methods must be a dict of names and functions of (frames, seed), with one entry at least")
-    if not isinstance(n_jobs, int) or n_jobs == 0:
-        raise ValueError(f"n_jobs is {n_jobs!r}; a whole number other than 0 is expected")
+    check_jobs(n_jobs)
 
 
 class _RowFile:
