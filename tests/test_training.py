@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +22,9 @@ from tpainn_lite.structures.identity import IdentityError
 from tpainn_lite.teachers.label import label
 from tpainn_lite.train import training
 from tpainn_lite.train.data import TrainingData, batches
+from tpainn_lite.train.devices import OneDevice, devices_of
+from tpainn_lite.train.optimiser import LARGEST_SLOPE, AveragedAdamW
+from tpainn_lite.train.parts import groups_of
 from tpainn_lite.train.settings import Settings
 from tpainn_lite.train.training import CheckpointError, TrainingDiverged, fit, learning_rate_factor
 from tpainn_lite.train.transfer import new_potential
@@ -180,7 +182,7 @@ def test_the_slope_of_the_loss_is_right(methane_frames):
     potential, settings = lively_potential(), Settings(steps=1, batch_size=3)
     data = TrainingData(methane_frames[:3], None, [], settings, potential.cutoff, potential.dtype)
     data.subtract_references(potential)
-    run = training._Run(potential, data, SimpleNamespace(world_size=1, device=torch.device("cpu")), None, None)
+    run = training._Run(potential, data, OneDevice("cpu"), None, None)
     (graph,) = data.batches(run.engine.joined(data.graphs), 0, 1)
     for name, parameter in potential.named_parameters():
         potential.zero_grad()
@@ -237,7 +239,7 @@ def test_where_some_frames_lack_a_label_the_loss_uses_what_is_there(missing):
         data = TrainingData(frames, None, [], Settings(steps=1, batch_size=2), potential.cutoff, potential.dtype)
         data.subtract_references(potential)
         data.loss_weights = tuple(float(label == missing) for label in ("energy", "forces", "stress"))
-        run = training._Run(potential, data, SimpleNamespace(world_size=1, device=torch.device("cpu")), None, None)
+        run = training._Run(potential, data, OneDevice("cpu"), None, None)
         (graph,) = data.batches(run.engine.joined(data.graphs), 0, 1)
         losses.append(run.loss(graph, potential(graph)).item())
     assert losses[1] == pytest.approx(losses[2], rel=1e-6) and losses[0] != pytest.approx(losses[1], rel=1e-3)
@@ -619,12 +621,47 @@ def test_a_run_that_diverges_leaves_the_best_weights_ready_to_be_asked(methane_f
 
 def test_auto_takes_the_cpu_where_there_is_no_cuda(fresh, methane_frames, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.setattr("lightning.fabric.accelerators.mps.MPSAccelerator.is_available", lambda: True)
-    fabric = training._launched(Settings(steps=1))
-    assert fabric.device.type == "cpu"  # Apple's GPU has no float64
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert devices_of(Settings(steps=1)).device.type == "cpu"  # Apple's GPU has no float64
     potential = fresh()
     fit(potential, methane_frames, **{**QUICK, "accelerator": "auto"})
     assert potential.device.type == "cpu"
+
+
+def test_one_device_loads_neither_lightning_nor_torchs_compiler():
+    code = """
+import sys
+from tpainn_lite import load_molecules, train_from_scratch
+
+train_from_scratch(load_molecules("train")[:5], n_features=8, steps=2, progress=False)
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"lightning", "torch._dynamo", "torchmetrics", "matplotlib"} & set(done.stdout.split())
+
+
+def test_the_optimiser_is_torchs_with_its_average():
+    """With long slopes, which are shortened, and short ones; one group learns more slowly."""
+    ours, theirs = (lively_potential(seed=1).painn for _ in range(2))
+    rates = {"embedding": 0.3}
+    optimiser = AveragedAdamW(ours, rates, weight_decay=0.1, average_decay=0.9)
+    groups = [{"params": group, "factor": factor} for factor, group in groups_of(theirs, rates)]
+    adam = torch.optim.AdamW(groups, weight_decay=0.1)
+    average = torch.optim.swa_utils.AveragedModel(theirs, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9))
+    for step in range(1, 8):
+        size, rate = (3.0, 0.01)[step % 2], 0.01 * step
+        for own, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+            other.grad = size * torch.randn(own.shape, generator=torch.Generator().manual_seed(step), dtype=own.dtype)
+            own.grad.copy_(other.grad)
+        for group in adam.param_groups:
+            group["lr"] = rate * group["factor"]
+        torch.nn.utils.clip_grad_norm_(theirs.parameters(), LARGEST_SLOPE)
+        adam.step()
+        average.update_parameters(theirs)
+        optimiser.take_step(step, rate)
+    for one, other in ((ours, theirs), (optimiser.average, average.module)):
+        for own, right in zip(one.parameters(), other.parameters(), strict=True):
+            assert torch.allclose(own, right, rtol=1e-6, atol=1e-9)
 
 
 # --- bad input ---

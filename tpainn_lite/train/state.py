@@ -16,7 +16,7 @@ from tpainn_lite.structures.files import check_folder, locked, path_of, write_by
 from tpainn_lite.structures.identity import check_same, describe, identity
 from tpainn_lite.train.data import TrainingData
 
-STATE = ("steps", "step", "history", "best", "weights", "average", "optimiser")
+STATE = ("steps", "step", "history", "best", "weights", "optimiser")
 NETWORK = ("n_features", "n_interactions", "n_rbf", "cutoff")
 DAMAGE = (pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OSError)
 ADVICE = "remove it, and the run begins anew; or name another folder"
@@ -99,7 +99,6 @@ class Checkpoint:
         try:
             run.painn.load_state_dict(self.state["weights"])
             run.optimiser.load_state_dict(self.state["optimiser"])
-            run.average.load_state_dict(self.state["average"])
             run.step, run.history, run.best = self.state["step"], self.state["history"], tuple(self.state["best"])
             run.started -= run.history[-1]["seconds"]
         except DAMAGE as error:
@@ -108,7 +107,7 @@ class Checkpoint:
     def save(self, run: Any) -> None:
         """Write the state, whole or not at all, and the history as a table."""
         state = {"identity": self.made_from, "steps": self.steps, "step": run.step, "history": run.history}
-        state |= {"best": run.best, "weights": run.painn.state_dict(), "average": run.average.state_dict()}
+        state |= {"best": run.best, "weights": run.painn.state_dict()}
         content = io.BytesIO()
         torch.save(state | {"optimiser": run.optimiser.state_dict()}, content)
         try:

@@ -9,7 +9,6 @@ zero; the weights that are kept are an exponential moving average (EMA).  Lightn
 """
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
@@ -20,22 +19,13 @@ from typing import Any
 import torch
 from ase import Atoms
 from ase.units import GPa
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from tpainn_lite.model.evaluator import worth_compiling
 from tpainn_lite.model.potential import Potential, check_potential
 from tpainn_lite.train.data import TrainingData
-from tpainn_lite.train.parts import (
-    check_parts,
-    frozen,
-    groups_of,
-    joined,
-    layer_rates,
-    parted,
-    parts_of,
-    rate_of,
-    rates_table,
-)
+from tpainn_lite.train.devices import devices_of, is_first_process
+from tpainn_lite.train.optimiser import AveragedAdamW
+from tpainn_lite.train.parts import check_parts, frozen, layer_rates, parted, parts_of, rate_of, rates_table
 from tpainn_lite.train.settings import Settings
 from tpainn_lite.train.state import Checkpoint, CheckpointError, Forgetful
 from tpainn_lite.train.steps import Compiled, Exact
@@ -45,8 +35,6 @@ __all__ = [
     "parts_of", "rate_of", "rates_table", "train_on",
 ]  # fmt: skip
 WARMUP = 0.05  # of all steps
-LARGEST_SLOPE = 10.0  # norm of the slopes of a step by all weights; longer ones are shortened to it
-CLUSTERS = ("MASTER_ADDR", "SLURM_NTASKS", "LSB_JOBID", "OMPI_COMM_WORLD_SIZE", "KUBERNETES_SERVICE_HOST")
 History = list[dict[str, float]]
 
 
@@ -126,7 +114,7 @@ def train_on(
     """
     settings = data.settings
     kept = Forgetful() if checkpoint is None else Checkpoint(checkpoint, potential, data)
-    run = _Run(potential, data, _launched(settings), watch, kept)
+    run = _Run(potential, data, devices_of(settings), watch, kept)
     with (
         frozen(potential, settings.rates),
         kept.locked(run),
@@ -135,17 +123,6 @@ def train_on(
     ):
         run.train()
     return run.history
-
-
-def is_first_process() -> bool:
-    """Whether this is the process that writes files: of several that train together, the first.
-
-    >>> is_first_process()
-    True
-    """
-    from lightning.fabric.utilities.rank_zero import rank_zero_only
-
-    return getattr(rank_zero_only, "rank", None) in (None, 0)
 
 
 class _Run:
@@ -167,14 +144,8 @@ class _Run:
     def train(self):
         """Every step, with a check now and then."""
         self.painn, place = self.potential.to(self.fabric.device).painn, self.fabric
-        self.average, self.averaging = deepcopy(self.painn), get_ema_multi_avg_fn(self.settings.average_decay)
-        factors, weights = zip(*groups_of(self.painn, self.settings.rates), strict=True)
-        self.weights = [joined(group) for group in weights]
-        self.averages = [joined(group) for _, group in groups_of(self.average, self.settings.rates)]
-        self.optimiser = torch.optim.AdamW(
-            [{"params": [group], "lr": 0.0, "factor": f} for f, group in zip(factors, self.weights, strict=True)],
-            weight_decay=self.settings.weight_decay, fused=True,
-        )  # fmt: skip
+        decays = self.settings.weight_decay, self.settings.average_decay
+        self.optimiser = AveragedAdamW(self.painn, self.settings.rates, *decays)
         self.checkpoint.restore(self)
         self.bar.update(self.step - self.bar.n)
         join, self.join_valid = (self.engine.joined(graphs) for graphs in (self.data.graphs, self.data.valid))
@@ -195,18 +166,15 @@ class _Run:
 
     def _take_step(self, graph):
         """One step of the optimiser; gives the loss."""
-        for group in self.optimiser.param_groups:
-            slower = group["factor"] * self.settings.learning_rate
-            group["lr"] = slower * learning_rate_factor(self.step, self.settings.steps)
         loss = self.loss(graph, self.engine.outputs(graph, self.wants_forces, differentiable=True))
         self._check_finite(loss, graph)
-        self.optimiser.zero_grad(set_to_none=False)
+        self.optimiser.forget_slopes()
         loss.backward()
-        self._share_slopes()
-        torch.nn.utils.clip_grad_norm_(self.weights, LARGEST_SLOPE)
-        self.optimiser.step()
-        self._take_average()
+        for slopes in self.optimiser.slopes if self.fabric.world_size > 1 else ():
+            slopes.copy_(self.fabric.all_reduce(slopes, reduce_op="mean"))
+        rate = self.settings.learning_rate * learning_rate_factor(self.step, self.settings.steps)
         self.step += 1
+        self.optimiser.take_step(self.step, rate)
         self.bar.update()
         return loss.detach()
 
@@ -217,22 +185,6 @@ class _Run:
                 f"the loss is {loss.item()} at step {self.step}, in a batch of the frames {frames}; "
                 "lower learning_rate, or look for huge forces among them"
             )
-
-    def _share_slopes(self):
-        """The mean over devices."""
-        if self.fabric.world_size == 1:
-            return
-        for weights in self.weights:
-            slopes: Any = weights.grad
-            slopes.copy_(self.fabric.all_reduce(slopes, reduce_op="mean"))
-
-    @torch.no_grad()
-    def _take_average(self):
-        """The averaged weights begin as those after the first step."""
-        if self.step == 0:
-            self.average.load_state_dict(self.painn.state_dict())
-        else:
-            self.averaging(self.averages, self.weights, self.step)
 
     def loss(self, graph, output):
         """The loss of the whole batch, of which other devices may hold parts; they average what each of them says."""
@@ -268,7 +220,7 @@ class _Run:
     @contextmanager
     def _averaged(self):
         """With the averaged weights in the place of the latest ones."""
-        self.potential.painn = self.average
+        self.potential.painn = self.optimiser.average
         try:
             yield
         finally:
@@ -313,28 +265,3 @@ def _bar(steps, progress):
 
     shown = progress and is_first_process()
     return tqdm(total=steps, desc="train", unit=" steps", mininterval=0.2, disable=not shown)
-
-
-def _launched(settings):
-    """Lightning's Fabric on the hardware of the settings; with several devices, one process for each."""
-    from lightning.fabric import Fabric
-
-    accelerator = settings.accelerator
-    if accelerator == "auto" and not torch.cuda.is_available():
-        accelerator = "cpu"  # Apple's GPU knows no float64, which the energies need
-    several = settings.devices * settings.nodes > 1
-    if settings.nodes > 1 and not any(name in os.environ for name in CLUSTERS):
-        raise ValueError(
-            f"nodes is {settings.nodes}, and nothing says where the others are: start it with srun or torchrun, or set "
-            "MASTER_ADDR and NODE_RANK on each of them"
-        )
-    places = {"accelerator": accelerator, "devices": settings.devices, "num_nodes": settings.nodes}
-    try:
-        fabric = Fabric(**places, strategy="ddp" if several else "auto")
-    except (RuntimeError, ValueError) as error:  # Lightning's two names for hardware that is not there
-        raise ValueError(
-            f"accelerator is {settings.accelerator!r}, for {settings.devices} devices: {error} 'auto' or 'cpu', or "
-            "fewer devices, are expected"
-        ) from None
-    fabric.launch()
-    return fabric
