@@ -30,6 +30,7 @@ from tpainn_lite.cli.inputs import (
     has_pyscf,
     start_of,
     weights_of,
+    workers,
 )
 from tpainn_lite.cli.notes import say, tell
 from tpainn_lite.structures.files import check_folder, check_target, is_weights, save_somewhere
@@ -38,6 +39,9 @@ SHIPPED = "gas, gas_xtb, water, water_xtb or water_iamoeba"  # whose module is s
 EnergyKey = Annotated[str | None, typer.Option(help="name of the energies in the file, where there is a choice")]
 ForcesKey = Annotated[str | None, typer.Option(help="name of the forces")]
 StressKey = Annotated[str | None, typer.Option(help="name of the stress, or of the virial")]
+Scheduler = Annotated[
+    str | None, typer.Option(help="a Dask scheduler, tcp://host:port or its file: its workers do it, not --jobs")
+]
 Units = Annotated[
     str | None, typer.Option(help="Hartree,Bohr, or energy=kcal/mol,forces=-kcal/mol/Å,…; eV, Å unless given")
 ]
@@ -68,6 +72,7 @@ def label(
     hottest: Annotated[float, typer.Option(help="K; they are shaken at 300 K to so many")] = 1000.0,
     seed: Annotated[int, typer.Option(help="of shapes and shaking")] = 0,
     jobs: Annotated[int, typer.Option(help="processes; -1: one for each core")] = 2,
+    scheduler: Scheduler = None,
     units: Units = None,
 ) -> None:
     """Label structures, or shaken molecules made from SMILES.  Interrupted? The same command resumes it.
@@ -87,7 +92,8 @@ def label(
     first = next(todo, None)
     if first is None:
         raise ValueError(f"no frames to label: {source} holds no structure, nor a SMILES of which one could be made")
-    n = label_file(itertools.chain([first], todo), calculator(teacher), target, n_jobs=jobs, levels=levels)
+    with workers(jobs, scheduler) as crew:
+        n = label_file(itertools.chain([first], todo), calculator(teacher), target, crew, levels=levels)
     by = ", ".join(f"{level} for {count}" for level, count in levels.most_common())
     typer.echo(f"{n} labelled frames in {target}" + (f": {by}" if len(levels) > 1 else ""))
     if missing := structures.missing(n):
@@ -271,6 +277,7 @@ def run(
     steps: Annotated[int | None, typer.Option(help="of MD, 0.5 fs each; 1000 unless given")] = None,
     seed: Annotated[int, typer.Option(help="of everything that is drawn")] = 0,
     jobs: Annotated[int, typer.Option(help="processes that label; -1: one for each core")] = 2,
+    scheduler: Scheduler = None,
     energy_key: EnergyKey = None,
     forces_key: ForcesKey = None,
     stress_key: StressKey = None,
@@ -290,12 +297,14 @@ def run(
     from tpainn_lite.project.run import LabelsWanted, run_project
 
     stay_within_cores(1)  # molecules are too small for more, and two threads on a busy machine are slower than one
-    settings = given(n_labels=n_labels, n_test=n_test, n_steps=steps) | {"seed": seed, "n_jobs": jobs}
+    settings = given(n_labels=n_labels, n_test=n_test, n_steps=steps) | {"seed": seed}
     keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
     structures = FramesOf(source, frames, hottest, seed, None if labels else units)
     seen = believed(labels, trust, **keys) if labels else None
     try:
-        report = run_project(structures.frames, folder, None if nobody else calculator(teacher), seen, **settings)
+        with workers(jobs, scheduler) as crew:
+            made_by = None if nobody else calculator(teacher)
+            report = run_project(structures.frames, folder, made_by, seen, n_jobs=crew, **settings)
     except LabelsWanted as wanted:
         typer.echo(str(wanted))
         raise typer.Exit(2) from None

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +23,7 @@ from tpainn_lite.structures.protocols import Teacher
 
 if TYPE_CHECKING:
     from tpainn_lite.model.potential import Potential
+    from tpainn_lite.teachers.parallel import Jobs
 
 COOLEST = 300.0  # K; molecules are shaken at this temperature, and up to another
 MOST_FRAMES, HOTTEST = 1_000_000, 100_000.0  # of a molecule; K
@@ -224,6 +226,15 @@ def calculator(teacher: TeacherName) -> Teacher:
         TeacherName.revpbe_d3: cp2k.CP2KCalculator,
     }
     return made_by[teacher]()
+
+
+@contextmanager
+def workers(jobs: int, scheduler: str | None) -> Iterator["Jobs"]:
+    """Who does the work: so many processes, or the workers of the Dask scheduler at an address, if one is given."""
+    from tpainn_lite.teachers.parallel import scheduler_at
+
+    with scheduler_at(scheduler) if scheduler else nullcontext(jobs) as crew:
+        yield crew
 
 
 def check_teacher(teacher: TeacherName) -> None:

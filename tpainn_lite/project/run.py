@@ -53,7 +53,7 @@ from tpainn_lite.structures.identity import IdentityError, fingerprint
 from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.structures.select import draw
 from tpainn_lite.teachers.label import label
-from tpainn_lite.teachers.parallel import check_jobs
+from tpainn_lite.teachers.parallel import Jobs, check_jobs, executor_of, side_by_side
 from tpainn_lite.train.transfer import autotune
 
 MEMBERS = 3
@@ -68,7 +68,7 @@ class LabelsWanted(Exception):
 def run_project(
     structures: Iterable[Atoms], folder: str | Path, calculator: Teacher | None = None,
     labels: str | Path | Sequence[Atoms] | None = None, *, n_labels: int = 20, n_test: int = 10, n_general: int = 200,
-    start: str = "gas_xtb", n_steps: int = 1000, temperature: float = 300.0, seed: int = 0, n_jobs: int = 1,
+    start: str = "gas_xtb", n_steps: int = 1000, temperature: float = 300.0, seed: int = 0, n_jobs: Jobs = 1,
     progress: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """Autotune a committee for these structures, test it, and run MD with it.
@@ -92,6 +92,8 @@ def run_project(
         Name of the shipped weights.
     n_steps, temperature
         Of MD: steps of 0.5 fs, and K.
+    n_jobs
+        Processes that label; or a Dask client or an executor, whose workers label, and train the committee.
 
     Returns
     -------
@@ -124,11 +126,11 @@ def run_project(
         record = ProjectRecord(folder)
         _check_record(record, None if labels is not None else calculator, **asked)
         kept = _kept_structures(record, all_of_them)
-        general = _general_members(record, start, n_general, seed)
+        general = _general_members(record, start, n_general, seed, n_jobs)
         chosen = _chosen(record, kept, general, n_labels, n_test, seed)
         labelled = _labelled(chosen, record, calculator, seen, name, n_jobs, progress)
         train, test = (_part(labelled, part) for part in ("train", "test"))
-        own = _own_members(record, general, train, n_general, seed)
+        own = _own_members(record, general, train, n_general, seed, n_jobs)
         report, domain = _judged(general, own, train, test, kept)
         record.begin("md", n_steps=n_steps, temperature=temperature, seed=seed)
         run = run_md(
@@ -143,7 +145,7 @@ def run_project(
 
 def check_options(
     *, start: str, n_general: int, n_labels: int, n_test: int, n_steps: int, temperature: float, seed: int,
-    n_jobs: int = 1,
+    n_jobs: Jobs = 1,
 ) -> None:  # fmt: skip
     """Raise an error, before anything is made, where a setting of `run_project` makes no sense."""
     check_counts(n_labels=n_labels, n_test=n_test, n_general=n_general)
@@ -248,22 +250,25 @@ def _chosen(record, structures, general, n_labels, n_test, seed):
     return read_frames(path, need=(), quiet=True)
 
 
-def _general_members(record, start, n_general, seed):
+def _general_members(record, start, n_general, seed, n_jobs):
     record.begin("general", start=_named(start), n_general=n_general, seed=seed)
-    return _members(record.folder, "general", lambda k: _general(start, n_general, seed + k))
+    jobs = [(start, n_general, seed + k) for k in range(MEMBERS)]
+    return _members(record.folder, "general", _general, jobs, n_jobs)
 
 
-def _own_members(record, general, train, n_general, seed):
+def _own_members(record, general, train, n_general, seed, n_jobs):
     record.begin("own", labels=train, weights=fingerprint(general), n_general=n_general, seed=seed)
-    return _members(record.folder, "own", lambda k: _own(general[k], train, n_general, seed + k))
+    jobs = [(general[k], train, n_general, seed + k) for k in range(MEMBERS)]
+    return _members(record.folder, "own", _own, jobs, n_jobs)
 
 
-def _members(folder, name, make):
-    """Potentials kept in files of this name."""
-    paths = [folder / f"{name}-{k}.safetensors" for k in range(MEMBERS)]
-    for k, path in enumerate(paths):
-        if not path.exists():
-            make(k).save(path)
+def _members(folder, name, make, jobs, n_jobs):
+    """Potentials kept in files of this name, one for each job; those that are missing are made."""
+    paths = [folder / f"{name}-{k}.safetensors" for k in range(len(jobs))]
+    missing = [k for k, path in enumerate(paths) if not path.exists()]
+    made = side_by_side(make, [jobs[k] for k in missing], executor_of(n_jobs) or 1)
+    for k, potential in zip(missing, made, strict=True):
+        potential.save(paths[k])
     return [Potential.load(path) for path in paths]
 
 

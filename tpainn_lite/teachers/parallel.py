@@ -29,6 +29,7 @@ WATCH_SECONDS = 0.5  # how often a process looks whether the one that it works f
 MOST_JOBS = 1024  # processes
 AHEAD = 2  # jobs for each worker of an executor that are handed over, so that none has to wait for its next
 COUNT_SECONDS = 1.0  # how often the workers of a cluster are counted: they come and go
+LOSS_SECONDS = 0.5  # in which all that was lost with a worker is known
 PATIENCE = 10.0  # seconds without any worker after which that is said
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
@@ -200,7 +201,7 @@ def scheduler_at(address: str) -> Iterator[Cluster]:
     place = {"scheduler_file": address} if os.path.isfile(address) else {"address": address}
     try:
         client = Client(**place, timeout=PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001  of all kinds: no answer, no file of a scheduler, another protocol
         reason = " ".join(str(error).split()) or type(error).__name__
         raise OSError(
             f"no Dask scheduler answers at {address} ({reason}): start one (dask scheduler), or name its address, "
@@ -236,9 +237,13 @@ def _on_executor(executor, work, jobs, in_order, called):
             if not ready:
                 count.wait(unfinished)
             for k in reversed(ready):
-                future, name = running[k]
+                result = _result(*running[k])
                 del running[k]
-                yield pickle.loads(_result(future, name))
+                yield pickle.loads(result)
+    except Exception as error:
+        if not _is_loss(error):
+            raise
+        raise RuntimeError(_lost(running, error)) from error
     finally:
         for future, _ in running:
             future.cancel()
@@ -270,21 +275,28 @@ class _Count:
 
 
 def _result(future, name):
-    """What came out; where a worker died, an error that says of which job."""
+    """What came out; an error of the job itself says of which."""
     try:
         return future.result()
-    except (futures.BrokenExecutor, futures.CancelledError) as error:
-        raise RuntimeError(_lost(name, error)) from error
     except Exception as error:
-        if type(error).__name__ in ("KilledWorker", "FutureCancelledError"):
-            raise RuntimeError(_lost(name, error)) from error
-        error.add_note(f"in {name}")
+        if not _is_loss(error):
+            error.add_note(f"in {name}")
         raise
 
 
-def _lost(name, error):
+def _is_loss(error):
+    """Whether it is nothing that the job itself raised: its worker died, or the scheduler did."""
+    names = ("KilledWorker", "FutureCancelledError", "FuturesCancelledError")
+    return isinstance(error, (futures.BrokenExecutor, futures.CancelledError)) or type(error).__name__ in names
+
+
+def _lost(running, error):
+    """What was on the way when a worker died, of which one may be why."""
+    futures.wait([future for future, _ in running], timeout=LOSS_SECONDS)
+    names = [name for future, name in running if not future.done() or future.cancelled() or future.exception()]
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    return f"{name}: the worker or its scheduler died ({reason}): more memory for each, or another program, is expected"
+    what = " or ".join(names) or "a job"
+    return f"{what}: the worker or its scheduler died ({reason}); more memory for each, or a sound program, is expected"
 
 
 def packed_bytes(thing: Any) -> bytes:
