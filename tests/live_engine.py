@@ -6,7 +6,7 @@ import numpy as np
 import wasmtime
 from ase.data import covalent_radii
 
-from tpainn_lite.live.weights import flat_weights
+from tpainn_lite.live.weights import weight_bytes
 
 WASM = Path(__file__).parents[1] / "tpainn_lite" / "live" / "engine.wasm"
 _COMPILED = {}
@@ -20,7 +20,7 @@ class Engine:
 
     SHAPES = {"positions": 3, "velocities": 3, "forces": 3, "masses": 1, "radii": 1}
 
-    def __init__(self, atoms, potential, dtype=np.float16, wasm=WASM):
+    def __init__(self, atoms, potential, rounded=True, wasm=WASM):
         if wasm not in _COMPILED:
             engine = wasmtime.Engine()
             _COMPILED[wasm] = engine, wasmtime.Module.from_file(engine, str(wasm))
@@ -37,13 +37,12 @@ class Engine:
         self.put("cell", np.asarray(atoms.cell))
         self.put("pbc", atoms.pbc.astype(np.int32))
         self.put("species", np.searchsorted(elements, atoms.numbers).astype(np.int32))
-        painn, numbers = potential.painn, flat_weights(potential, elements, dtype)
+        painn, weights = potential.painn, weight_bytes(potential, elements, rounded)
         size = painn.n_features, painn.n_interactions, painn.n_rbf
-        assert self.call("n_weights", *size, len(elements)) == len(numbers)
-        at = self.call("reserve", numbers.nbytes)
-        self.memory.write(self.store, numbers.tobytes(), at)
-        is_half = int(numbers.dtype == np.float16)
-        self.call("set_network", *size, painn.cutoff, potential.scale.item(), len(elements), at, is_half)
+        assert self.call("weight_bytes", *size, len(elements), int(rounded)) == len(weights)
+        at = self.call("reserve", len(weights))
+        self.memory.write(self.store, weights, at)
+        self.call("set_network", *size, painn.cutoff, potential.scale.item(), len(elements), at, int(rounded))
 
     def call(self, name, *arguments):
         return self.functions[name](self.store, *arguments)

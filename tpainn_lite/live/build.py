@@ -40,10 +40,11 @@ def build(target: Path = ENGINE) -> None:
     """
     if problem := missing():
         raise RuntimeError(problem)
-    command = [sys.executable, "-m", "ziglang", "cc", *OPTIONS, "-o", str(Path(target).resolve()), SOURCE.name]
+    command = [sys.executable, "-m", "ziglang", "cc", *OPTIONS, "-o", str(target.resolve()), SOURCE.name]
     done = subprocess.run(command, cwd=SOURCE.parent, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"the engine was not built:\n{done.stderr[-2000:]}")
+    target.chmod(0o644)
 
 
 if __name__ == "__main__":

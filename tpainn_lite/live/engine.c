@@ -455,24 +455,23 @@ EXPORT double evaluate(void)  // the energy in eV, without the reference energie
     return energy_;
 }
 
-// --- weights: the parameters of PaiNN in the order in which the library lists them, in float16 or float32 ---
+// --- weights: the parameters of PaiNN in the order in which the library lists them, row by row ---
 
-static const unsigned char *numbers;  // those not yet read
-static int halves;
+// A row is its numbers in float32; or, rounded, one step in float32 and then how many steps each number is, in 16 bits.
+static const unsigned char *unread;
+static int are_rounded;
 
-static float next_number(void)
+static void take(void *to, int bytes)
 {
-    union { unsigned bits; float number; } u;
-    if (!halves) {
-        for (int k = 0; k < 4; k++) ((unsigned char *)&u)[k] = *numbers++;
-        return u.number;
-    }
-    unsigned half = numbers[0] | numbers[1] << 8, exponent = half >> 10 & 31, digits = half & 1023;
-    numbers += 2;
-    u.bits = exponent << 23 | digits << 13;
-    u.number *= 0x1p112f;  // from one bias of the exponent to the other; right for the smallest numbers too
-    if (exponent == 31) u.bits = 0x7f800000 | digits << 13;
-    return half & 0x8000 ? -u.number : u.number;
+    for (int k = 0; k < bytes; k++) ((unsigned char *)to)[k] = *unread++;
+}
+
+static float next_number(float step)
+{
+    short steps;
+    float number;
+    if (!are_rounded) return take(&number, 4), number;
+    return take(&steps, 2), step * steps;
 }
 
 static int padded(int width) { return (width + 7) & ~7; }
@@ -481,10 +480,13 @@ static int padded(int width) { return (width + 7) & ~7; }
 static f4 *read_matrix(int row_parts, int rows, int column_parts, int columns)
 {
     int width = column_parts * padded(columns);
-    float *matrix = (float *)features(row_parts * padded(rows), width);
-    for (int a = 0; a < row_parts * rows; a++)
+    float *matrix = (float *)features(row_parts * padded(rows), width), step = 0;
+    for (int a = 0; a < row_parts * rows; a++) {
+        float *row = matrix + (a / rows * padded(rows) + a % rows) * width;
+        if (are_rounded) take(&step, 4);
         for (int b = 0; b < column_parts * columns; b++)
-            matrix[(a / rows * padded(rows) + a % rows) * width + b / columns * padded(columns) + b % columns] = next_number();
+            row[b / columns * padded(columns) + b % columns] = next_number(step);
+    }
     return (f4 *)matrix;
 }
 
@@ -564,26 +566,36 @@ static Mix read_mix(int n_features)
     return mix;
 }
 
-EXPORT int n_weights(int n_features, int n_interactions, int n_rbf, int n_species)  // numbers that are read
+static int dense_bytes(int inputs, int hidden, int outputs, int rounded)
 {
-    int f = n_features, half = f / 2, phi = f * f + f + 3 * f * f + 3 * f, listen = 3 * f * (n_rbf + 1);
-    int mix = 2 * f * f + 2 * f * f + f + 3 * f * f + 3 * f, first = -(f * f + f + f * (n_rbf + 1));
-    return n_species * f + n_interactions * (phi + listen + mix) + first + half * f + half + half + 1;
+    int n_numbers = hidden * (inputs + 1) + outputs * (hidden + 1), n_rows = hidden + outputs + 2;
+    return rounded ? 2 * n_numbers + 4 * n_rows : 4 * n_numbers;
 }
 
-// After `set_structure`.  `weights`: rows of the embedding for the species that occur, then all else; float16 or not.
+static int matrix_bytes(int rows, int columns, int rounded) { return rows * (rounded ? 2 * columns + 4 : 4 * columns); }
+
+EXPORT int weight_bytes(int n_features, int n_interactions, int n_rbf, int n_species, int rounded)  // to be read
+{
+    int F = n_features, bytes = matrix_bytes(n_species, F, rounded) + dense_bytes(F, F / 2, 1, rounded);
+    for (int k = 0; k < n_interactions; k++) {
+        int parts = k ? 3 : 2;
+        bytes += dense_bytes(F, F, parts * F, rounded) + matrix_bytes(parts * F, n_rbf + 1, rounded);
+        bytes += matrix_bytes(2 * F, F, rounded) + dense_bytes(2 * F, F, 3 * F, rounded);
+    }
+    return bytes;
+}
+
+// After `set_structure`.  `weights`: rows of the embedding for the species that occur, then all else.
 EXPORT void set_network(int n_features, int n_interactions, int n_rbf, double cutoff_, double scale_, int n_species,
-                        const void *weights, int are_halves)
+                        const void *weights, int rounded)
 {
     double radius = 0;
-    numbers = weights, halves = are_halves;
+    unread = weights, are_rounded = rounded;
     F = padded(n_features), F4 = F / 4, n_rounds = n_interactions, cutoff = cutoff_, scale = scale_;
     for (int i = 0; i < N; i++) radius = radii_[i] > radius ? radii_[i] : radius;
     reach = (cutoff > 3.2 * radius ? cutoff : 3.2 * radius) + SKIN;  // bonds are watched up to 1.6 times their length
     n_rows = (n_rbf > 20 ? INTERVALS / 20 * n_rbf : INTERVALS) + 1, per_angstrom = (n_rows - 1) / cutoff;
-    embedding = features(n_species, F), gs = features(N, F), gv = features(3 * N, F);
-    for (int a = 0; a < n_species; a++)
-        for (int b = 0; b < n_features; b++) ((float *)embedding)[a * F + b] = next_number();
+    embedding = read_matrix(1, n_species, 1, n_features), gs = features(N, F), gv = features(3 * N, F);
     rounds = reserve(sizeof(Round) * n_rounds);
     for (int k = 0; k < n_rounds; k++) {
         rounds[k].s = features(N, F), rounds[k].v = features(3 * N, F);
