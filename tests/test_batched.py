@@ -11,7 +11,8 @@ from tpainn_lite.model.calculator import PotentialCalculator
 
 torch_sim = pytest.importorskip("torch_sim", reason="needs torch-sim: pip install 'tpainn_lite[batched]'")
 
-from tpainn_lite.simulate.many import TorchSimPotential, run_many  # noqa: E402
+from tpainn_lite.simulate import batches  # noqa: E402
+from tpainn_lite.simulate.many import TorchSimPotential, autobatcher, run_many  # noqa: E402
 
 
 def molecules():
@@ -174,14 +175,14 @@ def test_a_bad_structure_is_named_by_its_number_and_bad_settings_are_refused():
 
 BAD = {
     "n_steps": 15, "every": 0, "temperature": np.nan, "timestep": -1, "friction": "10", "seed": -1, "watch": 3,
-    "structures": molecules()[0], "potential": "gas",
+    "structures": molecules()[0], "potential": "gas", "largest": 0,
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_setting_that_makes_no_sense_is_named(name):
     given = {"structures": molecules(), "potential": lively_potential(), **BAD, "n_steps": 20, "every": 10}
-    given |= {"temperature": 300, "timestep": 0.5, "friction": 10, "seed": 0, "watch": None}
+    given |= {"temperature": 300, "timestep": 0.5, "friction": 10, "seed": 0, "watch": None, "largest": None}
     given |= {"structures": molecules(), "potential": lively_potential(), name: BAD[name]}
     with pytest.raises((ValueError, TypeError), match=rf"{name} is .*"):
         run_many(**given)
@@ -246,3 +247,122 @@ def test_a_strict_model_says_that_a_structure_has_exploded():
     state.positions[-1] = torch.nan
     with pytest.raises(ValueError, match="structure 1 has exploded; use a shorter timestep"):
         model(state)
+
+
+# --- more than the memory holds ---
+
+
+def counted(monkeypatch):
+    """The sizes of the batches that go through a model, with the structures in each."""
+    seen, forward = [], TorchSimPotential.forward
+
+    def noted(model, state, **more):
+        parts = torch.bincount(state.system_idx).tolist()
+        if not seen or seen[-1] != parts:
+            seen.append(parts)
+        return forward(model, state, **more)
+
+    monkeypatch.setattr(TorchSimPotential, "forward", noted)
+    return seen
+
+
+def test_a_batch_on_a_cpu_is_bounded_whatever_the_number_of_structures(monkeypatch):
+    seen = counted(monkeypatch)
+    potential = lively_potential()
+    sizes = [batches.size_of(atoms, potential.cutoff) for atoms in molecules()]
+    assert sizes[1:] == [9, 25, 16] and sizes[0] > 50
+    monkeypatch.setattr(batches, "SIZE_ON_CPU", sizes[0] + 9)
+    short = {"n_steps": 2, "every": 2, "timestep": 0.1, "stop_when_broken": False}
+    runs = run_many(molecules() * 3, potential, **short)
+    assert seen == [[9, 3], [5, 4]] * 3
+    assert [len(run.frames) for run in runs] == [2] * 12
+    assert [str(run.frames[1].symbols) for run in runs] == [str(atoms.symbols) for atoms in molecules() * 3]
+
+
+@pytest.mark.parametrize("structures", [molecules(), boxes()], ids=["molecules", "boxes"])
+def test_in_batches_every_structure_moves_as_it_does_with_all_others(structures):
+    settings = {"n_steps": 10, "every": 5, "timestep": 0.1, "friction": 0.0, "stop_when_broken": False}
+    together, apart = (run_many(structures, lively_potential(), **settings, largest=n) for n in (None, 1))
+    for one, other in zip(together, apart, strict=True):
+        np.testing.assert_array_equal(one.frames[0].get_momenta(), other.frames[0].get_momenta())
+        np.testing.assert_allclose(one.frames[2].positions, other.frames[2].positions, atol=1e-10)
+
+
+def test_random_forces_differ_from_batch_to_batch_and_repeat_with_the_seed():
+    settings = {"n_steps": 4, "every": 2, "friction": 100.0, "stop_when_broken": False, "largest": 1}
+    flat = lively_potential()
+    flat.scale.fill_(0.0)
+    water = [ase_molecule("H2O")] * 3
+    first, again = (run_many(water, flat, **settings) for _ in range(2))
+    kicks = [run.frames[2].get_momenta() - run.frames[0].get_momenta() for run in first]
+    assert np.abs(kicks[0] - kicks[1]).max() > 0.01 and np.abs(kicks[1] - kicks[2]).max() > 0.01
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one.frames[2].positions, other.frames[2].positions)
+
+
+def test_those_that_watch_see_runs_that_have_not_begun():
+    seen, settings = [], {"n_steps": 2, "every": 1, "timestep": 0.1, "stop_when_broken": False, "largest": 1}
+    run_many(
+        molecules()[:2], lively_potential(), **settings, watch=lambda runs: seen.append([len(r.frames) for r in runs])
+    )
+    assert seen == [[2, 0], [3, 0], [3, 2], [3, 3]]
+
+
+@pytest.mark.parametrize("structures", [molecules() * 2, boxes() * 2], ids=["molecules", "boxes"])
+def test_torch_sims_own_functions_take_batches_that_fit(monkeypatch, structures):
+    seen = counted(monkeypatch)
+    model = TorchSimPotential(lively_potential())
+    largest = max(batches.size_of(atoms, model.potential.cutoff) for atoms in structures)
+    monkeypatch.setattr(batches, "SIZE_ON_CPU", largest)
+    still = {"n_steps": 1, "temperature": 1e-9, "timestep": 1e-9}
+    nve, given = getattr(torch_sim, "Integrator", torch_sim).nve, [cased(atoms) for atoms in structures]
+    final = torch_sim.integrate(given, model, **still, integrator=nve, autobatcher=autobatcher(model, structures))
+    assert len(seen) > 1, "they were not all together"
+    sizes = {len(atoms): batches.size_of(atoms, model.potential.cutoff) for atoms in structures}
+    assert max(sum(sizes[n] for n in parts) for parts in seen) <= 1.001 * largest
+    alone = [model(torch_sim.initialize_state([atoms], model.device, model.dtype))["energy"].item() for atoms in given]
+    np.testing.assert_allclose(final.energy.numpy(), alone, atol=1e-6)
+
+
+def cased(atoms):
+    """With a cell, which torch-sim asks of molecules too."""
+    atoms = atoms.copy()
+    if not atoms.pbc.any():
+        atoms.cell = np.eye(3) * 20
+    return atoms
+
+
+def test_a_batcher_in_flight_holds_what_fits(monkeypatch):
+    model, structures = TorchSimPotential(lively_potential()), molecules() * 2
+    monkeypatch.setattr(batches, "SIZE_ON_CPU", 100)
+    batcher = autobatcher(model, structures, in_flight=True)
+    assert isinstance(batcher, torch_sim.InFlightAutoBatcher)
+    state = torch_sim.initialize_state([cased(atoms) for atoms in structures], model.device, model.dtype)
+    batcher.load_states(state)
+    first = batcher.next_batch(None, None)[0]
+    assert 0 < first.n_systems < len(structures)
+
+
+def test_what_a_gpu_holds_is_measured_on_two_small_batches(monkeypatch):
+    asked = []
+
+    def peak(device, run, structures):
+        asked.append(len(structures))
+        return 1e6 + 2e4 * sum(batches.size_of(atoms, 5.0) for atoms in structures)
+
+    monkeypatch.setattr(batches, "_peak", peak)
+    monkeypatch.setattr(batches, "_free", lambda device: 80e9)
+    frames = molecules()
+    sizes = [batches.size_of(atoms, 5.0) for atoms in frames]
+    found = batches.largest_batch(frames, sizes, torch.device("cuda"), lambda some: None)
+    assert found == pytest.approx(0.7 * 80e9 / 2e4, rel=1e-3)
+    assert asked == [1 + 5000 // 9, 4 * (1 + 5000 // 9)], "of H2O, whose atoms have the fewest pairs"
+
+
+def test_a_memory_that_is_full_is_a_sentence(monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(TorchSimPotential, "forward", full)
+    with pytest.raises(RuntimeError, match="the memory of cpu is full: less than 100 is expected as largest"):
+        run_many(molecules(), lively_potential(), n_steps=2, every=2, largest=100)

@@ -1,7 +1,8 @@
 """MD of many structures in one step: any `Potential` as a model of torch-sim.
 
-torch-sim (Cohen et al. 2025, arXiv:2508.06628) brings the integrators, the optimisers and the filling of a GPU's
-memory; here is what it has to know of our potentials.  An optional extra: ``pip install 'tpainn_lite[batched]'``.
+torch-sim (Cohen et al. 2025, arXiv:2508.06628) brings the integrators, the optimisers and the packing of structures
+into batches; here is what it has to know of our potentials, and how large a batch may be
+(`tpainn_lite.simulate.batches`).  An optional extra: ``pip install 'tpainn_lite[batched]'``.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from tpainn_lite.model.graph import SKIN, NeighbourList
 from tpainn_lite.model.potential import Potential, check_potential
+from tpainn_lite.simulate.batches import in_batches, largest_batch, size_of
 from tpainn_lite.simulate.md import check_settings, flown_apart, has_exploded, moving, trouble
 from tpainn_lite.simulate.record import MDRun
 from tpainn_lite.structures.arguments import check_counts, check_numbers
@@ -57,6 +59,7 @@ class TorchSimPotential(ModelInterface):
         self.skin, self.strict = skin, strict
         self._device, self._dtype = potential.device, torch.float64
         self._compute_forces = self._compute_stress = True
+        self._memory_scales_with = "n_atoms"  # the cells of molecules mean nothing; see `autobatcher`
         self._lists: dict[int, NeighbourList] = {}  # of each structure, by its number
         self._last: dict[int, NDArray] = {}  # its positions at the last call
 
@@ -77,6 +80,11 @@ class TorchSimPotential(ModelInterface):
     def unwrapped(self, number: int) -> NDArray:
         """Positions (N, 3) in Å of a structure at the last call; torch-sim's own jump from side to side of the box."""
         return self._last[number]
+
+    def forget(self) -> None:
+        """Other structures come next."""
+        self._lists.clear()
+        self._last.clear()
 
     def _pairs(self, number, positions, cell, periodic):
         """idx_i, idx_j and r_ij of one structure."""
@@ -103,6 +111,48 @@ def _periodic(state):
     return np.broadcast_to(pbc, 3).copy()
 
 
+def autobatcher(model: TorchSimPotential, structures: Sequence[Atoms], in_flight: bool = False) -> Any:
+    """What packs these structures into batches that the memory holds, for torch-sim's own functions.
+
+    torch-sim's own estimate needs a GPU, and takes the time of many trials.
+
+    Parameters
+    ----------
+    in_flight
+        For ``torch_sim.optimize``, where one that is done makes room for another; otherwise for
+        ``torch_sim.integrate``.
+
+    Returns
+    -------
+        A ``BinningAutoBatcher`` or an ``InFlightAutoBatcher``.
+
+    >>> from ase.build import molecule
+    >>> from tpainn_lite.model.painn import PaiNN
+    >>> model = TorchSimPotential(Potential(PaiNN(cutoff=4.0), atomref={1: 0.0, 8: 0.0}))
+    >>> type(autobatcher(model, [molecule("H2O")])).__name__
+    'BinningAutoBatcher'
+    """
+    structures = _checked(structures)
+    sizes = [size_of(atoms, model.potential.cutoff) for atoms in structures]
+    boxes = structures[0].pbc.all()
+    scalers = [len(a) ** 2 / (a.get_volume() / 1000) if boxes else len(a) for a in structures]  # as torch-sim's
+    largest = _largest(model, structures, sizes) / max(
+        size / scaler for size, scaler in zip(sizes, scalers, strict=True)
+    )
+    kind = torch_sim.InFlightAutoBatcher if in_flight else torch_sim.BinningAutoBatcher
+    scales = "n_atoms_x_density" if boxes else "n_atoms"
+    return kind(model, memory_scales_with=scales, max_memory_scaler=max(largest, 1.001 * max(scalers)))
+
+
+def _largest(model, structures, sizes):
+    """The size of a batch that the memory holds."""
+
+    def run(some):
+        return model(torch_sim.initialize_state([_boxed(atoms) for atoms in some], model.device, model.dtype))
+
+    return largest_batch(structures, sizes, model.device, run)
+
+
 def run_many(
     structures: Sequence[Atoms],
     potential: Potential,
@@ -115,8 +165,11 @@ def run_many(
     seed: int = 0,
     stop_when_broken: bool = True,
     watch: Callable[[list[MDRun]], object] | None = None,
+    largest: int | None = None,
 ) -> list[MDRun]:
     """Langevin MD of many structures at once, at constant volume.
+
+    Of more than the memory holds, some are run to their end before the next begin.
 
     Settings and guards are those of `tpainn_lite.simulate.md.run_md`, and watch over each structure: one that breaks is
     no longer kept, and the others continue.  What has exploded is not among its frames.
@@ -129,11 +182,17 @@ def run_many(
         K, also of the velocities at the start; fs; 1/ps.
     watch
         Called with the runs so far whenever frames are kept.
+    largest
+        Pairs of atoms within the cutoff, and atoms, that go through the potential at once; by default as many as the
+        memory of the GPU holds, or 100,000 on a CPU.  The random forces of a batch are drawn together: where there is
+        more than one, the same ``seed`` gives the same runs with the same ``largest``.
 
     Raises
     ------
     ValueError, TypeError
         Molecules and boxes together, a bad structure (with its number), or a setting that makes no sense.
+    RuntimeError
+        The GPU's memory was not enough after all; a smaller ``largest`` is expected.
 
     >>> from ase.build import molecule
     >>> from tpainn_lite.model.painn import PaiNN
@@ -145,21 +204,45 @@ def run_many(
     check_counts(least=0, seed=seed)
     if watch is not None and not callable(watch):
         raise TypeError(f"watch is {watch!r}; a function of the runs so far, or None, is expected")
+    if largest is not None:
+        check_counts(largest=largest)
     structures = _checked(structures)
     model = TorchSimPotential(potential, strict=False)
+    sizes, runs = [size_of(atoms, potential.cutoff) for atoms in structures], [MDRun() for _ in structures]
+    settings = {"n_steps": n_steps, "every": every, "timestep": timestep, "temperature": temperature, "seed": seed}
+    settings |= {"friction": friction, "guarded": stop_when_broken}
+    largest = largest or _largest(model, structures, sizes)
+    try:
+        for batch in in_batches(sizes, largest):
+            for _ in _moved([structures[k] for k in batch], [runs[k] for k in batch], model, batch[0], **settings):
+                if watch is not None:
+                    watch(runs)
+    except torch.OutOfMemoryError as error:
+        raise RuntimeError(
+            f"the memory of {model.device} is full: less than {largest} is expected as largest"
+        ) from error
+    return runs
+
+
+def _moved(structures, runs, model, first, n_steps, every, timestep, temperature, friction, guarded, seed):
+    """Run a batch, whose first structure has the number ``first``; the time (fs) whenever frames have been kept."""
+    model.forget()
     start, step = _langevin(model, _in_its_units(model, timestep, temperature, friction))
-    runs, bonds = [MDRun() for _ in structures], [bonds_of(a) if stop_when_broken else None for a in structures]
+    bonds = [bonds_of(atoms) if guarded else None for atoms in structures]
     with torch.random.fork_rng(devices=[model.device] if model.device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        state = start(_moving_state(structures, model, temperature, seed))
+        torch.manual_seed(_seed_of(seed, first))
+        state = start(_moving_state(structures, model, temperature, seed, first))
         _keep(runs, state, model, structures, bonds, 0.0, temperature)
         for k in range(1, n_steps + 1):
             state = step(state)
             if k % every == 0:
                 _keep(runs, state, model, structures, bonds, k * timestep, temperature)
-                if watch is not None:
-                    watch(runs)
-    return runs
+                yield k * timestep
+
+
+def _seed_of(seed, first):
+    """Of the random forces on a batch."""
+    return seed if first == 0 else int(np.random.SeedSequence((seed, first)).generate_state(1)[0])
 
 
 def _checked(structures):
@@ -191,14 +274,14 @@ def _langevin(model, settings):
     return start, partial(torch_sim.nvt_langevin_step, model=model, **settings)
 
 
-def _moving_state(structures, model, temperature, seed):
+def _moving_state(structures, model, temperature, seed, first):
     """The structures for torch-sim, with velocities: its own are too fast where masses differ (CH4: 562 K for 500)."""
     state = torch_sim.initialize_state([_boxed(atoms) for atoms in structures], model.device, model.dtype)
-    moved = [moving(atoms, None, "nvt", temperature, (seed, k))[0] for k, atoms in enumerate(structures)]
+    moved = [moving(atoms, None, "nvt", temperature, (seed, k))[0] for k, atoms in enumerate(structures, first)]
     momenta = np.concatenate([atoms.get_momenta() for atoms in moved])
     state.momenta = torch.as_tensor(momenta, dtype=model.dtype, device=model.device)
     if hasattr(type(state), "rng"):  # since 0.4; before that torch's own random numbers are used
-        state.rng = seed
+        state.rng = _seed_of(seed, first)
     return state
 
 
