@@ -11,6 +11,7 @@ from .structures.build import (
     water_clusters as water_clusters,
 )
 from .structures.geometry import composition as composition
+from .structures.liquids import liquid as liquid
 from .structures.select import (
     distinct as distinct,
     diverse as diverse,
@@ -32,6 +33,8 @@ from .teachers.cp2k import CP2KCalculator as CP2KCalculator
 from .teachers.dft import PySCFCalculator as PySCFCalculator
 from .teachers.label import label as label, label_stream as label_stream
 from .teachers.label_files import label_file as label_file
+from .teachers.liquid_md import liquid_run as liquid_run, liquid_runs as liquid_runs
+from .teachers.mmff_liquid import mmff94_liquid as mmff94_liquid
 from .teachers.parallel import side_by_side as side_by_side
 from .teachers.rdkit import forcefield_for as forcefield_for, mmff94 as mmff94, uff as uff
 from .teachers.sample import (

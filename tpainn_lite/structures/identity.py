@@ -22,7 +22,7 @@ FORMAT = 1  # of every identity; raised when the same settings come to mean anot
 DIGITS = 12  # of a fingerprint
 DEEPEST = 8  # levels of objects inside objects that a fingerprint looks into
 LABELS = ("energy", "forces", "stress")
-DESCRIBING = ("smiles", *ELECTRONS, "level")  # of ``info``
+DESCRIBING = ("smiles", "molecules", *ELECTRONS, "level")  # of ``info``
 NOT_CONSTANTS = {
     "self", "args", "kwargs", "atoms", "label", "prefix", "directory", "restart", "ignore_bad_restart_file", "command",
     "n_threads", "parameters", "results", "implemented_properties",

@@ -3,6 +3,7 @@
 | key of ``atoms.info`` | holds | unit |
 |---|---|---|
 | ``smiles`` | the bonds, as SMILES in the order of the atoms | |
+| ``molecules`` | of a box: how many of each SMILES, one molecule after the other, as "60 O, 4 CO" | |
 | ``id`` | name of the structure in its set | |
 | ``config_type`` | kind: "relaxed", "normal_modes", "thermal", "rattled", "dimer", "cluster", "liquid" … | |
 | ``part`` | of its set or project: "train", "valid", "test" … | |
