@@ -512,3 +512,17 @@ def test_a_list_that_is_no_list_of_molecules_is_refused_at_once(tmp_path):
     for text in ("C" * 1_000_000, "C1" * 50_000):
         (tmp_path / "my.smi").write_text(text)
         assert "more than 1000 characters" in run("label", tmp_path / "my.smi", tmp_path / "out.extxyz").stderr
+
+
+def test_an_element_that_the_weights_do_not_know_may_begin_as_another(files, tmp_path):
+    frames = read_frames(files / "labelled.extxyz")
+    for atoms in frames:
+        atoms.numbers[atoms.numbers == 6] = 14
+    write_frames(tmp_path / "silane.extxyz", frames)
+    command = ("autotune", "gas", tmp_path / "silane.extxyz", tmp_path / "si.safetensors", "--steps", 2, "--trust")
+    refused = run(*command)
+    assert refused.exit_code == 1 and "new_elements={'Si': 'C'}" in refused.output
+    done = run(*command, "--new-element", "Si=C")
+    assert done.exit_code == 0 and "Si (as C) in" in done.output
+    assert "Si" in Potential.load(tmp_path / "si.safetensors").elements
+    assert "Se=S, the new one first, is expected" in run(*command, "--new-element", "Si").output

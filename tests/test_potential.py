@@ -353,7 +353,7 @@ def test_a_file_from_a_newer_format_is_an_error_that_says_upgrade(potential, tmp
     path = tmp_path / "a.safetensors"
     potential.save(path)
     rewritten(path, format=99, version="9.9")
-    with pytest.raises(WeightsError, match=r"by tpainn_lite 9.9 in format 99; this version reads up to 1: upgrade"):
+    with pytest.raises(WeightsError, match=r"by tpainn_lite 9.9 in format 99; this version reads up to 2: upgrade"):
         Potential.load(path)
 
 

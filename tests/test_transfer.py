@@ -9,8 +9,10 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from conftest import SMALL
 
+from tpainn_lite.model.calculator import PotentialCalculator
 from tpainn_lite.model.errors import errors
-from tpainn_lite.model.references import rereference
+from tpainn_lite.model.potential import Potential
+from tpainn_lite.model.references import rereference, with_elements
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.teachers.rdkit import mmff94
 from tpainn_lite.train.data import TrainingData
@@ -154,7 +156,7 @@ def test_rereference_leaves_no_mean_error_and_keeps_elements_without_label(pretr
     potential = deepcopy(pretrained)
     carbon = potential.atomref[6].item()
     water = relabelled(labelled[:10], DFT_LIKE)
-    with pytest.raises(ValueError, match=r"atomic numbers \[8\] that the pretrained potential has never seen; "):
+    with pytest.raises(ValueError, match="contain O, which the pretrained potential has never seen: "):
         rereference(deepcopy(_methane_only(labelled)), water)
     rereference(potential, water)
     energies, _ = potential.predict(water)
@@ -285,7 +287,93 @@ def test_where_the_composition_never_changes_one_energy_is_fitted_and_said(pretr
     assert "all frames have H and O in the same proportion: one energy per molecule" in capsys.readouterr().out
 
 
+# --- charges ---
+
+
+def ions(labelled, a=8.0, b=2.0):
+    """Frames as if they were of ions, of the charges −1, 0 and 1 in turn, whose energies say so."""
+    frames = relabelled(labelled[:30], DFT_LIKE)
+    for k, atoms in enumerate(frames):
+        charge = k % 3 - 1
+        del atoms.info["smiles"]
+        atoms.info["charge"] = charge
+        atoms.calc.results["energy"] += a * charge + b * charge**2
+    return frames
+
+
+def test_what_a_charge_counts_is_fitted_saved_and_predicted(pretrained, labelled, tmp_path, capsys):
+    frames = ions(labelled)
+    tuned = autotune(pretrained, frames, **QUICK)
+    assert "the charges are -1, 0, +1: an energy a·q + b·q² is fitted to them, too" in capsys.readouterr().out
+    assert tuned.of_charge.tolist() == pytest.approx([8.0, 2.0], abs=0.3)
+    plain = relabelled(labelled[:30], DFT_LIKE)
+    neutral = autotune(pretrained, plain, **QUICK)
+    assert not neutral.of_charge.any()
+    assert errors(tuned, frames)["energy_mae"] < 1.5 * errors(neutral, plain)["energy_mae"]
+    tuned.save(tmp_path / "ions.safetensors")
+    again, cation = Potential.load(tmp_path / "ions.safetensors"), frames[2].copy()
+    assert again.predict([cation])[0] == tuned.predict([cation])[0]
+    cation.calc = PotentialCalculator(again)
+    assert cation.get_potential_energy() == pytest.approx(tuned.predict([cation])[0].item(), abs=1e-6)
+    charged = cation.get_potential_energy()
+    cation.info["charge"] = 0
+    cation.calc.reset()
+    assert charged - cation.get_potential_energy() == pytest.approx(tuned.of_charge.sum().item(), abs=1e-6)
+
+
+def test_a_new_network_learns_ions_too_and_one_charge_alone_is_no_charge(labelled):
+    fresh = new_potential(ions(labelled), **SMALL)
+    assert fresh.of_charge.tolist() == pytest.approx([8.0, 2.0], abs=0.5)
+    anions = ions(labelled)[::3]
+    assert not new_potential(anions, **SMALL).of_charge.any()
+
+
+def test_a_charge_that_is_no_whole_number_is_an_error(pretrained, labelled):
+    frames = ions(labelled)
+    frames[1].info["charge"] = 0.3
+    with pytest.raises(ValueError, match=r'info\["charge"\] = 0.3; a whole number is expected'):
+        autotune(pretrained, frames, **QUICK)
+
+
+# --- elements that nobody pretrained on ---
+
+
+def test_a_new_element_begins_as_one_that_is_known(pretrained, labelled, capsys):
+    frames = relabelled(labelled[:30], DFT_LIKE)
+    for atoms in frames:
+        atoms.numbers[atoms.numbers == 8] = 16
+        del atoms.info["smiles"]
+    with pytest.raises(ValueError, match=r"contain S, which .* never seen.*new_elements=\{'S': 'O'\}"):
+        autotune(pretrained, frames, **QUICK)
+    tuned = autotune(pretrained, frames, new_elements={"S": "O"}, **QUICK)
+    assert "S (as O) in " in capsys.readouterr().out
+    assert "S" in tuned.elements and "S" not in pretrained.elements
+    grown = with_elements(pretrained, {"S": "O"})
+    swapped = next(atoms for atoms in labelled if 8 in atoms.numbers)
+    twin = swapped.copy()
+    twin.numbers[twin.numbers == 8] = 16
+    np.testing.assert_allclose(grown.predict([twin])[1][0], pretrained.predict([swapped])[1][0], atol=1e-6)
+
+
+@pytest.mark.parametrize("new", [{"S": "Cl"}, {"H": "C"}, {"Xx": "C"}, {"S": 8}, ["S"]])
+def test_a_new_element_that_makes_no_sense_is_an_error(pretrained, new):
+    with pytest.raises((ValueError, TypeError), match="expected"):
+        with_elements(pretrained, new)
+
+
 # --- Δ-learning ---
+
+
+def test_delta_learning_from_a_pretrained_start_begins_as_the_teacher(pretrained, labelled):
+    teacher, frames = mmff94(), relabelled(labelled[:30], DFT_LIKE, stretch=1.2)
+    untouched = delta_learn(frames, teacher, start=pretrained, learning_rate=1e-12, **QUICK)
+    for forces, atoms in zip(untouched.predict(frames[:3])[1], frames, strict=False):
+        np.testing.assert_allclose(forces, teacher.get_forces(atoms.copy()), atol=1e-4)
+    learnt = delta_learn(frames, teacher, start=pretrained, **QUICK)
+    assert learnt.difference.metadata["stage"] == "delta"
+    assert errors(learnt, frames)["force_mae"] < errors(untouched, frames)["force_mae"]
+    embedding = learnt.difference.painn.embedding.weight
+    assert 0 < (embedding - pretrained.painn.embedding.weight).abs().max() < 0.2, "its features are the start's"
 
 
 def test_delta_learning_is_the_force_field_plus_what_was_learnt(labelled):

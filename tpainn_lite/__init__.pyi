@@ -35,6 +35,7 @@ from .teachers.label import label as label, label_stream as label_stream
 from .teachers.label_files import label_file as label_file
 from .teachers.liquid_md import liquid_run as liquid_run, liquid_runs as liquid_runs
 from .teachers.mmff_liquid import mmff94_liquid as mmff94_liquid
+from .teachers.openmm_teacher import openmm_teacher as openmm_teacher
 from .teachers.parallel import side_by_side as side_by_side
 from .teachers.rdkit import forcefield_for as forcefield_for, mmff94 as mmff94, uff as uff
 from .teachers.sample import (
@@ -57,7 +58,11 @@ from .model.graph import to_graph as to_graph
 from .model.painn import PaiNN as PaiNN
 from .model.potential import Potential as Potential
 from .model.pretrained import load_pretrained as load_pretrained
-from .model.references import fit_atomref as fit_atomref, rereference as rereference
+from .model.references import (
+    fit_atomref as fit_atomref,
+    rereference as rereference,
+    with_elements as with_elements,
+)
 
 from .course import teach as teach
 

@@ -6,7 +6,6 @@ What is not given stays out of the call, so that the library's own defaults hold
 import itertools
 import math
 from collections import Counter
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +14,7 @@ import typer
 from tpainn_lite.cli.checking import Trust, believed, check
 from tpainn_lite.cli.errors import one_line
 from tpainn_lite.cli.inputs import (
+    Ensemble,
     FramesOf,
     TeacherName,
     calculator,
@@ -26,6 +26,7 @@ from tpainn_lite.cli.inputs import (
     check_teacher,
     check_weights,
     check_weights_target,
+    elements_of,
     given,
     has_pyscf,
     start_of,
@@ -46,15 +47,6 @@ Units = Annotated[
     str | None, typer.Option(help="Hartree,Bohr, or energy=kcal/mol,forces=-kcal/mol/Å,…; eV, Å unless given")
 ]
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-
-
-class Ensemble(StrEnum):
-    """What MD holds constant."""
-
-    nve = "nve"
-    nvt = "nvt"
-    nvt_nh = "nvt-nh"
-    npt = "npt"
 
 
 @app.callback()
@@ -164,6 +156,9 @@ def autotune(
         float | None, typer.Option(help="each round away from the readout learns so much slower; 1 unless given")
     ] = None,
     replay: Annotated[Path | None, typer.Option(help="classical frames that are not to be forgotten")] = None,
+    new_element: Annotated[
+        list[str] | None, typer.Option(help="Se=S: an element that the weights do not know begins as one; repeatable")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="0 unless given")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="folder; the same command resumes from there")] = None,
     energy_key: EnergyKey = None,
@@ -178,6 +173,8 @@ def autotune(
     check_weights(weights)
     check_checkpoint(checkpoint, target)
     check_seed(seed)
+    new_elements = elements_of(new_element or [])
+    from tpainn_lite.model.references import with_elements
     from tpainn_lite.train import transfer
 
     stay_within_cores()
@@ -187,10 +184,12 @@ def autotune(
     )  # fmt: skip
     keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
     potential = weights_of(weights)
-    train, held_out = (believed(path, trust, potential, **keys) if path else None for path in (source, valid))
-    again = believed(replay, trust, potential) if replay else None
+    grown = with_elements(potential, new_elements)
+    train, held_out = (believed(path, trust, grown, **keys) if path else None for path in (source, valid))
+    again = believed(replay, trust, grown) if replay else None
     tell()
-    tuned = transfer.autotune(potential, train or [], held_out, **given(replay=again), **settings)
+    settings |= given(replay=again, new_elements=new_elements or None)
+    tuned = transfer.autotune(potential, train or [], held_out, **settings)
     save_somewhere(tuned.save, target, is_weights)
     typer.echo(f"weights in {target}")
 

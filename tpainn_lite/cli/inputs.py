@@ -30,6 +30,15 @@ MOST_FRAMES, HOTTEST = 1_000_000, 100_000.0  # of a molecule; K
 LARGEST_SEED = 2**31 - 1  # that every program behind the library takes
 
 
+class Ensemble(StrEnum):
+    """What MD holds constant."""
+
+    nve = "nve"
+    nvt = "nvt"
+    nvt_nh = "nvt-nh"
+    npt = "npt"
+
+
 class TeacherName(StrEnum):
     """Who labels."""
 
@@ -92,6 +101,14 @@ def weights_of(name: Path) -> "Potential":
     from tpainn_lite.model.pretrained import load_pretrained
 
     return Potential.load(name) if name.exists() else load_pretrained(str(name))
+
+
+def elements_of(pairs: Sequence[str]) -> dict[str, str]:
+    """{new symbol: known symbol} of ``Se=S``."""
+    split = [pair.split("=") for pair in pairs]
+    if any(len(parts) != 2 or not all(parts) for parts in split):
+        raise ValueError(f"--new-element is {' '.join(pairs)!r}; Se=S, the new one first, is expected")
+    return dict(split)
 
 
 def labelled(path: Path, need: Sequence[str] = ("any",), **how: str) -> list[Atoms]:

@@ -71,6 +71,7 @@ class PotentialCalculator(Calculator):
         check_extent(atoms.positions, cell, pbc)
         pairs = self._neighbours.pairs(atoms.positions, cell, pbc)
         output = self.evaluator.of_pairs(atoms.numbers, pairs, volume_of(atoms))
-        self.results.update(energy=output["energy"].item(), forces=output["forces"].double().cpu().numpy())
+        energy = output["energy"].item() + self.potential.charge_energies([atoms]).item()
+        self.results.update(energy=energy, forces=output["forces"].double().cpu().numpy())
         if pbc.all():
             self.results["stress"] = full_3x3_to_voigt_6_stress(output["stress"][0].double().cpu().numpy())

@@ -93,7 +93,12 @@ class Evaluator:
         """See `Potential.predict`."""
         check_counts(batch_size=batch_size)
         check_frames(frames)
-        return self.of_graphs(graphs_of(frames, self.potential.cutoff, self.potential.dtype), batch_size, forces)
+        of_charges, graphs = (
+            self.potential.charge_energies(frames),
+            graphs_of(frames, self.potential.cutoff, self.potential.dtype),
+        )
+        energies, on_atoms = self.of_graphs(graphs, batch_size, forces)
+        return energies + of_charges, on_atoms
 
     def of_graphs(
         self, graphs: Sequence[Graph], batch_size: int = 64, forces: bool = True

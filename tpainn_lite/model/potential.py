@@ -1,9 +1,10 @@
 """`Potential`: PaiNN plus what a bare network lacks: reference energies, a unit, and a memory of how it was made.
 
-E = Σ_i [ atomref(Z_i) + scale · local_energy_i ],   F_i = −∂E/∂R_i,   stress = (1/V) Σ_ij r_ij ⊗ ∂E/∂r_ij
+E = Σ_i [ atomref(Z_i) + scale · local_energy_i ] + a q + b q²,   F_i = −∂E/∂R_i,   stress = (1/V) Σ_ij r_ij ⊗ ∂E/∂r_ij
 
 The energy depends on the structure only through the pair vectors r_ij = R_j − R_i.  So one derivative with
-respect to those, ∂E/∂r_ij, gives the forces *and* the stress.
+respect to those, ∂E/∂r_ij, gives the forces *and* the stress.  The network is not given the charge q; a and b, which
+are 0 unless frames of several charges were trained on, take up what an ion differs by whatever its shape.
 """
 
 import json
@@ -22,9 +23,10 @@ from tpainn_lite.model.evaluator import PREDICTIONS, Evaluator
 from tpainn_lite.model.graph import AnyGraph, stress_of, unpack
 from tpainn_lite.model.painn import MAX_ATOMIC_NUMBER, PaiNN
 from tpainn_lite.structures.arguments import check_numbers
+from tpainn_lite.structures.charges import total_charge
 from tpainn_lite.structures.files import write_bytes
 
-FORMAT = 1  # of the weights file; raised when old readers would misread a new file
+FORMAT = 2  # of the weights file; raised when old readers would misread a new file
 
 
 class WeightsError(ValueError):
@@ -52,7 +54,8 @@ class Potential(nn.Module):
     """
 
     scale: Tensor
-    atomref: Tensor
+    atomref: Tensor  # (elements,) eV
+    of_charge: Tensor  # (2,) eV: a and b
 
     def __init__(
         self, painn: PaiNN, atomref: Mapping[int, float], scale: float = 1.0, metadata: Mapping[str, Any] | None = None
@@ -68,6 +71,7 @@ class Potential(nn.Module):
         self.painn, self.metadata = painn, dict(metadata or {})
         self.register_buffer("scale", torch.tensor(float(scale), dtype=torch.float64))
         self.register_buffer("atomref", torch.full((MAX_ATOMIC_NUMBER + 1,), torch.nan, dtype=torch.float64))
+        self.register_buffer("of_charge", torch.zeros(2, dtype=torch.float64))
         self.set_atomref(atomref)
 
     @property
@@ -92,7 +96,7 @@ class Potential(nn.Module):
 
     def _apply(self, change: Callable, recurse: bool = True) -> "Potential":
         """As of every module, `float` and `to` included; reference energies and scale stay in float64."""
-        exact = {name: getattr(self, name) for name in ("scale", "atomref")}
+        exact = {name: getattr(self, name) for name in ("scale", "atomref", "of_charge")}
         super()._apply(change, recurse)
         for name, value in exact.items():
             setattr(self, name, value.to(getattr(self, name).device))
@@ -138,6 +142,13 @@ class Potential(nn.Module):
         _, _, batch, n_graphs = unpack(graph)
         atomref = self.atomref.to(batch.device)
         return atomref.new_zeros(n_graphs).index_add(0, batch, atomref[graph.atomic_numbers])
+
+    def charge_energies(self, frames: Sequence[Atoms]) -> NDArray:
+        """a q + b q² of each structure, (n,) in eV; what a structure says of its charge q matters only where these
+        weights have learnt from several charges.  Part of `predict` and of MD's energies, none of `forward`'s."""
+        a, b = self.of_charge.tolist()
+        charges = np.array([total_charge(atoms) if a or b else 0 for atoms in frames])
+        return a * charges + b * charges**2
 
     def evaluator(self, fast: bool | None = None, evaluations: int = PREDICTIONS) -> Evaluator:
         """What computes many structures, or one many times, by the shortest way: see `Evaluator`."""
@@ -185,9 +196,11 @@ class Potential(nn.Module):
 
         painn = self.painn
         configuration = {k: getattr(painn, k) for k in ("n_features", "n_interactions", "n_rbf", "cutoff")}
-        header = {"format": FORMAT, "version": tpainn_lite.__version__, "painn": configuration}
-        header["metadata"] = self.metadata
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.state_dict().items()}
+        if not self.of_charge.any():  # as older readers know it
+            del tensors["of_charge"]
+        header = {"format": FORMAT if "of_charge" in tensors else 1, "version": tpainn_lite.__version__}
+        header |= {"painn": configuration, "metadata": self.metadata}
         write_bytes(path, save(tensors, {"tpainn_lite": json.dumps(header)}))
 
     @classmethod
@@ -204,11 +217,12 @@ class Potential(nn.Module):
             _check_size(header["painn"], tensors)
             potential = cls(PaiNN(**header["painn"]), {}, metadata=header["metadata"])
             potential.to(tensors["painn.embedding.weight"].dtype)
-            potential.load_state_dict(tensors)
+            potential.load_state_dict({"of_charge": potential.of_charge, **tensors})
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise WeightsError(f"{path}: the weights do not fit the network the file describes ({error})") from error
         odd = [name for name, weight in potential.painn.state_dict().items() if not torch.isfinite(weight).all()]
-        if odd or potential.atomref.isinf().any() or not 0 < potential.scale.item() < np.inf:
+        of_none = torch.cat([potential.atomref.nan_to_num(0.0), potential.of_charge])
+        if odd or not of_none.isfinite().all() or not 0 < potential.scale.item() < np.inf:
             where = odd[0] if odd else "scale, or a reference energy"
             raise WeightsError(f"{path}: {where} is not a finite number; get the file again, or train anew")
         return potential.eval()

@@ -61,6 +61,7 @@ class TrainingData:
             if name == "" or frames:
                 check_some_label(frames, [key for key in LABELS if weights[key]], name)
         _check_devices(lists[0], settings)
+        self.lists = dict(zip(("train", "valid", "replayed"), lists, strict=True))
         self.loss_weights = tuple(weights[key] for key in LABELS)
         self.train, self.valid, self.replayed = (
             [_prepared(graph, dtype, weights) for graph in graphs_of(frames, cutoff, dtype)] for frames in lists
@@ -71,13 +72,15 @@ class TrainingData:
     def subtract_references(self, potential: Potential, of_replayed: Potential | None = None) -> None:
         """Give each graph its ``target`` (1,), the energy minus the reference energies, subtracted in float64, and its
         ``number``, the place in the list; -1 for replayed frames, whose references may be another potential's."""
-        for graphs in (self.train, self.valid, self.replayed):
-            replayed = graphs is self.replayed
+        for name, frames in self.lists.items():
+            replayed = name == "replayed"
             model = of_replayed if replayed and of_replayed else potential
-            for number, graph in enumerate(graphs):
+            of_charges = model.charge_energies(frames)
+            for number, graph in enumerate(getattr(self, name)):
                 model.check_elements(graph.atomic_numbers)
                 graph.number = torch.tensor([-1 if replayed else number])
-                graph.target = (graph.energy - model.reference_energies(graph)).to(graph.r_ij.dtype)
+                references = model.reference_energies(graph) + of_charges[number]
+                graph.target = (graph.energy - references).to(graph.r_ij.dtype)
 
     def mean_pairs(self) -> float:
         """Pairs of atoms in a frame, on average."""

@@ -5,7 +5,7 @@ T-PaiNN is Pelletier, Bhat, Rivera, Wilson and Muhich, arXiv:2603.24752; *autotu
 The settings below are our own, chosen in a few trials on small molecules (``benchmarks/tour.py``).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Literal
 
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from tpainn_lite.model.calculator import PotentialCalculator
 from tpainn_lite.model.painn import PaiNN
 from tpainn_lite.model.potential import Potential, check_potential
-from tpainn_lite.model.references import rereference_graphs, solve_atomref
+from tpainn_lite.model.references import rereference_graphs, solve_references, with_elements
 from tpainn_lite.structures.arguments import check_choice, check_counts, check_numbers
+from tpainn_lite.structures.charges import total_charge
 from tpainn_lite.structures.checks import check_frames, check_labels, check_some_label, has_label, label_of
 from tpainn_lite.structures.geometry import composition
 from tpainn_lite.structures.isolated import isolated_energies, without_isolated
@@ -31,6 +32,7 @@ from tpainn_lite.train.training import Settings, check_parts, layer_rates, rates
 PRETRAIN = {"steps": 3000, "batch_size": 16, "learning_rate": 5e-3}
 AUTOTUNE = {"batch_size": 10, "learning_rate": 2e-3}
 SCRATCH = {"batch_size": 10, "learning_rate": 3e-3}
+DELTA_RATES, DELTA_FEW = (2e-3, 1e-3), 50  # learning rates from a pretrained start: up to so many frames, and above
 AUTOTUNE_STEPS, SCRATCH_STEPS = (4, 200, 3000), (10, 1000, 5000)  # per frame; at least; at most
 NETWORK = ("n_features", "n_interactions", "n_rbf", "cutoff")  # arguments of `PaiNN`
 START = ("references", "scale")  # other arguments of `new_potential`
@@ -87,20 +89,25 @@ def _untrained(
     labelled = [atoms for atoms in frames if has_label(atoms, "energy")]
     energies = np.array([label_of(atoms, "energy") for atoms in labelled])  # (n,)
     sizes = np.array([len(atoms) for atoms in labelled])
-    atomref = dict.fromkeys(composition(frames)[0], 0.0)
-    if labelled:
-        atomref |= solve_atomref([atoms.numbers for atoms in labelled], energies, isolated)
-    if references != "atomref":
-        atomref = dict.fromkeys(atomref, float(energies.sum() / max(1, sizes.sum())) if references == "mean" else 0.0)
+    charges = [total_charge(atoms) for atoms in labelled]
+    atomref, of_charge = dict.fromkeys(composition(frames)[0], 0.0), (0.0, 0.0)
+    if labelled and references == "atomref":
+        fitted, of_charge = solve_references([atoms.numbers for atoms in labelled], energies, isolated, charges)
+        atomref |= fitted
+    if references == "mean":
+        atomref = dict.fromkeys(atomref, float(energies.sum() / max(1, sizes.sum())))
     if scale is not None:
         check_numbers(above=0, scale=scale)
     elif with_forces := [atoms for atoms in frames if has_label(atoms, "forces")]:
         forces = np.concatenate([label_of(atoms, "forces") for atoms in with_forces])  # (ΣN, 3)
         scale = float(np.sqrt(np.mean(forces**2))) or 1.0
     else:
-        left = energies - [sum(atomref[z] for z in atoms.numbers) for atoms in labelled]  # (n,)
+        of_ion = [of_charge[0] * q + of_charge[1] * q**2 for q in charges]  # (n,) eV
+        left = energies - of_ion - [sum(atomref[z] for z in atoms.numbers) for atoms in labelled]
         scale = float(np.sqrt(np.mean(left**2 / sizes))) or 1.0
-    return Potential(painn, atomref, scale)
+    potential = Potential(painn, atomref, scale)
+    potential.of_charge.copy_(torch.tensor(of_charge))
+    return potential
 
 
 def pretrain(
@@ -151,7 +158,8 @@ def _steps(frames: Sequence[Atoms], rule: tuple[int, int, int]) -> int:
 
 def autotune(
     potential: Potential, frames: Sequence[Atoms], valid: Sequence[Atoms] | None = None, *, seed: int = 0,
-    freeze: Sequence[str] | str = (), layer_decay: float = 1.0, replay: Iterable[Atoms] = (), **settings: Any,
+    freeze: Sequence[str] | str = (), layer_decay: float = 1.0, replay: Iterable[Atoms] = (),
+    new_elements: Mapping[str, str] | None = None, **settings: Any,
 ) -> Potential:  # fmt: skip
     """Stage 2: continue from the pretrained weights, with few DFT labels.
 
@@ -171,6 +179,8 @@ def autotune(
         Each round farther from the readout learns so much more slowly (0.5: half as fast).
     replay
         Classical frames that are not to be forgotten: ``replay_size`` (a setting) of them are added to every batch.
+    new_elements
+        Elements that nobody pretrained on, and which known ones they begin as: ``{"Se": "S"}``.
     **settings
         Of the run (`tpainn_lite.train.training.fit`).
 
@@ -193,6 +203,9 @@ def autotune(
     'autotune'
     """
     check_potential(potential)
+    if new_elements:
+        potential = with_elements(potential, new_elements)
+        print(_risk(new_elements, frames))
     settings = {**AUTOTUNE, "steps": _steps(frames, AUTOTUNE_STEPS), **settings}
     running = _taken(settings, RUNNING)
     frozen: list[Any] = list(freeze) if isinstance(freeze, (list, tuple, set)) else [freeze]
@@ -201,8 +214,10 @@ def autotune(
     chosen = Settings.of(seed=seed, rates=rates, **settings)
     data = TrainingData(frames, valid, replay, chosen, potential.cutoff, potential.dtype)
     tuned = deepcopy(potential)
-    if any(graph.has_energy for graph in data.train):
-        rereference_graphs(tuned, [graph for graph in data.train if graph.has_energy], data.isolated)
+    labelled = [k for k, graph in enumerate(data.train) if graph.has_energy]
+    if labelled:
+        charges = [total_charge(data.lists["train"][k]) for k in labelled]
+        rereference_graphs(tuned, [data.train[k] for k in labelled], data.isolated, charges)
     tuned.metadata |= _describe("autotune", frames, seed)
     data.subtract_references(tuned, of_replayed=potential)
     if rates:
@@ -221,6 +236,16 @@ def _train(frames, valid, seed, settings, stage):
     data.subtract_references(potential)
     train_on(data, potential, **running)
     return potential
+
+
+def _risk(new_elements, frames):
+    check_frames(frames)
+    counts = [sum(symbol in atoms.symbols for atoms in frames) for symbol in new_elements]
+    seen = ", ".join(f"{new} (as {old}) in {n}" for (new, old), n in zip(new_elements.items(), counts, strict=True))
+    return (
+        f"new elements: {seen} of {len(frames)} frames; all that is known of them is learnt from these: test on "
+        "other molecules with them, or train on many classical frames first"
+    )
 
 
 def _taken(settings: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
@@ -264,13 +289,19 @@ class DeltaPotential:
 
 def delta_learn(
     frames: Sequence[Atoms], teacher: Calculator, valid: Sequence[Atoms] | None = None, *, seed: int = 0,
-    **settings: Any,
+    start: Potential | None = None, **settings: Any,
 ) -> DeltaPotential:  # fmt: skip
-    """Another baseline: train from scratch on the difference of DFT and a force field (Ramakrishnan et al. 2015,
-    doi:10.1021/acs.jctc.5b00099).
+    """Train on the difference of DFT and a cheap method (Ramakrishnan et al. 2015, doi:10.1021/acs.jctc.5b00099).
 
-    Takes and raises what `train_from_scratch` does, and a ``teacher``: the force field, or any cheap method; what it
-    cannot label is left out.
+    Takes and raises what `train_from_scratch` does, and
+
+    Parameters
+    ----------
+    teacher
+        The cheap method, a force field or GFN2-xTB; what it cannot label is left out.
+    start
+        A pretrained potential, best one that learnt from this teacher: its features are kept, its readout is set to
+        zero, so that the difference begins as nothing.  By default the network starts from random numbers.
 
     >>> from tpainn_lite import load_molecules, mmff94
     >>> delta_learn(load_molecules("train")[:5], mmff94(), n_features=8, steps=2, progress=False).difference.elements
@@ -280,8 +311,23 @@ def delta_learn(
     of_run = {name: value for name, value in settings.items() if name not in (*NETWORK, *START, *RUNNING, "replay")}
     Settings.of(**{"steps": 1, **of_run})  # before anything is labelled
     train, checked = _minus(frames, teacher), _minus(valid, teacher) if valid else None
-    settings = {**SCRATCH, "steps": _steps(train, SCRATCH_STEPS), **settings}
-    return DeltaPotential(_train(train, checked, seed, settings, stage="delta"), teacher)
+    usual = {**SCRATCH, "steps": _steps(train, SCRATCH_STEPS)}
+    if start is None:
+        return DeltaPotential(_train(train, checked, seed, {**usual, **settings}, stage="delta"), teacher)
+    usual["learning_rate"] = DELTA_RATES[len(train) > DELTA_FEW]
+    difference = autotune(_silenced(start), train, checked, seed=seed, **{**usual, **settings})
+    difference.metadata["stage"] = "delta"
+    return DeltaPotential(difference, teacher)
+
+
+def _silenced(start):
+    """A copy whose readout says zero, whatever the features."""
+    check_potential(start)
+    silent = deepcopy(start)
+    with torch.no_grad():
+        for parameter in silent.painn.readout[2].parameters():
+            parameter.zero_()
+    return silent
 
 
 def _minus(frames, teacher):
