@@ -14,7 +14,8 @@ all methods alike.  Test molecules with the bonds of one in our list of molecule
 
 Methods: ``composition`` (best energy per element, no forces), ``force_field`` (MMFF94) and ``gfn2_xtb`` as they are,
 from scratch with naive and with fitted reference energies, Δ-learning on MMFF94 (``delta``) and on GFN2-xTB
-(``delta_xtb``), which ask their teacher at every prediction too, and T-PaiNN from the starts of `study_starts.py`:
+(``delta_xtb``; from `load_pretrained("gas_xtb")` ``delta_shipped_xtb``), which ask their teacher at every prediction
+too, and T-PaiNN from the starts of `study_starts.py`:
 ``tpainn_mmff94`` and so on, ``tpainn_shuffled`` the negative control, ``tpainn_shipped`` and ``tpainn_shipped_xtb``
 from `load_pretrained`, ``tpainn_pool`` from the latter after GFN2-xTB has labelled the task's own structures.  For QM9
 our own DFT set may be one more rung before QM9's labels: after ``tpainn_pool``'s start, or alone (``scratch_dft``).
@@ -80,6 +81,7 @@ def methods_of(task):
     if task == "molecule_forces":  # MMFF94 needs bonds, which QM9's structures have not
         found["delta"] = delta_way(task, tp.mmff94)
     found["delta_xtb"] = delta_way(task, tp.gfn2_xtb)
+    found["delta_shipped_xtb"] = delta_way(task, tp.gfn2_xtb, "shipped_xtb")
     found |= {f"tpainn_{name}": tuned_way(task, name) for name in (*TEACHERS, *LESSER, *SHIPPED, "pool")}
     rungs = {"tpainn_dft": tuned_way(task, "dft"), "scratch_dft": tuned_way(task, "dft_alone")}
     return found | (rungs if task == "qm9_energy" else {})
@@ -103,8 +105,8 @@ def start_of(task, name):
 def make_starts(task, methods):
     """Make what these methods start from, before processes share it."""
     for method in methods:
-        if method.startswith("tpainn_"):
-            start_of(task, method.removeprefix("tpainn_"))
+        if method.startswith("tpainn_") or method == "delta_shipped_xtb":
+            start_of(task, method.partition("_")[2])
         elif method == "scratch_dft":
             start("dft_alone")
 
@@ -120,13 +122,17 @@ def scratch_way(task, references, **changed):
     return train
 
 
-def delta_way(task, teacher):
-    """Function of (frames, seed) that learns the difference from this teacher, who is asked at every prediction too."""
+def delta_way(task, teacher, name=None):
+    """Function of (frames, seed) that learns the difference from this teacher, who is asked at every prediction too;
+    from scratch, or from the start of this ``name`` with the learning rate that `tp.delta_learn` takes then."""
 
     def train(frames, seed):
         torch.set_num_threads(1)
-        settings = {**NETWORK, **settings_of(task, len(frames), from_scratch=True)}
-        return tp.delta_learn(frames, teacher(), seed=seed, **settings)
+        settings = settings_of(task, len(frames), from_scratch=True)
+        if name is None:
+            return tp.delta_learn(frames, teacher(), seed=seed, **NETWORK, **settings)
+        del settings["learning_rate"]
+        return tp.delta_learn(frames, teacher(), seed=seed, start=start_of(task, name), **settings)
 
     return train
 
