@@ -29,6 +29,7 @@ HEAVY = {
         "teachers.mmff",
         "teachers.mmff_system",
         "teachers.openmm_calculator",
+        "teachers.openmm_files",
         "teachers.openmm_teacher",
         "teachers.water",
         "teachers.water_md",

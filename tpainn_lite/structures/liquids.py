@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import numpy as np
 from ase import Atoms, units
 from ase.data import vdw_radii
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from tpainn_lite.structures.arguments import check_counts, check_numbers, generator
@@ -108,7 +107,7 @@ def _check_room(copies, edge, density):
         )
 
 
-def _packed(box, member, rng) -> NDArray:
+def _packed(box, member, rng):
     """Positions (N, 3) in Å: molecules at random places, pushed apart until none lies in another.
 
     They stay rigid: of each pair of atoms that are too near, half the overlap is undone by each molecule, as a shift by

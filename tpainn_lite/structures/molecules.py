@@ -61,7 +61,7 @@ def molecules_in(atoms: Atoms) -> Counts:
             f"nothing says which molecules {atoms.get_chemical_formula()} is made of: build boxes with "
             'tpainn_lite.liquid(...), or set atoms.info["molecules"], as in "60 O, 4 CO", or atoms.info["smiles"]'
         )
-    counts = _read(text) if text is not None else ((1, smiles),)
+    counts: Counts = _read(text) if text is not None else ((1, str(smiles)),)
     numbers = np.concatenate([np.tile(skeleton_of(smiles)[0], n) for n, smiles in counts])
     if not np.array_equal(numbers, atoms.numbers):
         raise ForceFieldError(

@@ -6,7 +6,7 @@ import numpy as np
 
 from tpainn_lite.structures.arguments import check_numbers
 from tpainn_lite.structures.molecules import Counts
-from tpainn_lite.teachers.mmff import BUFFER, COULOMB, VAN_DER_WAALS, Terms, add_bonded, bonded_forces, typed
+from tpainn_lite.teachers.mmff import BUFFER, COULOMB, VAN_DER_WAALS, add_bonded, bonded_forces, typed
 
 OPENMM_COULOMB = 138.93545764438198  # kJ/mol nm, by which OpenMM multiplies charges
 SWITCH = 1.0  # Å; over so much before the cutoff what lies between molecules fades away
@@ -122,7 +122,7 @@ def _damped_shifted(cutoff):
     return f"{COULOMB}*q1*q2*(erfc({a}*{x})/{x} - {erfc(a * end) / end} + ({x}-{end})*{slope})"
 
 
-def _add_molecule(system, forces, between, ewald, terms: Terms, kinds, tables):
+def _add_molecule(system, forces, between, ewald, terms, kinds, tables):
     first, scale = system.getNumParticles(), np.sqrt(COULOMB / OPENMM_COULOMB)
     radii, depths, parameters = tables
     for mass, charge, kind in zip(terms.masses, terms.charges, kinds, strict=True):

@@ -42,11 +42,11 @@ class OpenMMCalculator(ChargedCalculator):
         if platform not in PLATFORMS:
             raise ValueError(f"platform {platform!r} is not one of {PLATFORMS}")
         self.platform = platform
-        self._kept: tuple[Any, Any] = (None, None)  # (what the context was made for, OpenMM's context)
+        self._kept: tuple[Any, ...] = ()  # what the context was made for, and OpenMM's context
 
     def __getstate__(self) -> dict[str, Any]:
         """OpenMM's contexts cannot be pickled; a copy in another process makes its own."""
-        return {**self.__dict__, "_kept": (None, None)}
+        return {**self.__dict__, "_kept": ()}
 
     @property
     def level(self) -> str:
@@ -91,7 +91,7 @@ class OpenMMCalculator(ChargedCalculator):
     def context_of(self, atoms: Atoms) -> Any:
         """OpenMM's context that labels these atoms."""
         key = self.key_of(atoms)
-        if self._kept[0] != key:
+        if not self._kept or self._kept[0] != key:
             import openmm
 
             name = self.platform or ("CPU" if atoms.pbc.all() else "Reference")
