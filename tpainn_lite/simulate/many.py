@@ -271,7 +271,7 @@ def _langevin(model, settings):
     if not hasattr(torch_sim, "nvt_langevin_step"):
         return torch_sim.nvt_langevin(model, **settings)
     start = partial(torch_sim.nvt_langevin_init, model=model, kT=settings["kT"])
-    return start, partial(torch_sim.nvt_langevin_step, model=model, **settings)
+    return start, lambda state: torch_sim.nvt_langevin_step(state=state, model=model, **settings)
 
 
 def _moving_state(structures, model, temperature, seed, first):
