@@ -46,7 +46,7 @@ def make_scenes(trajectories: Sequence[Sequence[Atoms]], titles: Sequence[str]) 
     same = all(np.array_equal(frames[0].numbers, trajectories[0][0].numbers) for frames in trajectories)
     scenes, first, largest = [], 1.0, 1.0
     for frames, title in zip(trajectories, titles, strict=True):
-        turn = _facing(trajectories[0][0] if same else frames[0])  # the same molecule, seen from the same side
+        turn = facing(trajectories[0][0] if same else frames[0])  # the same molecule, seen from the same side
         drawings = _followed([_drawing(frames[k], turn) for k in steps if k < len(frames)])
         radii = ball_radii(drawings[0].numbers)[:, None]  # (N, 1)
         reach = [1.05 * (np.abs(drawing.positions[:, :2]) + radii).max() for drawing in drawings]
@@ -67,7 +67,7 @@ def _note(step, length):
     return f"frame {step + 1} of {length}" if step < length else f"ended at frame {length}"
 
 
-def _facing(atoms):
+def facing(atoms: Atoms) -> NDArray:
     """Rotation (3, 3) that lays the two longest axes of a molecule in the page; a box is only tilted."""
     boxed, axes = is_boxed(atoms), np.eye(3)
     if not boxed and len(atoms) > 1:
