@@ -4,10 +4,14 @@ import concurrent.futures as futures
 import json
 import multiprocessing
 import os
+import re
+import signal
+import subprocess
 import sys
 import threading
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -369,3 +373,44 @@ def test_without_dask_it_says_what_to_install(monkeypatch):
 def test_what_does_no_work_is_refused_in_a_sentence(frames, bad):
     with pytest.raises(ValueError, match=r"n_jobs is .*; a whole number of processes .*, a Dask client or an executor"):
         label(frames, Toy(), n_jobs=bad, progress=False)
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "cluster.md"
+JOBQUEUE = """
+from distributed import LocalCluster
+
+
+def SLURMCluster(cores, processes, job_cpu, memory, walltime, job_script_prologue):
+    cluster = LocalCluster(n_workers=0, threads_per_worker=cores, dashboard_address=None)
+    cluster.adapt = lambda minimum_jobs, maximum_jobs: cluster.scale(minimum_jobs)
+    return cluster
+"""
+
+
+@pytest.mark.slow
+def test_every_command_of_the_page_runs_in_its_order(tmp_path):
+    """On this machine; sh blocks are jobs of Slurm's, and pip has done its work."""
+    for package in ("distributed", "torch_sim"):
+        pytest.importorskip(package, reason="needs Dask and torch-sim: pip install 'tpainn_lite[cluster,batched]'")
+    (tmp_path / "dask_jobqueue.py").write_text(JOBQUEUE)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    surroundings = {**os.environ, "PATH": path, "PYTHONPATH": str(tmp_path), "PYTHONWARNINGS": "ignore"}
+    how = {"cwd": tmp_path, "env": surroundings, "text": True, "check": True, "timeout": 300}
+    blocks = re.findall(r"^```(bash|python)\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    background = subprocess.Popen(
+        ["bash", "-c", "\n".join(line for kind, block in blocks if kind == "bash" for line in block.splitlines()
+                                 if line.endswith("&")) + "\nwait"],
+        cwd=tmp_path, env=surroundings, start_new_session=True, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        for kind, block in blocks:
+            if kind == "python":
+                (tmp_path / "script.py").write_text(block)
+                subprocess.run([sys.executable, "script.py"], **how)
+            else:
+                lines = [line for line in block.splitlines() if not line.startswith("pip ") and not line.endswith("&")]
+                subprocess.run(["bash", "-ec", "\n".join(lines)], **how)
+    finally:
+        os.killpg(background.pid, signal.SIGTERM)
+        background.wait(timeout=30)
+    assert {"labels.jsonl", "labels.extxyz", "rows.json", "weights.safetensors"} <= {p.name for p in tmp_path.iterdir()}

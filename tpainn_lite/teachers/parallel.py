@@ -174,8 +174,7 @@ def _quietly(runs):
 
 @contextmanager
 def quiet_workers() -> Iterator[None]:
-    """Processes that have grown are replaced by fresh ones, which costs nothing; joblib warns of it, and Dask of frames
-    and calculators that are larger than a function's name."""
+    """Without warnings of joblib's, that processes have grown and are replaced, and of Dask's, that jobs are large."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
         warnings.filterwarnings("ignore", message="Sending large graph of size")
@@ -198,9 +197,8 @@ def scheduler_at(address: str) -> Iterator[Cluster]:
         from distributed import Client
     except ImportError as error:
         raise ImportError("a scheduler needs Dask: pip install 'tpainn_lite[cluster]'") from error
-    place = {"scheduler_file": address} if os.path.isfile(address) else {"address": address}
     try:
-        client = Client(**place, timeout=PATIENCE, set_as_default=False)
+        client = Client(**_arguments_of(address), timeout=PATIENCE, set_as_default=False)
     except Exception as error:  # noqa: BLE001  of all kinds: no answer, no file of a scheduler, another protocol
         reason = " ".join(str(error).split()) or type(error).__name__
         raise OSError(
@@ -209,6 +207,18 @@ def scheduler_at(address: str) -> Iterator[Cluster]:
         ) from None
     with client:
         yield client
+
+
+def _arguments_of(address):
+    """Dask's name for an address, or for a scheduler's file, which it may be about to write."""
+    if not address.endswith(".json"):
+        return {"address": address}
+    patient_until = time.monotonic() + PATIENCE
+    while not os.path.exists(address):
+        if time.monotonic() > patient_until:
+            raise OSError("there is no such file")
+        time.sleep(0.1)
+    return {"scheduler_file": address}
 
 
 def _workers_of(executor):
@@ -228,7 +238,9 @@ def _on_executor(executor, work, jobs, in_order, called):
         while True:
             unfinished = [future for future, _ in running if not future.done()]
             for number, job in itertools.islice(jobs, max(0, AHEAD * count.workers() - len(unfinished))):
-                future = executor.submit(_alone, packed_work, packed_bytes(job), __version__, _place())
+                future = executor.submit(
+                    _alone, packed_work, packed_bytes(job), __version__, (platform.node(), os.getpid())
+                )
                 running.append((future, called(*job) if called else f"job {number}"))
                 unfinished.append(future)
             if not running:
@@ -306,21 +318,18 @@ def packed_bytes(thing: Any) -> bytes:
     return bytes(dumps(thing))
 
 
-def _place():
-    return platform.node(), os.getpid()
-
-
 def _alone(packed_work, packed_job, version, home):
     """On a worker: one job at a time, on one thread unless ``OMP_NUM_THREADS`` says more; what comes out, as bytes."""
     if version != __version__:
         raise RuntimeError(f"the worker has tpainn_lite {__version__}, its client {version}: install the same version")
     with _one_at_a_time:
         _here.working = True
+        away = home != (platform.node(), os.getpid())
         try:
-            if home != _place():
+            if away:
                 _stay_on_own_threads()
             work, job = pickle.loads(packed_work), pickle.loads(packed_job)
-            if home != _place():
+            if away:
                 _stay_on_own_threads()  # of what has come with the job
             return packed_bytes(work(*job))
         finally:
@@ -335,7 +344,7 @@ def _stay_on_own_threads():
     first = os.environ["OMP_NUM_THREADS"].split(",")[0]
     n_threads = max(1, int(first)) if first.isdigit() else 1
     torch, numba = sys.modules.get("torch"), sys.modules.get("numba")
-    if torch is not None and torch.get_num_threads() != n_threads:
+    if torch is not None:
         torch.set_num_threads(n_threads)
     if numba is not None:
         numba.set_num_threads(min(n_threads, numba.config.NUMBA_NUM_THREADS))
