@@ -6,9 +6,10 @@ import numpy as np
 import wasmtime
 from ase.data import covalent_radii
 
-from tpainn_lite.live.weights import weight_bytes
+from tpainn_lite.page.weights import weight_bytes
 
-WASM = Path(__file__).parents[1] / "tpainn_lite" / "live" / "engine.wasm"
+WASM = Path(__file__).parents[1] / "tpainn_lite" / "page" / "engine.wasm"
+SHAPES = {"positions": 3, "velocities": 3, "forces": 3, "masses": 1, "radii": 1}
 _COMPILED = {}
 
 
@@ -17,8 +18,6 @@ class Engine:
 
     ``positions``, ``velocities``, ``forces`` and so on are copies; ``put`` writes one.
     """
-
-    SHAPES = {"positions": 3, "velocities": 3, "forces": 3, "masses": 1, "radii": 1}
 
     def __init__(self, atoms, potential, rounded=True, wasm=WASM):
         if wasm not in _COMPILED:
@@ -51,7 +50,7 @@ class Engine:
         self.memory.write(self.store, np.ascontiguousarray(values).tobytes(), self.call(name))
 
     def __getattr__(self, name):
-        width = self.SHAPES[name]
+        width = SHAPES[name]
         at = self.call(name)
         array = np.frombuffer(bytes(self.memory.read(self.store, at, at + 8 * self.n * width)))
         return array.reshape(self.n, width) if width > 1 else array

@@ -12,11 +12,13 @@ PACKAGE = Path(__file__).parents[1] / "tpainn_lite"
 
 # The story's order: a package imports only from those in columns to its left.
 ORDER = [
-    {"structures"}, {"reading"}, {"teachers", "model", "course"}, {"train", "simulate"}, {"show"}, {"project"}, {"cli"},
+    {"structures"}, {"reading"}, {"teachers", "model", "course"}, {"train", "simulate"}, {"show"}, {"page"},
+    {"project"}, {"cli"},
 ]  # fmt: skip
 
 # A heavy package is known to these modules alone, so that exchanging it stays a small change.
 HEAVY = {
+    "anywidget": {"page.widget"},
     "ipywidgets": {"show.plots", "show.sliders", "show.viewer", "course.teach", "show.dashboard"},
     "distributed": {"teachers.parallel"},
     "joblib": {"teachers.parallel"},
@@ -43,7 +45,15 @@ HEAVY = {
     "typer": {"cli.app", "cli.checking", "cli.errors"},
     "vesin": {"structures.geometry", "model.graph"},
 }
-LAZY = {"lightning", "nglview", "openmm", "pyscf", "rdkit", "tblite"}  # imported inside the function that needs them
+LAZY = {
+    "anywidget",
+    "lightning",
+    "nglview",
+    "openmm",
+    "pyscf",
+    "rdkit",
+    "tblite",
+}  # inside the function that needs them
 
 # A compiled loop cannot be cut into functions without losing its speed.
 COMPILED = {"_kernels", "listen_back", "_moving_kernels", "slopes", "product_slopes"}

@@ -1,7 +1,7 @@
 """Compile `engine.c` to `engine.wasm`, the same bytes on every machine.
 
     pip install ziglang==0.16.0
-    python -m tpainn_lite.live.build [another_place.wasm]
+    python -m tpainn_lite.page.build [another_place.wasm]
 
 The compiler is Clang, which pip brings inside the package ziglang; its version is fixed, because another one makes
 other bytes.

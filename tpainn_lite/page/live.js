@@ -232,8 +232,8 @@ function physics(port) {
         try {
             port.postMessage(await answer(data));
         } catch (error) {
-            const text = error instanceof WebAssembly.RuntimeError ? "The engine ran out of memory." : error.message;
-            port.postMessage({ kind: "failure", text });
+            const isTrap = error?.name === "RuntimeError"; // of WebAssembly, or a RangeError where no memory is left
+            port.postMessage({ kind: "failure", text: isTrap ? "The engine ran out of memory." : String(error?.message) });
         }
     };
 }
@@ -297,6 +297,7 @@ class Live {
         this.element = element;
         this.host = document.createElement("div");
         this.host.className = "tpainn-live-host";
+        this.host.live = this; // for those who want to look inside
         this.host.dataset.lmSuppressShortcuts = "true"; // JupyterLab would take the keys for itself
         const root = this.host.attachShadow({ mode: "open" });
         root.innerHTML = `<style>${scene?.style ?? ""}</style>${PANEL}`;
@@ -315,7 +316,7 @@ class Live {
         this.scene = scene;
         const { settings } = scene;
         this.settings = {
-            advance: false, potential: 0, temperature: settings.temperature, thermostat: settings.ensemble === "nvt",
+            advance: false, potential: Math.max(0, scene.potentials.findIndex(({ unknown }) => !unknown.length)), temperature: settings.temperature, thermostat: settings.ensemble === "nvt",
             most: PACES.normal, pull: null, resets: 0,
         };
         this.playing = !matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -348,6 +349,7 @@ class Live {
         const [choice, heat, bath, pace, arrows] = ["potential select", "heat input", "bath select", "pace select", "check input"]
             .map((name) => this.part(`.${name}`));
         choice.replaceChildren(...scene.potentials.map(({ name }, k) => new Option(name, k)));
+        choice.value = settings.potential;
         this.part(".potential").hidden = scene.potentials.length < 2;
         Object.assign(heat, { min: 10, max: Math.max(1500, settings.temperature), step: 10, value: settings.temperature });
         bath.value = settings.thermostat ? "1" : "";
@@ -397,7 +399,7 @@ class Live {
     fail(text) {
         this.playing = false;
         if (!this.host.isConnected) this.element.append(this.host);
-        this.part(".panel").classList.toggle("empty", !this.picture);
+        this.part(".panel").classList.toggle("empty", !this.picture && !(this.scene?.potentials.length > 1));
         this.say(text);
         if (this.picture) this.refresh();
         this.wanted = false;
@@ -411,7 +413,7 @@ class Live {
         if (answer.resets !== this.settings.resets) return;
         this.picture = answer;
         this.stale = true;
-        if (!this.host.isConnected || this.still) this.arrive();
+        if (this.host.parentNode !== this.element || this.element.childNodes.length > 1) this.arrive();
         if (answer.stopped) {
             this.playing = false;
             this.say(answer.stopped);
@@ -419,12 +421,13 @@ class Live {
             this.wanted = false;
         }
         if (answer.steps || !this.history.length) this.remember(answer);
+        if (answer.milliseconds > 1000 / 70) this.ask(); // a slow step need not wait for the screen
     }
 
     /** The first picture: the panel takes the place of the still one. */
     arrive() {
         this.element.replaceChildren(this.host);
-        this.still = false;
+        this.part(".panel").classList.remove("empty");
         this.camera.resize();
     }
 
@@ -435,20 +438,23 @@ class Live {
         if (this.times.length > 40) this.times.shift();
     }
 
+    /** Send for the next picture, one at a time. */
+    ask() {
+        const advance = this.playing && this.visible;
+        if (this.busy || !(advance || this.wanted)) return;
+        this.busy = true;
+        this.wanted = false;
+        Object.assign(this.settings, { advance, pull: this.hands.pull() });
+        this.physics.send({ kind: "next", settings: this.settings });
+    }
+
     frame(now) {
         this.request = requestAnimationFrame(this.frame);
-        const advance = this.playing && this.visible;
-        if (!this.busy && (advance || this.wanted)) {
-            this.busy = true;
-            this.wanted = false;
-            this.settings.advance = advance;
-            this.settings.pull = this.hands.pull();
-            this.physics.send({ kind: "next", settings: this.settings });
-        }
+        this.ask();
         if (!this.stale || !this.picture || !this.visible) return;
         this.stale = false;
-        this.camera.paint(this.picture, this.scene.settings.arrows, this.settings.pull ?? this.hands.pull(), this.colour());
-        if (now - (this.charted ?? 0) > 90 || !advance) {
+        this.camera.paint(this.picture, this.scene.settings.arrows, this.hands.pull(), this.colour());
+        if (now - (this.charted ?? 0) > 90 || !this.playing) {
             this.charted = now;
             this.write();
         }
