@@ -53,7 +53,7 @@ LAZY = {
     "pyscf",
     "rdkit",
     "tblite",
-}  # inside the function that needs them
+}  # inside a function
 
 # A compiled loop cannot be cut into functions without losing its speed.
 COMPILED = {"_kernels", "listen_back", "_moving_kernels", "slopes", "product_slopes"}

@@ -20,8 +20,8 @@ from ase.data import chemical_symbols, covalent_radii
 from ase.data.colors import jmol_colors
 from numpy.typing import ArrayLike
 
-from tpainn_lite.page.weights import packed
 from tpainn_lite.model.potential import Potential, check_potential
+from tpainn_lite.page.weights import packed
 from tpainn_lite.show.painting import png
 from tpainn_lite.show.scenes import ball_radii, facing, make_scenes
 from tpainn_lite.show.style import COLOURS, places_of
