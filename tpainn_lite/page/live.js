@@ -10,8 +10,8 @@
 
 const FORMAT = 1; // of the scene
 const KEPT = 480; // pictures that the charts remember
-const PACES = { slow: 1, normal: 20, fast: 400 }; // most steps from one picture to the next
-const SPRING = 1; // eV/Å², of the spring by which an atom is pulled
+const PACES = { slow: 30, normal: 600, fast: Infinity }; // fs that pass in a second, at most
+const SPRING = 2; // eV/Å², of the spring by which an atom is pulled
 const ARROW = 0.6; // Å of an arrow for 1 eV/Å of force
 const STICK = 0.13; // Å, radius of a bond
 
@@ -280,7 +280,7 @@ const PANEL = `
     <label class="row bath"><span>Thermostat</span><select>
       <option value="1">Langevin</option><option value="">none: energy is kept</option></select></label>
     <label class="row pace"><span>Pace</span><select>
-      <option value="slow">one step a picture</option><option value="normal">normal</option>
+      <option value="slow">30 fs a second</option><option value="normal">600 fs a second</option>
       <option value="fast">as fast as possible</option></select></label>
     <label class="check"><input type="checkbox"><span>Force arrows</span></label>
     <figure><figcaption><span>Temperature / K</span><output></output></figcaption>
@@ -317,8 +317,9 @@ class Live {
         const { settings } = scene;
         this.settings = {
             advance: false, potential: Math.max(0, scene.potentials.findIndex(({ unknown }) => !unknown.length)), temperature: settings.temperature, thermostat: settings.ensemble === "nvt",
-            most: PACES.normal, pull: null, resets: 0,
+            most: 0, pull: null, resets: 0,
         };
+        [this.pace, this.due, this.asked] = [PACES.normal, 0, performance.now()]; // due: fs that should have passed
         this.playing = !matchMedia("(prefers-reduced-motion: reduce)").matches;
         this.visible = true;
         this.history = [];
@@ -360,7 +361,7 @@ class Live {
         on(choice, "change", () => { settings.potential = Number(choice.value); this.say(null); });
         on(heat, "input", () => { settings.temperature = Number(heat.value); });
         on(bath, "change", () => { settings.thermostat = Boolean(bath.value); });
-        on(pace, "change", () => { settings.most = PACES[pace.value]; });
+        on(pace, "change", () => { this.pace = PACES[pace.value]; });
         on(arrows, "change", () => { this.scene.settings.arrows = arrows.checked; });
         on(this.part(".play"), "click", () => this.toggle());
         on(this.part(".reset"), "click", () => this.reset());
@@ -440,11 +441,15 @@ class Live {
 
     /** Send for the next picture, one at a time. */
     ask() {
-        const advance = this.playing && this.visible;
-        if (this.busy || !(advance || this.wanted)) return;
-        this.busy = true;
-        this.wanted = false;
-        Object.assign(this.settings, { advance, pull: this.hands.pull() });
+        if (this.busy) return;
+        const now = performance.now(), { timestep } = this.scene.settings;
+        this.due = Math.min(this.due + (this.pace * (now - this.asked)) / 1000, this.pace / 20 + timestep); // 50 ms at most
+        this.asked = now;
+        const most = Math.min(1e6, Math.floor(this.due / timestep)), advance = this.playing && this.visible && most > 0;
+        if (!advance && !this.wanted) return;
+        if (advance) this.due -= Math.min(this.due, most * timestep);
+        [this.busy, this.wanted] = [true, false];
+        Object.assign(this.settings, { advance, most, pull: this.hands.pull() });
         this.physics.send({ kind: "next", settings: this.settings });
     }
 

@@ -1,0 +1,422 @@
+"""Does `tp.live` live?  In a bare page opened from a file, and in JupyterLab, also once the kernel is gone.
+
+    python tests/browser/check_live.py [--windows 12] [--pictures build/live] [--bare]
+
+Headless Chromium, which can reach nothing, opens ethanol and 64 H2O: how soon is the first picture there, how many come
+in a second, how many fs pass?  Measured in windows of a second, of which the best counts, for other work on the machine
+only ever slows.  Then an atom is pulled, the potential exchanged, keys are pressed, the picture is touched on a phone,
+scripts are forbidden, and what is sent to the page is broken: each time the page must do, or say, what it should.
+Pictures are left in build/live/ for a person to look at.  Exit code: 0 all well, 1 something is wrong, 2 Chromium or
+Playwright is missing.
+"""
+
+import argparse
+import base64
+import json
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import check_notebooks as lab
+import nbformat
+import numpy as np
+import psutil
+from ase import Atoms
+
+import tpainn_lite as tp
+
+FLAGS = [*lab.FLAGS, "--disable-gpu"]  # as Chromium paints by itself where there is no GPU
+ETHANOL, WATER = (60, 500), (15, 0)  # pictures/s and fs/s, at least
+SOON = 1.0  # s until the first picture
+HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>live</title><link rel="icon" href="data:,">
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>:root { color-scheme: light dark; }
+body { margin: 16px; font-family: system-ui; background: light-dark(#fff, #14171a); }</style></head><body>"""
+CELL = """
+import os
+import tpainn_lite as tp
+print("pid", os.getpid())
+tp.live(tp.molecule("CCO"), {"T-PaiNN": tp.load_pretrained("gas_xtb"), "from scratch": tp.load_pretrained("gas")})
+"""
+LIVE = "document.querySelector('.tpainn-live-host').live"
+RATES = """() => {
+    const times = LIVE.times.slice(-30), seconds = (times.at(-1).at - times[0].at) / 1000;
+    const steps = times.slice(1).reduce((sum, { steps }) => sum + steps, 0);
+    return [(times.length - 1) / seconds, steps * LIVE.scene.settings.timestep / seconds];
+}""".replace("LIVE", LIVE)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--windows", type=int, default=12, help="seconds in which pictures are counted, one by one")
+    parser.add_argument("--pictures", type=Path, default=lab.ROOT / "build" / "live")
+    parser.add_argument("--bare", action="store_true", help="without JupyterLab")
+    arguments = parser.parse_args()
+    chromium = next(filter(None, map(shutil.which, lab.BROWSERS)), None)
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        chromium = None
+    if chromium is None:
+        print("Chromium and Playwright are needed; see tests/browser/check_notebooks.py", file=sys.stderr)
+        return 2
+    arguments.pictures.mkdir(parents=True, exist_ok=True)
+    report = lab.Report("live")
+    with tempfile.TemporaryDirectory(prefix="tpainn-browser-") as folder, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        desk = Desk(browser, report, Path(folder), arguments)
+        for look in (speeds, use, keys, phone, no_scripts, little_motion, sentences):
+            attempt(report, look, desk)
+        if not arguments.bare:
+            attempt(report, notebook, desk)
+        browser.close()
+    print(*report.problems, sep="\n")
+    return int(any(report.problems))
+
+
+def attempt(report, look, desk):
+    try:
+        look(desk)
+    except Exception as error:  # noqa: BLE001  what fails must not hide the rest
+        report.fail(f"{look.__name__}: {type(error).__name__}: {str(error).splitlines()[0]}")
+
+
+class Desk:
+    """The browser, and pages that hold one scene each."""
+
+    def __init__(self, browser, report, folder, arguments):
+        self.browser, self.report, self.folder, self.arguments = browser, report, folder, arguments
+        gas, xtb = tp.load_pretrained("gas"), tp.load_pretrained("gas_xtb")
+        self.ethanol = tp.live(tp.molecule("CCO"), {"T-PaiNN": xtb, "from scratch": gas})
+        water = {"T-PaiNN": tp.load_pretrained("water_iamoeba"), "q-TIP4P/F": tp.load_pretrained("water")}
+        self.water = tp.live(tp.load_water("test_large")[0], water)
+
+    def check(self, is_well, problem):
+        if not is_well:
+            self.report.fail(problem)
+
+    def page(self, shown, prepare="", **settings):
+        """A page of its own that may reach nothing; ``prepare`` is a script that runs before all others."""
+        settings = {"viewport": {"width": 950, "height": 640}, "color_scheme": "light", **settings}
+        page = self.browser.new_context(offline=True, **settings).new_page()
+        page.on("console", lambda message: self.heard(message))
+        page.on("pageerror", lambda error: self.report.fail(f"page error: {str(error)[:300]}"))
+        page.on(
+            "request", lambda r: self.check(r.url.startswith(("file:", "blob:", "data:")), f"asks for {r.url[:99]}")
+        )
+        if prepare:
+            page.add_init_script(prepare)
+        path = self.folder / f"{len(list(self.folder.iterdir()))}.html"
+        path.write_text(f"{HEAD}{shown.html}</body></html>", encoding="utf-8")
+        page.goto(path.as_uri())
+        return page
+
+    def heard(self, message):
+        if message.type in ("error", "warning"):
+            self.report.fail(f"console: {message.text[:300]}")
+
+    def photograph(self, page, name):
+        page.screenshot(path=self.arguments.pictures / f"{name}.png")
+
+
+def time_of(page):
+    return page.evaluate(f"{LIVE}.picture.time")
+
+
+def energy_of(page):
+    return page.evaluate(f"{LIVE}.picture.energy")
+
+
+def wait_for(page, condition, timeout=20):
+    page.wait_for_function(f"() => {{ const live = {LIVE}; return {condition}; }}", timeout=1000 * timeout)
+
+
+def began(page):
+    page.locator(".tpainn-live-host").wait_for(timeout=30_000)
+    wait_for(page, "live.picture && live.picture.time > 2")
+
+
+# ---------------------------------------------------------------- a bare page
+
+
+def speeds(desk):
+    """How soon, and how fast: the best of several windows."""
+    for name, shown, (pictures, fs) in (("ethanol", desk.ethanol, ETHANOL), ("64 H2O", desk.water, WATER)):
+        first = min(first_picture(desk, shown) for _ in range(4))
+        page = desk.page(shown)
+        began(page)
+        windows = []
+        for _ in range(desk.arguments.windows):
+            page.wait_for_timeout(1000)
+            windows.append(page.evaluate(RATES))
+        best = np.max(windows, axis=0)
+        middle = np.median(windows, axis=0)
+        print(f"{name}: first picture after {first:.2f} s; {best[0]:.0f} pictures/s and {best[1]:.0f} fs/s at best, "
+              f"{middle[0]:.0f} and {middle[1]:.0f} in the median window")  # fmt: skip
+        desk.check(first <= SOON, f"{name}: the first picture came after {first:.2f} s")
+        desk.check(round(best[0]) >= pictures, f"{name}: {best[0]:.1f} pictures/s; {pictures} are expected")
+        desk.check(best[1] >= fs, f"{name}: {best[1]:.0f} fs/s; {fs} are expected")
+        desk.photograph(page, name.replace(" ", ""))
+        page.context.close()
+
+
+def first_picture(desk, shown):
+    """Seconds from the beginning of the page to the first picture, by the page's own clock."""
+    page = desk.page(shown)
+    began(page)
+    seconds = page.evaluate(f"{LIVE}.times[0].at / 1000") if time_of(page) < 1e4 else 0.0
+    page.context.close()
+    return seconds
+
+
+def canvas_of(page):
+    return page.locator("canvas.picture")
+
+
+def pixels(page):
+    return canvas_of(page).screenshot()
+
+
+def place_of(page, atom):
+    """Where an atom is on the page."""
+    x, y, _ = page.evaluate(f"{LIVE}.camera.points[{atom}]")
+    box = canvas_of(page).bounding_box()
+    return box["x"] + x, box["y"] + y
+
+
+def use(desk):
+    """Pixels change; an atom is pulled; the potential is exchanged; heat, reset, and the guard."""
+    page = desk.page(desk.ethanol, color_scheme="dark")
+    began(page)
+    before = pixels(page)
+    page.wait_for_timeout(500)
+    desk.check(pixels(page) != before, "nothing moves")
+    calm = max(energy_of(page) for _ in range(10))
+    x, y = place_of(page, 8)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 60, y - 70, steps=6)
+    wait_for(page, f"live.picture.energy > {calm + 0.3}")
+    desk.check(page.evaluate(f"{LIVE}.hands.grip.atom") == 8, "another atom was taken")
+    desk.photograph(page, "pulled-dark")
+    page.mouse.up()
+    time_before = time_of(page)
+    page.locator(".potential select").select_option("1")
+    wait_for(page, f"live.picture.potential === 1 && live.picture.time > {time_before} + 20")
+    desk.check(time_of(page) > time_before, "another potential began a new run")
+    page.locator(".reset").click()
+    wait_for(page, "live.picture.resets === 1")
+    desk.check(page.evaluate(f"{LIVE}.history[0].time") < 50, "reset goes on where it was")
+    page.locator(".heat input").fill("1500")
+    wait_for(page, "live.history.some(({ temperature }) => temperature > 700)", 40)
+    guard(desk, page)
+    page.context.close()
+
+
+def guard(desk, page):
+    """Pulled apart, the molecule stops with a sentence, and play goes on."""
+    x, y = place_of(page, 8)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 4, y - 900, steps=9)
+    page.locator(".message").wait_for(timeout=40_000)
+    words = page.locator(".message").inner_text()
+    page.mouse.up()
+    print(f"the guard says: {words}")
+    desk.check(words.startswith("At ") and ("broke" in words or "exploded" in words), f"the guard says {words!r}")
+    desk.photograph(page, "stopped-dark")
+    stopped = time_of(page)
+    page.wait_for_timeout(400)
+    desk.check(time_of(page) == stopped, "the guard stops nothing")
+
+
+def keys(desk):
+    """Space pauses and goes on; arrows turn; plus zooms."""
+    page = desk.page(desk.water)
+    began(page)
+    canvas_of(page).focus()
+    page.keyboard.press("Space")
+    page.wait_for_timeout(500)
+    stopped, turn = time_of(page), page.evaluate(f"{LIVE}.camera.turn[0]")
+    before = pixels(page)
+    page.wait_for_timeout(300)
+    desk.check(time_of(page) == stopped and pixels(page) == before, "space does not pause")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("+")
+    page.wait_for_timeout(300)
+    desk.check(page.evaluate(f"{LIVE}.camera.turn[0]") != turn, "an arrow key does not turn")
+    desk.check(page.evaluate(f"{LIVE}.camera.zoom") > 1, "+ does not zoom")
+    desk.check(pixels(page) != before, "the turned picture is not painted")
+    page.locator(".check").click()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    desk.photograph(page, "64H2O-arrows")
+    page.locator(".play").click()
+    wait_for(page, f"live.picture.time > {stopped}")
+    page.context.close()
+
+
+def phone(desk):
+    """390 pixels wide nothing sticks out, and a finger pulls an atom."""
+    for theme in ("light", "dark"):
+        size = {
+            "viewport": {"width": 390, "height": 844},
+            "has_touch": True,
+            "is_mobile": True,
+            "device_scale_factor": 2,
+        }
+        page = desk.page(desk.ethanol, color_scheme=theme, **size)
+        began(page)
+        desk.check(page.evaluate("document.documentElement.scrollWidth") <= 390, "wider than a phone")
+        touch(page, *place_of(page, 8))
+        wait_for(page, "live.hands.grip || live.picture.energy > 0.5")
+        page.wait_for_timeout(700)
+        desk.photograph(page, f"phone-{theme}")
+        page.context.close()
+
+
+def touch(page, x, y):
+    """A finger that goes down at a place and moves up a little, and stays."""
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for step in range(1, 6):
+        point = {"x": x + 4 * step, "y": y - 9 * step}
+        devtools.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+
+
+def no_scripts(desk):
+    page = desk.page(desk.ethanol, java_script_enabled=False)
+    still = page.locator("img")
+    desk.check(still.count() == 1 and still.bounding_box()["width"] > 200, "without scripts there is no picture")
+    desk.photograph(page, "no-scripts")
+    page.context.close()
+
+
+def little_motion(desk):
+    """Who does not like motion sees a picture that stands, and may start it."""
+    page = desk.page(desk.ethanol, reduced_motion="reduce")
+    page.locator(".tpainn-live-host").wait_for(timeout=30_000)
+    page.wait_for_timeout(800)
+    desk.check(time_of(page) == 0, "it moves although the reader wants little motion")
+    page.locator(".play").click()
+    wait_for(page, "live.picture.time > 5")
+    page.context.close()
+
+
+# ---------------------------------------------------------------- what goes wrong is said
+
+
+class Changed:
+    """The scene of a `Live` with something changed in it."""
+
+    def __init__(self, shown, change):
+        scene = json.loads(json.dumps(shown.scene))
+        change(scene)
+        self.html = type(shown).html.fget(type("", (), {"scene": scene, "png": shown.png, "alt": shown.alt})())
+
+
+def shorter(scene):
+    scene["potentials"][0]["weights"] = scene["potentials"][0]["weights"][:4000]
+
+
+def not_finite(scene):
+    weights = bytearray(base64.b64decode(scene["potentials"][0]["weights"]))
+    weights[:4] = b"\xff\xff\xff\xff"
+    scene["potentials"][0]["weights"] = base64.b64encode(weights).decode()
+
+
+def other_format(scene):
+    scene["format"] = 99
+
+
+def sentences(desk):
+    """Broken or foreign weights, an unknown element, no WebAssembly: a sentence in the box."""
+    cases = {
+        "damaged or foreign": (Changed(desk.ethanol, shorter), ""),
+        "no finite energy": (Changed(desk.ethanol, not_finite), ""),
+        "another version": (Changed(desk.ethanol, other_format), ""),
+        "no WebAssembly": (desk.ethanol, "delete window.WebAssembly"),
+    }
+    for words, (shown, prepare) in cases.items():
+        page = desk.page(shown, prepare)
+        message = page.locator(".message")
+        message.wait_for(timeout=20_000)
+        desk.check(words.split()[-1] in message.inner_text(), f"expected {words!r}, found {message.inner_text()!r}")
+        print(f"{words}: {message.inner_text()}")
+        desk.photograph(page, f"says-{words.replace(' ', '-')}")
+        page.context.close()
+    unknown_element(desk)
+    in_the_page_itself(desk)
+
+
+def unknown_element(desk):
+    """A potential that does not know an element can be chosen, says so, and the other goes on."""
+    chlorine = tp.Potential(tp.PaiNN(16, 1, 8), {1: 0.0, 6: 0.0, 17: 0.0})
+    atoms = Atoms("CH3Cl", [[0, 0, 0], [1.03, 0, -0.36], [-0.51, 0.9, -0.36], [-0.51, -0.9, -0.36], [0, 0, 1.78]])
+    page = desk.page(tp.live(atoms, {"with Cl": chlorine, "without Cl": tp.load_pretrained("gas")}))
+    page.locator(".tpainn-live-host").wait_for(timeout=30_000)
+    page.locator(".potential select").select_option("1")
+    message = page.locator(".message", has_text="was not made for Cl")
+    message.wait_for(timeout=20_000)
+    print(f"unknown element: {message.inner_text()}")
+    page.locator(".potential select").select_option("0")
+    page.wait_for_timeout(300)
+    desk.check(page.locator(".message").is_hidden(), "the sentence stays with the potential that works")
+    page.context.close()
+
+
+def in_the_page_itself(desk):
+    """Where a page forbids workers, the physics run in the page."""
+    page = desk.page(desk.ethanol, "window.Worker = class { constructor() { throw new Error('forbidden'); } }")
+    began(page)
+    page.context.close()
+
+
+# ---------------------------------------------------------------- JupyterLab
+
+
+def notebook(desk):
+    """In JupyterLab: it lives, in its colours; keys are its own; and it goes on when the kernel is killed."""
+    cells = [nbformat.v4.new_code_cell(CELL.strip())]
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    folder, name = desk.folder / "lab", "live.ipynb"
+    folder.mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / name)
+    lab._copy([folder / name], folder)
+    with lab._jupyter(folder, "lab") as server:
+        page = desk.browser.new_page(viewport={"width": 1300, "height": 900})
+        lab._listen(page, server, desk.report)
+        page.goto(f"{server.url}/lab/tree/notebooks/{name}?token={server.token}&reset")
+        lab._run_all(page, desk.report, 180)
+        began(page)
+        desk.photograph(page, "jupyterlab")
+        canvas_of(page).focus()
+        turn = page.evaluate(f"{LIVE}.camera.turn[0]")
+        page.keyboard.press("ArrowRight")
+        desk.check(page.evaluate(f"{LIVE}.camera.turn[0]") != turn, "JupyterLab keeps the arrow keys for itself")
+        kill(desk, page)
+        page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
+        page.wait_for_timeout(2000)
+        desk.check(
+            page.locator(".tpainn-live-host").get_attribute("data-theme") == "dark", "it does not follow the theme"
+        )
+        desk.photograph(page, "jupyterlab-dark")
+        page.close()
+
+
+def kill(desk, page):
+    """The kernel dies; time goes on, and the controls answer."""
+    number = page.locator("pre", has_text="pid").first.inner_text().split()[1]
+    kernel = psutil.Process(int(number))
+    kernel.kill()
+    page.wait_for_timeout(500)
+    before = time_of(page)
+    page.locator(".potential select").select_option("1")
+    wait_for(page, f"live.picture.potential === 1 && live.picture.time > {before}")
+    time.sleep(0.5)
+    desk.check(time_of(page) > before, "without its kernel it stands still")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
