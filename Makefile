@@ -113,4 +113,5 @@ $(ready): pyproject.toml $(CONSTRAINTS)
 	@echo "PyTorch first ..."
 	@$(install_torch)
 	$(py) -m pip install $(pins) -e ".[batched,dev,dft,docs,notebooks,test,xtb]"
+	$(py) binder/warm.py
 	@touch $@
