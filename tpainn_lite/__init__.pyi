@@ -80,6 +80,8 @@ from .simulate import observables as observables
 from .simulate.md import run_md as run_md
 from .simulate.observables import energy_drift as energy_drift
 
+from .engines.export import export as export
+
 from .show import plots as plots
 from .show.dashboard import md_dashboard as md_dashboard
 from .show.viewer import view as view, view_side_by_side as view_side_by_side

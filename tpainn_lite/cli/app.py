@@ -13,6 +13,7 @@ import typer
 
 from tpainn_lite.cli.checking import Trust, believed, check
 from tpainn_lite.cli.errors import one_line
+from tpainn_lite.cli.export import export
 from tpainn_lite.cli.inputs import (
     Ensemble,
     FramesOf,
@@ -317,6 +318,7 @@ def run(
 
 
 app.command()(one_line()(check))
+app.command()(one_line()(export))
 
 
 @app.command()

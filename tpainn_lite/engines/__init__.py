@@ -1,0 +1,1 @@
+"""Where potentials go: other programs for molecular dynamics, with proof that they compute the same there."""
