@@ -158,3 +158,78 @@ def test_nothing_that_an_answer_does_ends_the_cell(capsys):
         teach.check(3, lambda _, answer=answer: answer, "a number", exercise="evil.2")
         teach.check(answer, Evil(), "a number", 0.1, exercise="evil")
     assert "evil" not in teach.solved
+
+
+# --- checks in files ---
+
+
+@pytest.fixture
+def checks(tmp_path):
+    (tmp_path / "42_a_lesson.py").write_text(
+        """import numpy as np
+
+from tpainn_lite.course.checks import Wrong, close, exercise, same_array
+
+
+@exercise("42.1")
+def double(answer):
+    number = np.random.default_rng().normal()
+    close(answer(number), 2 * number, called=f"twice {number:.3f}, by your function,")
+
+
+@exercise("42.2")
+def more_than(answer, limit):
+    if not answer > limit:
+        raise Wrong(f"{answer} is not more than {limit}")
+
+
+@exercise("42.3")
+def counting(answer):
+    same_array(answer, [1, 2, 3])
+"""
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize("answer", [lambda x: 2 * x, lambda x: x + x, lambda x: np.float32(2) * np.float64(x)])
+def test_a_check_in_a_file_accepts_any_right_answer_and_counts_it(checks, capsys, answer):
+    teach.attempts.clear()
+    teach.check("42.1", answer, folder=checks)
+    assert said(capsys) == "42.1 right!\n" and "42.1" in teach.solved
+    assert teach.attempts["42.1"].right and teach.attempts["42.1"].number == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda x: x, "is too "), (lambda x: "much", "a number is expected"), (3, "it raised TypeError"),
+        (lambda x: np.nan, "one finite number is expected"), (lambda x: [x, x], "one finite number is expected"),
+        (lambda x: 1 / 0, "it raised ZeroDivisionError: division by zero"),
+    ],
+)  # fmt: skip
+def test_a_wrong_answer_is_told_what_is_wrong_with_it(checks, capsys, answer, words):
+    teach.attempts.clear()
+    teach.check("42.1", answer, folder=checks)
+    assert (text := said(capsys)).startswith("42.1 not yet: ") and words in text
+    assert not teach.attempts["42.1"].right
+
+
+def test_a_check_takes_what_the_notebook_gives_it(checks, capsys):
+    teach.check("42.2", 3, folder=checks, limit=5)
+    teach.check("42.2", 6, folder=checks, limit=5)
+    assert said(capsys) == "42.2 not yet: 3 is not more than 5\n42.2 right!\n"
+
+
+def test_arrays_are_compared_by_shape_first_and_then_by_number(checks, capsys):
+    for answer in ([1, 2], [1, 2, 4], (1, 2, 3), torch.tensor([1.0, 2.0, 3.0])):
+        teach.check("42.3", answer, folder=checks)
+    shape, number, *right = said(capsys).splitlines()
+    assert "has the shape (2,); (3,) is expected" in shape and "is off by 1 at 2, where 4 stands" in number
+    assert right == ["42.3 right!"] * 2
+
+
+def test_an_exercise_without_a_check_is_an_error_of_the_notebook(checks):
+    with pytest.raises(ValueError, match=r"no check of exercise '42.9' in .*; there are 42.1, 42.2, 42.3"):
+        teach.check("42.9", 1, folder=checks)
+    with pytest.raises(ValueError, match="0 files of checks of notebook '43'"):
+        teach.check("43.1", 1, folder=checks)

@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tpainn_lite.course.checks import Attempts, checks_of, verdict
 from tpainn_lite.course.receipts import hand_in
 from tpainn_lite.structures.arguments import check_list, check_numbers
 from tpainn_lite.structures.files import path_of
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from ipywidgets import VBox
 
 solved: set[str] = set()  # exercises answered rightly since the kernel started
+attempts: dict[str, Attempts] = {}  # all that were tried
+NUMBER = re.compile(r"\d\d\.\d+")  # of an exercise
 ROUNDING = 1e-9  # relative; numbers that differ by less are the same
 SMALL = 50.0  # MB; processes of fewer only keep count of others
 PACKAGES = ("torch", "torch-geometric", "ase", "lightning", "rdkit")
@@ -92,7 +96,48 @@ def _in_words(error):
         return type(error).__name__
 
 
-def check(answer: Any, correct: Any, hint: str, tolerance: float | None = None, exercise: str = "") -> None:
+def check(exercise: Any, /, answer: Any = ..., *old: Any, folder: Path | str = "checks", **given: Any) -> None:
+    """Check the answer to an exercise, and say what is wrong with it if it is wrong.  Never raises for an answer.
+
+    Parameters
+    ----------
+    exercise
+        Its number: "02.4".  How it is checked is in ``checks/02_*.py`` beside the notebook.
+    answer
+        ``...`` (an untouched exercise) is answered with "not attempted".
+    **given
+        What the check needs of the notebook, by name.
+
+    >>> check("00.1", ..., folder="notebooks/checks")
+    00.1 not attempted yet: replace the ... and run this cell again
+    """
+    if not (isinstance(exercise, str) and NUMBER.fullmatch(exercise)):
+        return _compare(exercise, answer, *old, **given)
+    if answer is ...:
+        print(f"{exercise} not attempted yet: replace the ... and run this cell again")
+        return None
+    tests = checks_of(exercise[:2], folder)
+    if exercise not in tests:
+        raise ValueError(f"no check of exercise {exercise!r} in {folder}; there are {', '.join(tests)}")
+    wrong = verdict(tests[exercise], answer, **given)
+    tried = attempts.setdefault(exercise, Attempts())
+    tried.number += 1
+    if not tried.right:
+        tried.code = _this_cell()
+    if wrong is None:
+        tried.right = True
+        solved.add(exercise)
+    print(f"{exercise} right!" if wrong is None else f"{exercise} not yet: {wrong}")
+    return None
+
+
+def _this_cell():
+    """The code of the cell that runs now; nothing outside a notebook."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    return shell.user_ns["In"][-1] if shell else ""
+
+
+def _compare(answer: Any, correct: Any, hint: str, tolerance: float | None = None, exercise: str = "") -> None:
     """Compare an answer with the correct one; say what to think about if it is wrong.  Never raises.
 
     Parameters
@@ -108,7 +153,7 @@ def check(answer: Any, correct: Any, hint: str, tolerance: float | None = None, 
     exercise
         Its number, for the answer and for `solved`.
 
-    >>> check(0.1 + 0.2, 0.3, hint="add them")
+    >>> _compare(0.1 + 0.2, 0.3, hint="add them")
     right!
     """
     if tolerance is not None:
@@ -158,26 +203,58 @@ def solutions(path: Path | str) -> dict[str, str]:
     return {name: code.strip() for name, code in zip(blocks[::2], blocks[1::2], strict=True)}
 
 
-def predict(question: str, options: Sequence[str]) -> "VBox":
-    """Buttons for a guess before the cell that answers it; in a page without a kernel, the list of options.
+def predict(question: str, options: Sequence[str], answer: int | str | None = None, because: str = "") -> "VBox":
+    """Buttons for a guess before the cell that answers it; with ``answer`` a click says whether it is right, and why.
 
-    >>> len(predict("How long is an O-H bond?", ["0.7 Å", "1.0 Å"]).children)
+    A page without a kernel has the options, each with what its button would say, folded.
+
+    Parameters
+    ----------
+    answer
+        The right option, or its place, counted from 0.
+    because
+        Why it is right: one sentence.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A question or an option that is no text; an answer that is not among the options.
+
+    >>> len(predict("How long is an O-H bond?", ["0.7 Å", "1.0 Å"], answer="1.0 Å").children)
     3
     """
     import ipywidgets as widgets
 
     check_list(options, "options")
-    if not options or not all(isinstance(text, str) for text in (question, *options)):
-        raise TypeError(f"question {question!r} and options {options!r} were given; texts are expected")
+    if not options or not all(isinstance(text, str) for text in (question, because, *options)):
+        raise TypeError(
+            f"question {question!r}, options {options!r}, because {because!r} were given; texts are expected"
+        )
+    said = {option: _said(option, options, answer, because) for option in options}
     note = widgets.HTML()
     buttons = [widgets.Button(description=option, layout=widgets.Layout(width="auto")) for option in options]
-
-    def remember(button):
-        note.value = f"Your guess: <b>{html.escape(button.description)}</b>. Run on, and see."
-
     for button in buttons:
-        button.on_click(remember)
-    return widgets.VBox([widgets.HTML(f"<b>Predict.</b> {html.escape(question)}"), widgets.HBox(buttons), note])
+        button.on_click(lambda button: setattr(note, "value", said[button.description]))
+    asked = f"<b>Predict.</b> {html.escape(question)}"
+    box = widgets.VBox([widgets.HTML(asked), widgets.HBox(buttons), note])
+    folded = "".join(f"<details><summary>{html.escape(o)}</summary><p>{text}</p></details>" for o, text in said.items())
+    live = box._repr_mimebundle_
+    page = f'<div class="predict"><p>{asked}</p>{folded}</div>'
+    box._repr_mimebundle_ = lambda **kinds: live(**kinds) | {"text/html": page}
+    return box
+
+
+def _said(option, options, answer, because):
+    """What a click on an option says, as HTML."""
+    guess = f"Your guess: <b>{html.escape(option)}</b>."
+    if answer is None:
+        return f"{guess} Run on, and see."
+    is_place = isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(options)
+    right = options[answer] if is_place else answer
+    if not isinstance(right, str) or right not in options:
+        raise ValueError(f"answer is {answer!r}; one of {list(options)}, or its place from 0 on, is expected")
+    found = "<b>Right.</b>" if option == right else f"Not so: <b>{html.escape(right)}</b>."
+    return f"{guess} {found} {html.escape(because)}".strip()
 
 
 # --- the end of a notebook ---
@@ -235,6 +312,10 @@ class Receipt:
         return "\n".join(lines + (['to hand in: receipt.hand_in("your name")'] if solved else []))
 
     def hand_in(self, name: str, folder: Path | str = ".") -> Path:
-        """Write what was solved to a small sealed file for the teacher, see `tpainn_lite.course.receipts`; its path."""
+        """Write what was solved, and the answers, to a small sealed file for the teacher; its path.
+
+        See `tpainn_lite.course.receipts`.
+        """
         versions = {package: version(package) for package in PACKAGES}
-        return hand_in(name, solved, folder, seconds=round(self.seconds), versions=versions)
+        answers = {number: asdict(tried) for number, tried in attempts.items()}
+        return hand_in(name, solved, folder, seconds=round(self.seconds), versions=versions, answers=answers)
