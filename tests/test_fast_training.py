@@ -49,7 +49,7 @@ def both_ways(potential, frames, loss):
 
 
 def compiled_slopes(potential, graphs, loss):
-    step, flat = TrainingStep(potential), FlatGraphs(graphs, potential.painn.n_rbf, potential.cutoff)
+    step, flat = TrainingStep(potential), FlatGraphs(graphs, potential.cutoff)
     return slopes(partial(fast_outputs, step), potential, flat.batch(range(len(graphs))), loss)
 
 
@@ -75,11 +75,11 @@ def test_rates_are_those_of_a_small_step(ethanol):
             potential.painn(graph.atomic_numbers, graph.r_ij + sign * step * motion, idx_i, idx_j) for sign in (1, -1)
         )
     slope = potential.scale * (ahead - behind) / (2 * step)
-    batch, compiled = FlatGraphs([graph], potential.painn.n_rbf, 5.0).batch([0]), TrainingStep(potential)
+    batch, compiled = FlatGraphs([graph], 5.0).batch([0]), TrainingStep(potential)
     compiled.of_batch(batch)
     still = np.zeros((1, 3, 3), np.float32)
     moving = moving_pairs(batch.pairs, -by_atom.numpy().astype(np.float32), still, batch.batch.numpy())
-    rates = compiled.rates(moving, len(ethanol))
+    rates = torch.from_numpy(compiled.rates(batch.pairs, moving))
     torch.testing.assert_close(rates.double(), slope, rtol=0, atol=2e-4 * slope.abs().max().item())
 
 
@@ -87,6 +87,16 @@ def test_rates_are_those_of_a_small_step(ethanol):
 def test_any_number_of_rounds_is_the_same(n_interactions, ethanol):
     torch.manual_seed(0)
     potential = Potential(PaiNN(16, n_interactions, 8, 4.0), dict.fromkeys((1, 6, 8), -1.0), 2.0)
+    graphs = graphs_of([ethanol], 4.0)
+    _, exact = slopes(partial(potential, differentiable=True), potential, together(graphs), LOSSES["all"])
+    _, fast = compiled_slopes(potential, graphs, LOSSES["all"])
+    torch.testing.assert_close(fast, exact, rtol=0, atol=2e-4 * exact.abs().max().item())
+
+
+@pytest.mark.parametrize("n_features", [5, 24])
+def test_any_width_is_the_same(n_features, ethanol):
+    torch.manual_seed(0)
+    potential = Potential(PaiNN(n_features, 2, 7, 4.0), dict.fromkeys((1, 6, 8), -1.0), 2.0)
     graphs = graphs_of([ethanol], 4.0)
     _, exact = slopes(partial(potential, differentiable=True), potential, together(graphs), LOSSES["all"])
     _, fast = compiled_slopes(potential, graphs, LOSSES["all"])

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tpainn_lite.model.compiled import Pairs, cubic_pieces
 from tpainn_lite.model.graph import Graph, unpack
+from tpainn_lite.model.pairs import Pairs
 
 OF_ATOMS = "forces"
 LABELS = (OF_ATOMS, "stress", "target", "number", "has_energy", "has_forces", "has_stress")
@@ -26,18 +26,16 @@ class FlatBatch(SimpleNamespace):
     volume: Tensor  # (B,) Å³
     num_graphs: int  # B
     pairs: Pairs
-    pieces: Tensor  # (rows, 4, n_rbf + 1) of the filters, in the intervals that occur
 
 
 class FlatGraphs:
     """Graphs, as `tpainn_lite.model.graph.graphs_of` makes them, in flat arrays."""
 
-    def __init__(self, graphs: Sequence[Graph], n_rbf: int, cutoff: float) -> None:
-        self.pieces = cubic_pieces(n_rbf, cutoff)
+    def __init__(self, graphs: Sequence[Graph], cutoff: float) -> None:
         self.n_atoms = np.array([graph.num_nodes for graph in graphs])
-        self.n_pairs = np.array([graph.num_edges for graph in graphs])
-        self.first_atom, self.first_pair = (np.cumsum([0, *sizes]) for sizes in (self.n_atoms, self.n_pairs))
         pairs = [_pairs(graph, cutoff) for graph in graphs]
+        self.n_pairs = np.array([len(each.idx_j) for each in pairs])
+        self.first_atom, self.first_pair = (np.cumsum([0, *sizes]) for sizes in (self.n_atoms, self.n_pairs))
         self.neighbours = np.concatenate([np.diff(each.first) for each in pairs])  # of each atom
         self.pairs = [np.concatenate(arrays) for arrays in list(zip(*pairs, strict=True))[1:]]
         self.numbers, self.volume = (
@@ -49,13 +47,10 @@ class FlatGraphs:
         """The structures with these places in the list."""
         atoms, pairs = (_ranges(first, chosen) for first in (self.first_atom, self.first_pair))
         n_atoms, n_pairs = (sizes[np.asarray(chosen)] for sizes in (self.n_atoms, self.n_pairs))
-        idx_j, row, *of_pairs = (array[pairs] for array in self.pairs)
+        idx_j, *of_pairs = (array[pairs] for array in self.pairs)
         first_atom = np.cumsum(n_atoms) - n_atoms
         first = np.zeros(len(atoms) + 1, np.int64)
         np.cumsum(self.neighbours[atoms], out=first[1:])
-        occurs = np.zeros(len(self.pieces), bool)
-        occurs[row] = True
-        own_row = np.cumsum(occurs) - 1
         neighbours = idx_j + np.repeat(first_atom, n_pairs)
         index, of_structure = torch.from_numpy(atoms), torch.as_tensor(chosen)
         return FlatBatch(
@@ -63,8 +58,7 @@ class FlatGraphs:
             batch=torch.from_numpy(np.repeat(np.arange(len(chosen)), n_atoms)),
             volume=self.volume[of_structure],
             num_graphs=len(chosen),
-            pairs=Pairs(first, neighbours, own_row[row], *of_pairs),
-            pieces=self.pieces[torch.from_numpy(np.flatnonzero(occurs))],
+            pairs=Pairs(first, neighbours, *of_pairs),
             **{key: label[index if key == OF_ATOMS else of_structure] for key, label in self.labels.items()},
         )
 

@@ -1,206 +1,152 @@
-"""What goes on within each atom, compiled in one pass over memory each: SiLU, and the lengths and products of
-`painn.Mixing`.  Names as in `compiled.py` (g: slopes of the energy) and `compiled_training.py` (d: rates, S: slopes).
+"""What goes on within each atom, compiled: the small networks φ, a and the readout, and `painn.Mixing`, forward and
+back.  Names as in `compiled.py`; g: slopes of the energy.
 
-``VU`` (N, 3, 2F) holds Vv, then Uv; ``a`` (N, 3F) holds a_ss, a_vv, a_sv; ``sl`` (N, 2F) holds s, then ‖Vv‖.
+``v`` and its slopes are (3N, F); ``VU`` (3N, 2F) holds Vv, then Uv; ``a`` (N, 3F) holds a_ss, a_vv, a_sv; ``sl``
+(N, 2F) holds s, then ‖Vv‖.  All arrays are float32 and contiguous, and all widths multiples of `LANES`.
 """
-
-import math
 
 import numpy as np
 from numba import njit
 
 from tpainn_lite.model.painn import EPSILON
+from tpainn_lite.model.products import product
+from tpainn_lite.model.vectors import LANES, filled, load, memory, nearest, root, store, two_to_the, within
 
-ONE, TWO, TINY = np.float32(1), np.float32(2), np.float32(EPSILON)
-
-
-@njit(fastmath=True, cache=True)
-def silu(hidden, gate, act, slope):
-    """SiLU(h) = h σ(h) and its slope; ``gate`` is σ(h)."""
-    h, g, a, s = hidden.ravel(), gate.ravel(), act.ravel(), slope.ravel()
-    for k in range(h.size):
-        a[k] = h[k] * g[k]
-        s[k] = g[k] * (ONE + h[k] * (ONE - g[k]))
+EXPONENTIAL = tuple(  # of r, |r| < ½ ln 2: Cephes' polynomial, right to the last digit but one
+    np.float32(c) for c in (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 0.5)
+)
+E0, E1, E2, E3, E4, E5 = EXPONENTIAL
+PER_LN2, LN2, REST = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
+NONE, ONE, TWO, MOST, TINY = (np.float32(x) for x in (0.0, 1.0, 2.0, 87.0, EPSILON))
 
 
-@njit(fastmath=True, cache=True)
-def silu_curved(hidden, gate, slope, S_act, gated, d_hidden, S_hidden, g_hidden):
-    """Slopes by h (S_hidden) and by its rate (g_hidden)."""
-    n, width = hidden.shape
-    for i in range(n):
-        for k in range(width):
-            h, g = hidden[i, k], gate[i, k]
-            curvature = g * (ONE - g) * (TWO + h * (ONE - TWO * g))
-            S_hidden[i, k] = S_act[i, k] * slope[i, k] + gated[i, k] * d_hidden[i, k] * curvature
-        for k in range(width):
-            g_hidden[i, k] = gated[i, k] * slope[i, k]
+@njit(cache=True, nogil=True)
+def sigmoid(x):
+    """1 / (1 + exp(-x))."""
+    x = within(filled(NONE) - x, filled(-MOST), filled(MOST))
+    n = nearest(x * filled(PER_LN2))
+    r = x - n * filled(LN2) - n * filled(REST)
+    p = (((filled(E0) * r + filled(E1)) * r + filled(E2)) * r + filled(E3)) * r + filled(E4)
+    exponential = (((p * r + filled(E5)) * r * r) + r + filled(ONE)) * two_to_the(n)
+    return filled(ONE) / (filled(ONE) + exponential)
 
 
-@njit(fastmath=True, cache=True)
-def lengths(s, VU, sl, dot):
+@njit(cache=True, nogil=True)
+def silu_slope(gate, act):
+    """σ(h) (1 + h (1 - σ(h)))."""
+    return gate + act * (filled(ONE) - gate)
+
+
+@njit(cache=True, nogil=True)
+def dense(x, network, gate, act, out):
+    """Linear, SiLU, Linear, of x (N, ·): SiLU(h) = h σ(h); ``gate`` becomes σ(h), ``act`` SiLU(h).
+
+    ``network`` holds w1, w2, their transposes, and the biases.
+    """
+    _, _, turned_w1, turned_w2, b1, b2 = network
+    product(x, False, turned_w1, b1, act)
+    for k in range(0, act.size, LANES):
+        h = load(act, k)
+        g = sigmoid(h)
+        store(gate, k, g)
+        store(act, k, h * g)
+    product(act, False, turned_w2, b2, out)
+
+
+@njit(cache=True, nogil=True)
+def dense_back(g, network, zeros, added, gate, act, gated, g_hidden, by_x):
+    """Slopes by SiLU(h) (``gated``) and h; ``by_x`` = ``added`` + that by x."""
+    w1, w2, _, _, _, _ = network
+    product(g, False, w2, zeros, gated)
+    for k in range(0, gated.size, LANES):
+        store(g_hidden, k, load(gated, k) * silu_slope(load(gate, k), load(act, k)))
+    product(g_hidden, False, w1, added, by_x)
+
+
+@njit(cache=True, nogil=True)
+def mix(s, v, turned_VU, network, zeros, VU, sl, dot, gate, act, a, s_out, v_out):
+    """s + a_ss + a_sv ⟨Uv, Vv⟩ and v + a_vv Uv."""
+    product(v, False, turned_VU, zeros, VU)
+    _lengths(s, VU, sl, dot)
+    dense(sl, network, gate, act, a)
+    _mixed(s, v, VU, a, dot, s_out, v_out)
+
+
+@njit(cache=True, nogil=True)
+def _lengths(s, VU, sl, dot):
     """[s, ‖Vv‖] and ⟨Uv, Vv⟩."""
     n, F = s.shape
+    s, VU, sl, dot = memory(s), memory(VU), memory(sl), memory(dot)
     for i in range(n):
-        s_i, sl_i, dot_i = s[i], sl[i], dot[i]
-        Vx, Vy, Vz, Ux, Uy, Uz = VU[i, 0, :F], VU[i, 1, :F], VU[i, 2, :F], VU[i, 0, F:], VU[i, 1, F:], VU[i, 2, F:]
-        length_i = sl_i[F:]
-        for f in range(F):
-            sl_i[f] = s_i[f]
-        for f in range(F):
-            length_i[f] = math.sqrt(Vx[f] * Vx[f] + Vy[f] * Vy[f] + Vz[f] * Vz[f] + TINY)
-        for f in range(F):
-            dot_i[f] = Ux[f] * Vx[f] + Uy[f] * Vy[f] + Uz[f] * Vz[f]
+        for f in range(0, F, LANES):
+            square, product = filled(TINY), filled(NONE)
+            for c in range(3):
+                at = (3 * i + c) * 2 * F + f
+                V = load(VU, at)
+                square += V * V
+                product += V * load(VU, at + F)
+            store(sl, i * 2 * F + f, load(s, i * F + f))
+            store(sl, i * 2 * F + F + f, root(square))
+            store(dot, i * F + f, product)
 
 
-@njit(fastmath=True, cache=True)
-def mixed(s, v, VU, a, dot, s_out, v_out):
-    """s + a_ss + a_sv ⟨Uv, Vv⟩ and v + a_vv Uv."""
+@njit(cache=True, nogil=True)
+def _mixed(s, v, VU, a, dot, s_out, v_out):
     n, F = s.shape
+    s, v, VU, a, dot, s_out, v_out = (
+        memory(s), memory(v), memory(VU), memory(a), memory(dot), memory(s_out), memory(v_out)
+    )  # fmt: skip
     for i in range(n):
-        a_ss, a_vv, a_sv = a[i, :F], a[i, F : 2 * F], a[i, 2 * F :]
-        s_i, dot_i, out = s[i], dot[i], s_out[i]
-        for f in range(F):
-            out[f] = s_i[f] + a_ss[f] + a_sv[f] * dot_i[f]
-        for c in range(3):
-            v_ic, U_ic, out_c = v[i, c], VU[i, c, F:], v_out[i, c]
-            for f in range(F):
-                out_c[f] = v_ic[f] + a_vv[f] * U_ic[f]
+        for f in range(0, F, LANES):
+            at, of_a = i * F + f, i * 3 * F + f
+            a_vv = load(a, of_a + F)
+            store(s_out, at, load(s, at) + load(a, of_a) + load(a, of_a + 2 * F) * load(dot, at))
+            for c in range(3):
+                k = 3 * i + c
+                store(v_out, k * F + f, load(v, k * F + f) + a_vv * load(VU, k * 2 * F + F + f))
 
 
-@njit(fastmath=True, cache=True)
-def by_factors(gs, gv, VU, dot, by_a):
+@njit(cache=True, nogil=True)
+def mix_back(gs, gv, VU_weight, network, zeros, kept, by_a, gated, g_hidden, by_sl, by_VU, gs_out, gv_out):
+    """Slopes by what `mix` was given, s and v; ``kept`` is what it has left: VU, sl, dot, gate, act, a."""
+    VU, sl, dot, gate, act, a = kept
+    _by_factors(gs, gv, VU, dot, by_a)
+    dense_back(by_a, network, zeros, zeros, gate, act, gated, g_hidden, by_sl)
+    _by_products(gs, gv, VU, a, sl, by_sl, by_VU, gs_out)
+    product(by_VU, False, VU_weight, gv, gv_out)
+
+
+@njit(cache=True, nogil=True)
+def _by_factors(gs, gv, VU, dot, by_a):
     """Slopes by a_ss, a_vv and a_sv."""
     n, F = gs.shape
+    gs, gv, VU, dot, by_a = memory(gs), memory(gv), memory(VU), memory(dot), memory(by_a)
     for i in range(n):
-        gs_i, dot_i, by_i = gs[i], dot[i], by_a[i]
-        gx, gy, gz, Ux, Uy, Uz = gv[i, 0], gv[i, 1], gv[i, 2], VU[i, 0, F:], VU[i, 1, F:], VU[i, 2, F:]
-        by_ss, by_vv, by_sv = by_i[:F], by_i[F : 2 * F], by_i[2 * F :]
-        for f in range(F):
-            by_ss[f] = gs_i[f]
-        for f in range(F):
-            by_vv[f] = gx[f] * Ux[f] + gy[f] * Uy[f] + gz[f] * Uz[f]
-        for f in range(F):
-            by_sv[f] = gs_i[f] * dot_i[f]
+        for f in range(0, F, LANES):
+            g, of_a, by_vv = load(gs, i * F + f), i * 3 * F + f, filled(NONE)
+            for c in range(3):
+                k = 3 * i + c
+                by_vv += load(gv, k * F + f) * load(VU, k * 2 * F + F + f)
+            store(by_a, of_a, g)
+            store(by_a, of_a + F, by_vv)
+            store(by_a, of_a + 2 * F, g * load(dot, i * F + f))
 
 
-@njit(fastmath=True, cache=True)
-def by_products(gs, gv, VU, a, sl, by_sl, by_VU, gs_out):
+@njit(cache=True, nogil=True)
+def _by_products(gs, gv, VU, a, sl, by_sl, by_VU, gs_out):
     """Slopes by Vv and Uv; gs_out = gs + that by s."""
     n, F = gs.shape
-    along, stretch = np.empty(F, np.float32), np.empty(F, np.float32)
+    gs, gv, VU, a, sl, by_sl, by_VU, gs_out = (
+        memory(gs), memory(gv), memory(VU), memory(a), memory(sl), memory(by_sl), memory(by_VU), memory(gs_out)
+    )  # fmt: skip
     for i in range(n):
-        gs_i, a_vv, a_sv, length, by_s, by_length = (
-            gs[i],
-            a[i, F : 2 * F],
-            a[i, 2 * F :],
-            sl[i, F:],
-            by_sl[i, :F],
-            by_sl[i, F:],
-        )
-        for f in range(F):
-            along[f] = gs_i[f] * a_sv[f]
-        for f in range(F):
-            stretch[f] = by_length[f] / length[f]
-        out = gs_out[i]
-        for f in range(F):
-            out[f] = gs_i[f] + by_s[f]
-        for c in range(3):
-            V, U, g, by_V, by_U = VU[i, c, :F], VU[i, c, F:], gv[i, c], by_VU[i, c, :F], by_VU[i, c, F:]
-            for f in range(F):
-                by_V[f] = along[f] * U[f] + stretch[f] * V[f]
-            for f in range(F):
-                by_U[f] = along[f] * V[f] + g[f] * a_vv[f]
-
-
-@njit(fastmath=True, cache=True)
-def length_rates(ds, VU, dVU, sl, d_sl, d_dot):
-    """Rates of [s, ‖Vv‖] and of ⟨Uv, Vv⟩."""
-    n, F = ds.shape
-    for i in range(n):
-        ds_i, length, d_sl_i, d_dot_i = ds[i], sl[i, F:], d_sl[i], d_dot[i]
-        d_length = d_sl_i[F:]
-        for f in range(F):
-            d_sl_i[f] = ds_i[f]
-        for f in range(F):
-            d_length[f] = 0
-            d_dot_i[f] = 0
-        for c in range(3):
-            V, U, dV, dU = VU[i, c, :F], VU[i, c, F:], dVU[i, c, :F], dVU[i, c, F:]
-            for f in range(F):
-                d_length[f] += V[f] * dV[f]
-            for f in range(F):
-                d_dot_i[f] += dU[f] * V[f] + U[f] * dV[f]
-        for f in range(F):
-            d_length[f] /= length[f]
-
-
-@njit(fastmath=True, cache=True)
-def mixed_rates(ds, dv, VU, dVU, a, da, dot, d_dot, ds_out, dv_out):
-    """Rates of what `mixed` gives."""
-    n, F = ds.shape
-    for i in range(n):
-        a_vv, a_sv, da_ss, da_vv, da_sv = a[i, F : 2 * F], a[i, 2 * F :], da[i, :F], da[i, F : 2 * F], da[i, 2 * F :]
-        ds_i, dot_i, d_dot_i, out = ds[i], dot[i], d_dot[i], ds_out[i]
-        for f in range(F):
-            out[f] = ds_i[f] + da_ss[f] + da_sv[f] * dot_i[f] + a_sv[f] * d_dot_i[f]
-        for c in range(3):
-            dv_c, U, dU, out_c = dv[i, c], VU[i, c, F:], dVU[i, c, F:], dv_out[i, c]
-            for f in range(F):
-                out_c[f] = dv_c[f] + da_vv[f] * U[f] + a_vv[f] * dU[f]
-
-
-@njit(fastmath=True, cache=True)
-def factor_slopes(S, Sv, gs, gv, VU, dVU, dot, d_dot, by_a):
-    """Slopes S by a_ss, a_vv and a_sv."""
-    n, F = S.shape
-    for i in range(n):
-        S_i, gs_i, dot_i, d_dot_i = S[i], gs[i], dot[i], d_dot[i]
-        by_ss, by_vv, by_sv = by_a[i, :F], by_a[i, F : 2 * F], by_a[i, 2 * F :]
-        for f in range(F):
-            by_ss[f] = S_i[f]
-        for f in range(F):
-            by_sv[f] = S_i[f] * dot_i[f] + gs_i[f] * d_dot_i[f]
-        for f in range(F):
-            by_vv[f] = 0
-        for c in range(3):
-            U, dU, Sv_c, gv_c = VU[i, c, F:], dVU[i, c, F:], Sv[i, c], gv[i, c]
-            for f in range(F):
-                by_vv[f] += Sv_c[f] * U[f] + gv_c[f] * dU[f]
-
-
-@njit(fastmath=True, cache=True)
-def product_slopes(S, Sv, gs, gv, VU, dVU, a, da, sl, d_sl, by_sl, g_sl, by_VU, S_out):
-    """Slopes S by Vv and Uv; S_out = S + the slopes by s.  g_sl and g_VU as in `by_products`."""
-    n, F = S.shape
-    by_dot, g_dot, stretch, g_stretch = (
-        np.empty(F, np.float32),
-        np.empty(F, np.float32),
-        np.empty(F, np.float32),
-        np.empty(F, np.float32),
-    )
-    for i in range(n):
-        S_i, gs_i, a_vv, a_sv, da_vv, da_sv = (
-            S[i],
-            gs[i],
-            a[i, F : 2 * F],
-            a[i, 2 * F :],
-            da[i, F : 2 * F],
-            da[i, 2 * F :],
-        )
-        length, d_length, by_length, g_length = sl[i, F:], d_sl[i, F:], by_sl[i, F:], g_sl[i, F:]
-        for f in range(F):
-            by_dot[f] = S_i[f] * a_sv[f] + gs_i[f] * da_sv[f]
-            g_dot[f] = gs_i[f] * a_sv[f]
-        for f in range(F):
-            g_stretch[f] = g_length[f] / length[f]
-            stretch[f] = (by_length[f] - g_stretch[f] * d_length[f]) / length[f]
-        by_s, out = by_sl[i, :F], S_out[i]
-        for f in range(F):
-            out[f] = S_i[f] + by_s[f]
-        for c in range(3):
-            V, U, dV, dU = VU[i, c, :F], VU[i, c, F:], dVU[i, c, :F], dVU[i, c, F:]
-            by_V, by_U, Sv_c, gv_c = by_VU[i, c, :F], by_VU[i, c, F:], Sv[i, c], gv[i, c]
-            for f in range(F):
-                by_V[f] = by_dot[f] * U[f] + g_dot[f] * dU[f] + stretch[f] * V[f] + g_stretch[f] * dV[f]
-            for f in range(F):
-                by_U[f] = by_dot[f] * V[f] + g_dot[f] * dV[f] + Sv_c[f] * a_vv[f] + gv_c[f] * da_vv[f]
+        for f in range(0, F, LANES):
+            at, of_a, of_sl = i * F + f, i * 3 * F + f, i * 2 * F + f
+            g, a_vv = load(gs, at), load(a, of_a + F)
+            along, stretch = g * load(a, of_a + 2 * F), load(by_sl, of_sl + F) / load(sl, of_sl + F)
+            store(gs_out, at, g + load(by_sl, of_sl))
+            for c in range(3):
+                k = 3 * i + c
+                V, U = load(VU, k * 2 * F + f), load(VU, k * 2 * F + F + f)
+                store(by_VU, k * 2 * F + f, along * U + stretch * V)
+                store(by_VU, k * 2 * F + F + f, along * V + load(gv, k * F + f) * a_vv)

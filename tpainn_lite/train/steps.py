@@ -45,7 +45,7 @@ class Compiled:
 
         if not graphs:  # nothing to check with
             return lambda chosen: None
-        return FlatGraphs(graphs, self.potential.painn.n_rbf, self.potential.cutoff).batch
+        return FlatGraphs(graphs, self.potential.cutoff).batch
 
     def outputs(self, batch: Any, forces: bool, differentiable: bool) -> dict[str, Tensor]:
         """As of `Exact`; there are always forces."""

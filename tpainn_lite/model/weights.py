@@ -1,0 +1,91 @@
+"""Weights and working memory as the compiled loops want them: widths that are multiples of `LANES`, aligned memory."""
+
+from math import prod
+
+import torch
+from numba import njit
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tpainn_lite.model.vectors import LANES, padded
+
+
+class Room:
+    """Working memory, dealt out array by array, and used again after `clear`."""
+
+    def __init__(self) -> None:
+        self.whole, self.used = aligned(2**18), 0
+
+    def __call__(self, *shape: int) -> NDArray:
+        """A float32 array; what is in it is left from earlier."""
+        size = prod(shape)
+        if self.used + size > len(self.whole):
+            self.whole, self.used = aligned(2 * len(self.whole) + size), 0
+        array = self.whole[self.used : self.used + size].reshape(shape)
+        self.used += padded(size)
+        return array
+
+    def clear(self) -> None:
+        """Deal out the same memory again."""
+        self.used = 0
+
+
+def aligned(*shape: int) -> NDArray:
+    """A float32 array of zeros that begins at a multiple of 64 bytes, as torch's do, so that no vector crosses a line
+    of the cache."""
+    return torch.zeros(*shape).numpy()
+
+
+class Weights:
+    """A weight (or bias), and its copies for the loops, in which each part of a row or column is filled up by zeros.
+
+    Parameters
+    ----------
+    weight
+        (n, m), or (m,); seen as it is whenever `refresh` is called.
+    rows, columns
+        How many of them make up a part; by default all.
+    """
+
+    def __init__(self, weight: Tensor, rows: int | None = None, columns: int | None = None) -> None:
+        given = weight.detach().float().cpu().contiguous()
+        self.given: NDArray = given.view(-1, given.shape[-1]).numpy()
+        n, m = self.given.shape
+        self.shape, self.rows, self.columns = weight.shape, rows or n, columns or m
+        height = n // self.rows * padded(self.rows) if given.dim() > 1 else n
+        self.plain = aligned(height, m // self.columns * padded(self.columns))
+        self.turned, self.slopes = aligned(*self.plain.shape[::-1]), aligned(*self.plain.shape)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Copy the weights as they are now."""
+        _lay_out(self.given, self.rows, self.columns, self.plain, self.turned)
+
+    def take_slopes(self, target: NDArray) -> None:
+        """Write what has been put into ``slopes`` to a vector, without what pads it."""
+        _take(self.slopes, self.rows, self.columns, target)
+
+
+@njit(cache=True, nogil=True)
+def _lay_out(given, rows, columns, plain, turned):
+    n, m = given.shape
+    high, wide = len(plain) // (n // rows), len(turned) // (m // columns)  # a part, padded
+    for row_part in range(n // rows):
+        for column_part in range(m // columns):
+            for i in range(rows):
+                to, of = row_part * high + i, given[row_part * rows + i]
+                for k in range(columns):
+                    weight = of[column_part * columns + k]
+                    plain[to, column_part * wide + k] = weight
+                    turned[column_part * wide + k, to] = weight
+
+
+@njit(cache=True, nogil=True)
+def _take(slopes, rows, columns, target):
+    high, wide, k = -(-rows // LANES) * LANES if len(slopes) > 1 else 1, -(-columns // LANES) * LANES, 0
+    for row in range(len(slopes)):
+        for column in range(0, slopes.shape[1] if row % high < rows else 0, wide):
+            for f in range(column, column + columns):
+                if k < target.size:
+                    target[k] = slopes[row, f]
+                    k += 1
