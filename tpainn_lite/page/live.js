@@ -10,10 +10,16 @@
 
 const FORMAT = 1; // of the scene
 const KEPT = 480; // pictures that the charts remember
-const PACES = { slow: 30, normal: 600, fast: Infinity }; // fs that pass in a second, at most
+const PACES = { slow: 30, normal: 600, fast: 1e7 }; // fs that pass in a second, at most
 const SPRING = 2; // eV/Å², of the spring by which an atom is pulled
 const ARROW = 0.6; // Å of an arrow for 1 eV/Å of force
 const STICK = 0.13; // Å, radius of a bond
+const INKS = { // of the pictures; those of the panel are in live.css
+    light: { paper: [255, 255, 255], outline: "rgb(25 28 32 / 80%)", text: "#1c1f22", quiet: "#5b636b", line: "#dfe3e7",
+        lighter: 0 },
+    dark: { paper: [27, 31, 35], outline: "rgb(0 0 0 / 75%)", text: "#e4e6e8", quiet: "#98a1a9", line: "#3a4148",
+        lighter: 0.3 },
+};
 
 export default {
     render({ model, el }) {
@@ -50,7 +56,8 @@ function physics(port) {
                     `${potential.elements.join(", ")}. Choose another potential.`);
             this.wasm = new WebAssembly.Instance(module).exports;
             this.wasm.set_structure(this.n);
-            for (const name of ["positions", "velocities", "masses", "radii"]) this.doubles(name).set(doublesOf(structure[name]));
+            for (const name of ["positions", "velocities", "masses", "radii"])
+                this.doubles(name).set(doublesOf(structure[name]));
             this.doubles("cell", 9).set(structure.cell);
             this.integers("pbc", 3).set(structure.pbc);
             this.integers("species", this.n).set(structure.species);
@@ -64,7 +71,7 @@ function physics(port) {
             const size = [n_features, n_interactions, n_rbf], species = 1 + Math.max(...scene.structure.species);
             const weights = bytesOf(potential.weights), expected = this.wasm.weight_bytes(...size, species, 1);
             if (weights.length !== expected)
-                throw new Error(`The weights of ${potential.name} are damaged or foreign: ${weights.length} bytes are ` +
+                throw new Error(`The weights of ${this.name} are damaged or foreign: ${weights.length} bytes are ` +
                     `there, ${expected} are expected.`);
             const address = this.wasm.reserve(weights.length);
             new Uint8Array(this.wasm.memory.buffer, address, weights.length).set(weights);
@@ -83,7 +90,8 @@ function physics(port) {
             const whole = new Int32Array(this.wasm.memory.buffer, address, 6 * count);
             const real = new Float32Array(this.wasm.memory.buffer, address, 6 * count);
             return Array.from({ length: count }, (_, k) => ({
-                i: whole[6 * k], j: whole[6 * k + 1], nearness: real[6 * k + 2], vector: real.slice(6 * k + 3, 6 * k + 6),
+                i: whole[6 * k], j: whole[6 * k + 1],
+                nearness: real[6 * k + 2], vector: real.slice(6 * k + 3, 6 * k + 6),
             }));
         }
         temperature() {
@@ -155,13 +163,13 @@ function physics(port) {
             const molecule = [first], middle = [0, 0, 0];
             seen[first] = 1;
             for (const i of molecule) {
-                for (let x = 0; x < 3; x++) middle[x] += positions[3 * i + x] + shift[3 * i + x];
+                const place = [0, 1, 2].map((x) => positions[3 * i + x] + shift[3 * i + x]);
+                place.forEach((value, x) => { middle[x] += value; });
                 for (const [j, vector, sign] of neighbours[i]) {
                     if (seen[j]) continue;
                     seen[j] = 1;
                     molecule.push(j);
-                    for (let x = 0; x < 3; x++)
-                        shift[3 * j + x] = positions[3 * i + x] + shift[3 * i + x] + sign * vector[x] - positions[3 * j + x];
+                    for (let x = 0; x < 3; x++) shift[3 * j + x] = place[x] + sign * vector[x] - positions[3 * j + x];
                 }
             }
             for (let k = 0; k < 3; k++) { // the middle of the molecule lies in the cell
@@ -232,8 +240,8 @@ function physics(port) {
         try {
             port.postMessage(await answer(data));
         } catch (error) {
-            const isTrap = error?.name === "RuntimeError"; // of WebAssembly, or a RangeError where no memory is left
-            port.postMessage({ kind: "failure", text: isTrap ? "The engine ran out of memory." : String(error?.message) });
+            const text = error.name === "RuntimeError" ? "The engine ran out of memory." : error.message; // a trap
+            port.postMessage({ kind: "failure", text });
         }
     };
 }
@@ -288,8 +296,8 @@ const PANEL = `
     <figure><figcaption><span>Energy since the start / eV</span><output></output></figcaption>
       <canvas class="chart" role="img" aria-label="Energy over time"></canvas></figure>
   </div>
-  <p class="hint">Drag an atom to pull it, drag elsewhere to turn<span class="keys">. Keys: arrows turn, + and − zoom, space
-    pauses.</span><span class="fingers">, pinch to zoom.</span></p>
+  <p class="hint">Drag an atom to pull it, drag elsewhere to turn<span class="keys">. Keys: arrows turn, + and − zoom,
+    space pauses.</span><span class="fingers">, pinch to zoom.</span></p>
 </div>`;
 
 class Live {
@@ -306,18 +314,20 @@ class Live {
         this.readings = [...root.querySelectorAll("figure output")];
         this.closers = [];
         try {
-            if (scene?.format !== FORMAT) throw new Error("What this box should show is damaged, or of another version of tpainn_lite.");
-            if (typeof WebAssembly === "undefined") throw new Error("This browser has no WebAssembly, which the engine needs.");
+            if (scene?.format !== FORMAT)
+                throw new Error("What this box should show is damaged, or of another version of tpainn_lite.");
+            if (typeof WebAssembly === "undefined")
+                throw new Error("This browser has no WebAssembly, which the engine needs.");
             this.begin(scene);
         } catch (error) { this.fail(error.message); }
     }
 
     begin(scene) {
         this.scene = scene;
-        const { settings } = scene;
-        this.settings = {
-            advance: false, potential: Math.max(0, scene.potentials.findIndex(({ unknown }) => !unknown.length)), temperature: settings.temperature, thermostat: settings.ensemble === "nvt",
-            most: 0, pull: null, resets: 0,
+        const { temperature, ensemble } = scene.settings;
+        this.settings = { // what the physics get with each message
+            potential: Math.max(0, scene.potentials.findIndex(({ unknown }) => !unknown.length)), temperature,
+            thermostat: ensemble === "nvt", advance: false, most: 0, pull: null, resets: 0,
         };
         [this.pace, this.due, this.asked] = [PACES.normal, 0, performance.now()]; // due: fs that should have passed
         this.playing = !matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -347,12 +357,13 @@ class Live {
 
     fillControls() {
         const { scene, settings } = this;
-        const [choice, heat, bath, pace, arrows] = ["potential select", "heat input", "bath select", "pace select", "check input"]
-            .map((name) => this.part(`.${name}`));
+        const [choice, heat, bath, pace, arrows] =
+            ["potential", "heat", "bath", "pace", "check"].map((name) => this.part(`.${name} :is(select, input)`));
         choice.replaceChildren(...scene.potentials.map(({ name }, k) => new Option(name, k)));
         choice.value = settings.potential;
         this.part(".potential").hidden = scene.potentials.length < 2;
-        Object.assign(heat, { min: 10, max: Math.max(1500, settings.temperature), step: 10, value: settings.temperature });
+        const { temperature } = settings;
+        Object.assign(heat, { min: 10, max: Math.max(1500, temperature), step: 10, value: temperature });
         bath.value = settings.thermostat ? "1" : "";
         pace.value = "normal";
         arrows.checked = scene.settings.arrows;
@@ -443,11 +454,11 @@ class Live {
     ask() {
         if (this.busy) return;
         const now = performance.now(), { timestep } = this.scene.settings;
-        this.due = Math.min(this.due + (this.pace * (now - this.asked)) / 1000, this.pace / 20 + timestep); // 50 ms at most
+        this.due = this.playing ? this.due + (this.pace * Math.min(50, now - this.asked)) / 1000 : 0;
         this.asked = now;
         const most = Math.min(1e6, Math.floor(this.due / timestep)), advance = this.playing && this.visible && most > 0;
         if (!advance && !this.wanted) return;
-        if (advance) this.due -= Math.min(this.due, most * timestep);
+        if (advance) this.due = Math.min(timestep, this.due - most * timestep) || 0;
         [this.busy, this.wanted] = [true, false];
         Object.assign(this.settings, { advance, most, pull: this.hands.pull() });
         this.physics.send({ kind: "next", settings: this.settings });
@@ -467,20 +478,21 @@ class Live {
 
     /** Numbers and charts. */
     write() {
-        const { time, temperature, energy, kinetic } = this.picture, [first, last] = [this.times[0], this.times.at(-1)];
-        const seconds = last ? (last.at - first.at) / 1000 : 0, steps = this.times.slice(1).reduce((sum, { steps }) => sum + steps, 0);
+        const { time, temperature, energy, kinetic } = this.picture, { times } = this;
+        const seconds = times.length > 1 ? (times.at(-1).at - times[0].at) / 1000 : 0;
+        const passed = times.slice(1).reduce((sum, { steps }) => sum + steps, 0) * this.scene.settings.timestep;
+        const [pictures, fs] = [times.length - 1, passed].map((count) => (count / seconds).toFixed(0));
+        this.part(".badge").textContent = seconds > 0 && this.playing ? `${pictures} pictures/s · ${fs} fs/s` : "";
         this.part(".clock").textContent = time < 1000 ? `${time.toFixed(1)} fs` : `${(time / 1000).toFixed(2)} ps`;
-        const speed = seconds > 0 && this.playing
-            ? `${((this.times.length - 1) / seconds).toFixed(0)} pictures/s · ${((steps * this.scene.settings.timestep) / seconds).toFixed(0)} fs/s` : "";
-        this.part(".badge").textContent = speed;
         const zero = this.history[0].total, gained = energy + kinetic - zero;
         const [heat, work] = this.readings;
         heat.textContent = temperature.toFixed(0);
         work.textContent = `${gained < 0 ? "−" : "+"}${Math.abs(gained).toFixed(2)}`;
-        const colours = this.scene.potentials.map((_, k) => this.colour(k)), { thermostat } = this.settings;
+        const colours = this.scene.potentials.map((_, k) => this.colour(k)), { settings, ink } = this;
+        const asked = settings.thermostat ? settings.temperature : null;
         const rows = this.history.map(({ total, ...row }) => ({ ...row, gained: total - zero }));
-        drawChart(this.charts[0], rows, "temperature", colours, this.ink, { line: thermostat ? this.settings.temperature : null, floor: 0 });
-        drawChart(this.charts[1], rows, "gained", colours, this.ink, { line: 0, floor: null });
+        drawChart(this.charts[0], rows, "temperature", colours, ink, { line: asked, floor: 0 });
+        drawChart(this.charts[1], rows, "gained", colours, ink, { line: 0, floor: null });
     }
 
     /** The colour of a potential, the same as in the library's figures; black is ink. */
@@ -497,21 +509,19 @@ class Live {
     followTheme() {
         const system = matchMedia("(prefers-color-scheme: dark)"), { body, documentElement: page } = document;
         const follow = () => {
-            const said = [body.dataset.jpThemeLight && (body.dataset.jpThemeLight === "false" ? "dark" : "light"),
-                page.dataset.theme, page.getAttribute("theme"), /vscode-(dark|light)/.exec(body.className)?.[1]].find(Boolean);
-            const theme = said ?? (system.matches ? "dark" : "light");
-            this.host.dataset.theme = theme;
-            this.ink = theme === "dark"
-                ? { paper: [27, 31, 35], outline: "rgb(0 0 0 / 75%)", text: "#e4e6e8", quiet: "#98a1a9", line: "#3a4148", lighter: 0.3 }
-                : { paper: [255, 255, 255], outline: "rgb(25 28 32 / 80%)", text: "#1c1f22", quiet: "#5b636b", line: "#dfe3e7", lighter: 0 };
+            const lab = { true: "light", false: "dark" }[body.dataset.jpThemeLight];
+            const code = /vscode-(dark|light)/.exec(body.className)?.[1], site = page.dataset.theme;
+            const theme = lab || site || page.getAttribute("theme") || code || (system.matches ? "dark" : "light");
+            this.host.dataset.theme = theme in INKS ? theme : "light";
+            this.ink = INKS[this.host.dataset.theme];
             this.camera.use(this.ink);
             this.stale = true;
         };
         follow();
         system.addEventListener("change", follow);
         const observer = new MutationObserver(follow);
-        for (const part of [body, page])
-            observer.observe(part, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-theme", "theme", "class"] });
+        const attributeFilter = ["data-jp-theme-light", "data-theme", "theme", "class"];
+        for (const part of [body, page]) observer.observe(part, { attributes: true, attributeFilter });
         this.closers.push(() => system.removeEventListener("change", follow), () => observer.disconnect());
     }
 
@@ -588,7 +598,7 @@ class Camera {
 
     /** The place in Å that is seen at this pixel, at this depth. */
     place(x, y, depth) {
-        const { turn: m, centre } = this, [p, q] = [(x - this.width / 2) / this.scale, (this.height / 2 - y) / this.scale];
+        const { turn: m, centre, scale } = this, [p, q] = [(x - this.width / 2) / scale, (this.height / 2 - y) / scale];
         return centre.map((value, k) => value + m[k] * p + m[3 + k] * q + m[6 + k] * depth);
     }
 
@@ -620,11 +630,12 @@ class Camera {
         pen.setTransform(this.density, 0, 0, this.density, 0, 0);
         pen.clearRect(0, 0, this.width, this.height);
         pen.lineCap = "round";
-        this.points = Array.from({ length: n }, (_, k) => this.seen(places[3 * k], places[3 * k + 1], places[3 * k + 2]));
+        this.points = Array.from({ length: n }, (_, k) => this.seen(...places.subarray(3 * k, 3 * k + 3)));
         for (let k = 0; k < n; k++) {
             things.push([this.points[k][2], () => {
                 this.ball(k);
-                if (withArrows) this.arrow(k, [0, 1, 2].map((x) => places[3 * k + x] + ARROW * forces[3 * k + x]), colour);
+                const tip = [0, 1, 2].map((x) => places[3 * k + x] + ARROW * forces[3 * k + x]);
+                if (withArrows) this.arrow(this.points[k], this.seen(...tip), colour);
             }]);
         }
         for (const [i, j] of bonds) things.push([(this.points[i][2] + this.points[j][2]) / 2, () => this.bond(i, j)]);
@@ -637,7 +648,7 @@ class Camera {
     /** How long an arrow of 1 eV/Å is, in the lower left corner. */
     legend(colour) {
         const { pen } = this, [x, y] = [14, this.height - 14], length = ARROW * this.scale;
-        this.head([x, y], [x + length, y], colour);
+        this.arrow([x, y], [x + length, y], colour);
         [pen.font, pen.textBaseline, pen.textAlign] = ["12px system-ui, sans-serif", "middle", "left"];
         pen.fillStyle = this.ink.quiet;
         pen.fillText("force, 1 eV/Å", x + length + 8, y);
@@ -645,7 +656,8 @@ class Camera {
 
     /** A shaded ball, painted once for each element and depth and then copied. */
     ball(atom) {
-        const [x, y, depth] = this.points[atom], species = this.structure.species[atom], key = `${species} ${this.shade(depth)}`;
+        const [x, y, depth] = this.points[atom], species = this.structure.species[atom];
+        const key = `${species} ${this.shade(depth)}`;
         if (!this.sprites.has(key)) this.sprites.set(key, this.sprite(this.radius(atom), this.tint(species, depth)));
         const sprite = this.sprites.get(key), size = sprite.width / this.density;
         this.pen.drawImage(sprite, x - size / 2, y - size / 2, size, size);
@@ -682,14 +694,15 @@ class Camera {
 
     /** A rod from the surface of the farther ball to the nearer one, half in the colour of each. */
     bond(i, j) {
-        const [far, near] = this.points[i][2] < this.points[j][2] ? [i, j] : [j, i], [a, b] = [this.points[far], this.points[near]];
-        const radius = this.scale * STICK, flat = Math.hypot(b[0] - a[0], b[1] - a[1]) || 1e-6, towards = this.scale * (b[2] - a[2]);
-        const length = Math.hypot(flat, towards), inset = (atom) => Math.sqrt(Math.max(0, this.radius(atom) ** 2 - radius ** 2)) / length;
-        const at = (share) => [a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share];
-        const [first, last] = [inset(far), 1 - inset(near)], middle = (first + last) / 2, { species } = this.structure;
+        const [far, near] = this.points[i][2] < this.points[j][2] ? [i, j] : [j, i], { species } = this.structure;
+        const a = this.points[far], b = this.points[near], radius = this.scale * STICK;
+        const [dx, dy, dz] = [b[0] - a[0], b[1] - a[1], this.scale * (b[2] - a[2])];
+        const flat = Math.hypot(dx, dy) || 1e-6, length = Math.hypot(flat, dz);
+        const inset = (atom) => Math.sqrt(Math.max(0, this.radius(atom) ** 2 - radius ** 2)) / length;
+        const [first, last] = [inset(far), 1 - inset(near)], middle = (first + last) / 2;
         if (first >= last) return;
-        const shape = { along: [(b[0] - a[0]) / flat, (b[1] - a[1]) / flat], radius, bulge: (radius * towards) / length };
-        const depth = (a[2] + b[2]) / 2;
+        const at = (share) => [a[0] + dx * share, a[1] + dy * share], depth = (a[2] + b[2]) / 2;
+        const shape = { along: [dx / flat, dy / flat], radius, bulge: (radius * dz) / length };
         this.rod(at(first), at(middle), shape, this.tint(species[far], depth), true);
         this.rod(at(middle), at(last), shape, this.tint(species[near], depth), false);
     }
@@ -720,12 +733,7 @@ class Camera {
         pen.stroke();
     }
 
-    /** A force, from the middle of an atom. */
-    arrow(atom, tip, colour) {
-        this.head(this.points[atom], this.seen(...tip), colour);
-    }
-
-    head(from, to, colour) {
+    arrow(from, to, colour) {
         const { pen } = this, [dx, dy] = [to[0] - from[0], to[1] - from[1]], length = Math.hypot(dx, dy);
         if (length < 3) return;
         const size = Math.min(9, 0.5 * length), [ux, uy] = [(size * dx) / length, (size * dy) / length];
@@ -761,8 +769,8 @@ class Camera {
         pen.beginPath();
         pen.moveTo(from[0], from[1]);
         for (let k = 1; k < coils; k++) {
-            const side = (k % 2 ? 5 : -5) * Math.min(1, length / 40);
-            pen.lineTo(from[0] + (dx * k) / coils - (side * dy) / length, from[1] + (dy * k) / coils + (side * dx) / length);
+            const along = k / coils, aside = ((k % 2 ? 5 : -5) * Math.min(1, length / 40)) / length;
+            pen.lineTo(from[0] + along * dx - aside * dy, from[1] + along * dy + aside * dx);
         }
         pen.lineTo(to[0], to[1]);
         [pen.lineWidth, pen.strokeStyle, pen.lineJoin] = [1.8, this.ink.text, "round"];
@@ -780,9 +788,10 @@ class Camera {
 function ticks(low, high, count) {
     const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
     const step = [1, 2, 5, 10].map((k) => k * power).find((size) => size >= rough * 0.999);
-    const first = Math.ceil(low / step - 1e-9), last = Math.floor(high / step + 1e-9);
-    const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
-    return Array.from({ length: Math.max(0, last - first + 1) }, (_, k) => [(first + k) * step, ((first + k) * step).toFixed(digits).replace("-", "−")]);
+    const digits = Math.max(0, -Math.floor(Math.log10(step) + 1e-9)), round = [];
+    for (let k = Math.ceil(low / step - 1e-9); k <= high / step + 1e-9; k++)
+        round.push([k * step, (k * step).toFixed(digits).replace("-", "−")]);
+    return round;
 }
 
 /** A curve over time, each stretch in the colour of the potential that drove it; a dashed line at `line`. */
@@ -895,8 +904,8 @@ class Hands {
         if (this.grip) [this.grip.x, this.grip.y] = [x, y];
         else if (this.fingers.size === 1) camera.turnBy((x - before[0]) / 110, (y - before[1]) / 110);
         else {
-            const other = [...this.fingers].find(([id]) => id !== event.pointerId)[1];
-            camera.zoomBy(Math.hypot(x - other[0], y - other[1]) / Math.max(1, Math.hypot(before[0] - other[0], before[1] - other[1])));
+            const [ox, oy] = [...this.fingers].find(([id]) => id !== event.pointerId)[1];
+            camera.zoomBy(Math.hypot(x - ox, y - oy) / Math.max(1, Math.hypot(before[0] - ox, before[1] - oy)));
         }
         this.live.stale = true;
     }
