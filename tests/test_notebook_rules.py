@@ -121,6 +121,42 @@ def every_section_with_code_checks_something(notebook):
             yield f"'## {heading}' asserts nothing; write: assert <what you claim>, 'the claim as a sentence'"
 
 
+def no_exercise_cell_holds_its_answer(notebook):
+    """Once a notebook's checks are in a file, a cell has the dots, and hands over nothing but names."""
+    calls = [(cell, call) for cell in cells(notebook, "code") for call in checks_called(cell)]
+    if all(is_old(call) for _, call in calls):
+        return
+    for cell, call in calls:
+        answers, line = call.args[1:], ast.unparse(call)[:90]
+        if is_old(call):
+            yield f"a check with its answer in the cell, where others have theirs in a file: {line}"
+        elif len(answers) != 1 or not isinstance(answers[0], ast.Name):
+            yield f"the answer is one name: {line}"
+        elif answers[0].id not in names_of_dots(cell):
+            yield f"no line `{answers[0].id} = ...` stands above: {line}"
+        for given in call.keywords:
+            if not isinstance(given.value, ast.Name) or given.value.id != given.arg:
+                yield f"a check is given names as they are, name=name; not {ast.unparse(given)}: {line}"
+
+
+def checks_called(cell):
+    """The calls of `teach.check` in a cell."""
+    calls = [node for node in ast.walk(parsed(cell)) if isinstance(node, ast.Call)]
+    return [call for call in calls if ast.unparse(call.func) == "teach.check"]
+
+
+def is_old(call):
+    """Does a check hold its own answer?"""
+    return any(given.arg == "exercise" for given in call.keywords) or not isinstance(call.args[0], ast.Constant)
+
+
+def names_of_dots(cell):
+    """The names that a learner gives a value: ``name = ...``."""
+    lines = [node for node in parsed(cell).body if isinstance(node, ast.Assign)]
+    dots = [line for line in lines if isinstance(line.value, ast.Constant) and line.value.value is ...]
+    return {target.id for line in dots for target in line.targets if isinstance(target, ast.Name)}
+
+
 def nothing_made_by_running_is_stored(notebook):
     for cell in cells(notebook, "code"):
         if cell.outputs or cell.execution_count is not None:
@@ -158,8 +194,8 @@ def the_format_is_sound(notebook):
 RULES = [
     code_cells_are_short, there_is_not_too_much_code, markdown_cells_are_short, there_is_not_too_much_prose,
     prose_stands_between_code, few_functions_are_defined, every_section_with_code_checks_something,
-    nothing_made_by_running_is_stored, formulas_are_typeset, the_kernel_is_named, time_and_memory_are_promised,
-    the_format_is_sound,
+    no_exercise_cell_holds_its_answer, nothing_made_by_running_is_stored, formulas_are_typeset, the_kernel_is_named,
+    time_and_memory_are_promised, the_format_is_sound,
 ]  # fmt: skip
 
 
@@ -209,6 +245,15 @@ WRONG = {
         notebook(text("## Step"), code("assert True")),
         notebook(text("## Step"), code(CLAIM), text("## Next"), code("x = 1")),
     ],
+    "no_exercise_cell_holds_its_answer": [
+        notebook(code("mine = ...\nteach.check('02.1', mine, right=3)")),
+        notebook(code("mine = ...\nteach.check('02.1', mine, lambda x: x == 3)")),
+        notebook(code("mine = ...\nteach.check('02.1', mine, energy=forces)")),
+        notebook(code("mine = ...\nteach.check('02.1', mine, **given)")),
+        notebook(code("mine = ...\nteach.check('02.1', 3)")),
+        notebook(code("mine = 3\nteach.check('02.1', mine)")),
+        notebook(code("mine = ...\nteach.check('02.1', mine)"), code("teach.check(yours, 3, exercise='02.2')")),
+    ],
     "nothing_made_by_running_is_stored": [
         notebook(nbformat.v4.new_code_cell("x = 1", execution_count=1)),
         notebook(widgets={}),
@@ -238,6 +283,7 @@ def test_rule_lets_a_good_notebook_pass(rule):
         text("## Step\n\nSay what comes."),
         code(CLAIM),
         code("check('sum', 2)"),
+        code("mine = ...  # a number\nteach.check('02.1', mine, forces=forces)"),
         text("## Play"),
         code("x = 1", tags=["play"]),
     )

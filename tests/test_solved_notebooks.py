@@ -1,27 +1,15 @@
 """Every notebook once more with the solutions in place of the dots: each answer is found right."""
 
-import re
 from pathlib import Path
 
 import nbformat
 import pytest
+from exercises import solve
 from nbclient import NotebookClient
 
 from tpainn_lite.course import teach
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-DOTS = re.compile(r"^\w+ = \.\.\..*$", re.MULTILINE)
-
-
-def solve(notebook, solutions):
-    """Put each solution where its exercise has dots; the exercises that were found."""
-    found = []
-    for cell in notebook.cells:
-        asked = re.search(r'exercise="([\d.]+)"', cell.source)
-        if cell.cell_type == "code" and asked and DOTS.search(cell.source):
-            cell.source = DOTS.sub(lambda _, code=solutions[asked[1]]: code, cell.source, count=1)
-            found.append(asked[1])
-    return found
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -6,6 +6,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from exercises import asked
 
 from tpainn_lite.course import teach
 
@@ -51,10 +52,9 @@ def test_predict_shows_the_question_and_its_options():
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
 def test_every_exercise_has_a_solution_and_the_other_way_round(path):
-    source = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    code_cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     solutions = teach.solutions(NOTEBOOKS / "solutions" / f"{path.stem}.py")
-    asked = {part.split('"')[0] for part in source.split('exercise="')[1:]}
-    assert asked == set(solutions)
+    assert [number for source in code_cells for number in asked(source)] == list(solutions)
     for code in solutions.values():
         compile(code, str(path), "exec")
 
