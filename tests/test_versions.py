@@ -15,11 +15,14 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-IMPORT_NAMES = {"PIL": "pillow", "torch_sim": "torch-sim-atomistic"}  # where they differ
+IMPORT_NAMES = {  # where they differ
+    "PIL": "pillow", "metatensor": "metatensor-torch", "metatomic": "metatomic-torch",
+    "torch_sim": "torch-sim-atomistic",
+}  # fmt: skip
 CONDA_NAMES = {"torch": "pytorch-cpu", "torch-geometric": "pytorch-geometric"}  # canonical spelling
 
 COURSE = ("notebooks", "dft")  # extras that the course needs: conda and Binder bring them
-EXTRAS = ("batched", "dev", "dft", "docs", "notebooks", "test", "xtb")
+EXTRAS = ("batched", "dev", "dft", "docs", "engines", "notebooks", "test", "xtb")
 
 
 def pyproject():
@@ -70,7 +73,7 @@ def imported_packages():
 def test_whatever_the_library_imports_is_a_declared_dependency():
     foreign = set(imported_packages()) - sys.stdlib_module_names - {"tpainn_lite"}
     names = {canonicalize_name(IMPORT_NAMES.get(name, name)) for name in foreign}
-    assert names <= set(requirements("notebooks", "dft", "xtb", "batched"))
+    assert names <= set(requirements("notebooks", "dft", "xtb", "batched", "engines", "lammps"))
 
 
 @pytest.mark.parametrize("name", requirements(*COURSE))
