@@ -6,6 +6,7 @@ on as many as its ``OMP_NUM_THREADS`` says, so that results are those of one pro
 """
 
 import concurrent.futures as futures
+import inspect
 import itertools
 import os
 import pickle
@@ -51,7 +52,7 @@ Jobs: TypeAlias = int | Executor | Cluster
 
 def check_jobs(n_jobs: Jobs) -> None:
     """Raise `ValueError` unless this can be a number of processes, as joblib counts them, or who does the work."""
-    if isinstance(n_jobs, (Executor, Cluster)) and not isinstance(n_jobs, type):
+    if isinstance(n_jobs, (Executor, Cluster)) and not inspect.isclass(n_jobs):
         return
     whole = isinstance(n_jobs, (int, np.integer)) and not isinstance(n_jobs, bool)
     if not whole or n_jobs == 0 or n_jobs > MOST_JOBS:
@@ -213,12 +214,11 @@ def _arguments_of(address):
     """Dask's name for an address, or for a scheduler's file, which it may be about to write."""
     if not address.endswith(".json"):
         return {"address": address}
-    patient_until = time.monotonic() + PATIENCE
-    while not os.path.exists(address):
-        if time.monotonic() > patient_until:
-            raise OSError("there is no such file")
+    for _ in range(int(PATIENCE / 0.1)):
+        if os.path.exists(address):
+            return {"scheduler_file": address}
         time.sleep(0.1)
-    return {"scheduler_file": address}
+    raise OSError("there is no such file")
 
 
 def _workers_of(executor):
@@ -307,7 +307,7 @@ def _lost(running, error):
     futures.wait([future for future, _ in running], timeout=LOSS_SECONDS)
     names = [name for future, name in running if not future.done() or future.cancelled() or future.exception()]
     reason = " ".join(str(error).split())[:200] or type(error).__name__
-    what = " or ".join(names) or "a job"
+    what = " or ".join([*names[:3], *(["another piece of work"] if len(names) > 3 else [])])
     return f"{what}: the worker or its scheduler died ({reason}); more memory for each, or a sound program, is expected"
 
 
