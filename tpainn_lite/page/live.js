@@ -411,9 +411,9 @@ class Live {
     fail(text) {
         this.playing = false;
         if (!this.host.isConnected) this.element.append(this.host);
-        this.part(".panel").classList.toggle("empty", !this.picture && !(this.scene?.potentials.length > 1));
+        this.part(".panel").classList.toggle("empty", !this.picture);
         this.say(text);
-        if (this.picture) this.refresh();
+        if (this.physics) this.refresh();
         this.wanted = false;
     }
 
@@ -478,6 +478,7 @@ class Live {
 
     /** Numbers and charts. */
     write() {
+        if (!this.history.length) return;
         const { time, temperature, energy, kinetic } = this.picture, { times } = this;
         const seconds = times.length > 1 ? (times.at(-1).at - times[0].at) / 1000 : 0;
         const passed = times.slice(1).reduce((sum, { steps }) => sum + steps, 0) * this.scene.settings.timestep;
@@ -702,9 +703,18 @@ class Camera {
         const [first, last] = [inset(far), 1 - inset(near)], middle = (first + last) / 2;
         if (first >= last) return;
         const at = (share) => [a[0] + dx * share, a[1] + dy * share], depth = (a[2] + b[2]) / 2;
+        if (radius < 4) return this.stroke(at(first), at(middle), at(last), 2 * radius, [far, near], depth);
         const shape = { along: [dx / flat, dy / flat], radius, bulge: (radius * dz) / length };
         this.rod(at(first), at(middle), shape, this.tint(species[far], depth), true);
         this.rod(at(middle), at(last), shape, this.tint(species[near], depth), false);
+    }
+
+    /** A rod so thin that its shading would not be seen. */
+    stroke(first, middle, last, width, atoms, depth) {
+        const [from, to] = atoms.map((atom) => css(mixed(this.tint(this.structure.species[atom], depth), [0, 0, 0], 0.15)));
+        this.line(first, last, width + 1, this.ink.outline);
+        this.line(first, middle, width - 0.5, from);
+        this.line(middle, last, width - 0.5, to);
     }
 
     /** A shaded cylinder; where it begins, its round end is seen from the front. */
@@ -773,10 +783,13 @@ class Camera {
             pen.lineTo(from[0] + along * dx - aside * dy, from[1] + along * dy + aside * dx);
         }
         pen.lineTo(to[0], to[1]);
-        [pen.lineWidth, pen.strokeStyle, pen.lineJoin] = [1.8, this.ink.text, "round"];
-        pen.stroke();
+        pen.lineJoin = "round";
+        for (const [width, colour] of [[5, css(this.ink.paper)], [2, this.ink.text]]) {
+            [pen.lineWidth, pen.strokeStyle] = [width, colour];
+            pen.stroke();
+        }
         pen.beginPath();
-        pen.arc(to[0], to[1], 5, 0, 2 * Math.PI);
+        pen.arc(to[0], to[1], 6, 0, 2 * Math.PI);
         pen.fillStyle = this.ink.text;
         pen.fill();
     }

@@ -28,7 +28,7 @@ from tpainn_lite.show.style import COLOURS, places_of
 from tpainn_lite.simulate.md import check_settings, moving
 from tpainn_lite.structures.arguments import check_choice, check_counts, shown
 from tpainn_lite.structures.checks import check_structure
-from tpainn_lite.structures.geometry import is_boxed, whole_molecules
+from tpainn_lite.structures.geometry import is_boxed
 
 FORMAT = 1  # of the scene, as in live.js
 FOLDER = Path(__file__).parent
@@ -155,7 +155,7 @@ def _scene(atoms, networks, settings):
     scene = {
         "format": FORMAT, "alt": f"Molecular dynamics of {atoms.get_chemical_formula()} with {' or '.join(names)}",
         "structure": _structure(start), "potentials": networks, "settings": settings,
-        "view": {"turn": facing(atoms).ravel().tolist(), "half_width": ROOM * half_width, "centre": _centre(atoms)},
+        "view": _view(atoms, half_width),
         "engine": _text((FOLDER / "engine.wasm").read_bytes()), "style": _source("live.css"),
     }  # fmt: skip
     return scene, png(scenes, ROOM * half_width, SIZE)
@@ -175,12 +175,16 @@ def _structure(atoms):
     }  # fmt: skip
 
 
-def _centre(atoms):
-    """What lies in the middle of the picture (3,) in Å; in empty space, from the centre of mass."""
+def _view(atoms, half_width):
+    """How the picture begins: (3, 3) right, up and to the eye; what lies in its middle and half its width, in Å.
+
+    In empty space the middle is the centre of mass, and wherever the molecule turns, it fits.
+    """
+    view = {"turn": facing(atoms).ravel().tolist(), "centre": [0.0, 0.0, 0.0], "half_width": ROOM * half_width}
     if is_boxed(atoms):
-        return (atoms.cell.array.sum(axis=0) / 2).tolist()
-    places = whole_molecules(atoms)[0] - atoms.get_center_of_mass()
-    return ((places.max(axis=0) + places.min(axis=0)) / 2).tolist()
+        return view | {"centre": (atoms.cell.array.sum(axis=0) / 2).tolist()}
+    reach = np.linalg.norm(atoms.positions - atoms.get_center_of_mass(), axis=1) + ball_radii(atoms.numbers)
+    return view | {"half_width": max(view["half_width"], 1.05 * float(reach.max()))}
 
 
 def _numbers(values: ArrayLike) -> str:
