@@ -4,16 +4,20 @@ import itertools
 import pickle
 
 import numpy as np
+import openmm
 import pytest
 
 from tpainn_lite.reading.frames import read_frames, write_frames
 from tpainn_lite.structures.arguments import ForceFieldError
 from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.geometry import density_of, search_pairs
+from tpainn_lite.structures.identity import IdentityError
 from tpainn_lite.structures.liquids import liquid
 from tpainn_lite.structures.molecules import bonds_in, molecules_in, tree_of, unwrapped_along
+from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.liquid_md import liquid_run, liquid_runs
 from tpainn_lite.teachers.mmff_liquid import MMFF94Liquid
+from tpainn_lite.teachers.openmm_calculator import energy_and_forces, new_context
 from tpainn_lite.teachers.water import is_water, water
 
 SHORT = {"n_frames": 2, "spacing": 10, "warm_up": 100}
@@ -127,6 +131,20 @@ def test_frames_of_a_run_carry_the_labels_of_their_teacher():
         assert atoms.get_potential_energy() == pytest.approx(teacher.get_potential_energy(copy), abs=1e-5)
         np.testing.assert_allclose(atoms.get_forces(), teacher.get_forces(copy), atol=1e-5)
         np.testing.assert_allclose(atoms.get_stress(), teacher.get_stress(copy), atol=1e-6)
+
+
+def test_what_moves_the_molecules_is_what_labels_them():
+    box = next(liquid_run(liquid({"CO": 12, "O": 8}, density=0.8), NARROW, **{**SHORT, "n_frames": 1}, labels=False))
+    context = new_context(NARROW.system_of(box, sampling=True), openmm.VerletIntegrator(0.001))
+    _, forces = energy_and_forces(context, box.positions, box.cell.array)
+    np.testing.assert_allclose(forces, NARROW.get_forces(box), atol=5e-3)
+
+
+def test_labels_of_another_cutoff_are_not_gone_on_with(tmp_path):
+    box = liquid("CO", 16, density=0.79)
+    label([box], NARROW, path=tmp_path / "labels.jsonl", progress=False)
+    with pytest.raises(IdentityError):
+        label([box], MMFF94Liquid(cutoff=4.6), path=tmp_path / "labels.jsonl", progress=False)
 
 
 def test_molecules_have_the_temperature_asked_for():

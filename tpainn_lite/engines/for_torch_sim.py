@@ -62,13 +62,13 @@ class TorchSimEngine(Engine):
         model = TorchSimPotential(Potential.load(folder / WEIGHTS))
         dt, zero = (torch.tensor(x, dtype=model.dtype) for x in (timestep * FEMTOSECOND, 0.0))
         state = torch_sim.initialize_state([_boxed(start)], model.device, model.dtype)
-        state.momenta = torch.as_tensor(start.get_momenta(), dtype=model.dtype)
         if hasattr(torch_sim, "nve_step"):  # since 0.4
-            state = torch_sim.nve_init(state, model, kT=zero)
-            step = lambda state: torch_sim.nve_step(state, model, dt=dt)  # noqa: E731
+            state = torch_sim.nve_init(state=state, model=model, kT=zero)
+            step = lambda state: torch_sim.nve_step(state=state, model=model, dt=dt)  # noqa: E731
         else:
             begin, step = torch_sim.nve(model, dt=dt, kT=zero)
             state = begin(state)
+        state.momenta = torch.as_tensor(start.get_momenta(), dtype=model.dtype)
         masses, energies = torch.as_tensor(start.get_masses(), dtype=model.dtype)[:, None], []
         for _ in range(n_steps + 1):
             energies.append(float(state.energy[0]) + float((state.momenta**2 / masses).sum()) / 2)
