@@ -70,7 +70,7 @@ def size_that_fits(small: float, large: float, more: int, free: float) -> int:
     """What fits into ``free`` bytes, where a batch that is larger by ``more`` takes ``large`` bytes, not ``small``.
 
     >>> size_that_fits(small=2e6, large=14e6, more=1000, free=1e9)
-    58166
+    58333
     """
     each = max((large - small) / more, 1.0)
     fixed = max(0.0, small - each * more / (LARGER - 1))
