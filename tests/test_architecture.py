@@ -18,7 +18,7 @@ ORDER = [
 
 # A heavy package is known to these modules alone, so that exchanging it stays a small change.
 HEAVY = {
-    "anywidget": {"page.widget"},
+    "anywidget": {"page.shown", "page.widget"},
     "ipywidgets": {"show.plots", "show.sliders", "show.viewer", "course.teach", "show.dashboard"},
     "distributed": {"teachers.parallel"},
     "joblib": {"teachers.parallel"},

@@ -86,6 +86,7 @@ from .show import plots as plots
 from .show.dashboard import md_dashboard as md_dashboard
 from .show.viewer import view as view, view_side_by_side as view_side_by_side
 
+from .page import explain as explain
 from .page.widget import live as live
 
 from .project.run import run_project as run_project
