@@ -2,8 +2,9 @@
 
     python docs/build_page.py notebooks/00_tour.ipynb build/tour.html
 
-Plotly figures become live HTML with plotly.js stored once in the page. A widget needs a kernel, so the page keeps
-what it showed at first: the picture that came with it, the figures inside it, or one line that says where it lives.
+Plotly figures become live HTML with plotly.js stored once in the page; one with sliders brings its states and answers
+as well. Any other widget needs a kernel, so the page keeps what it showed at first: the picture or the HTML that came
+with it, the figures inside it, or one line that says where it lives.
 Cells tagged `result-table` and `receipt` are printed as text when the run is over.
 """
 
@@ -19,7 +20,7 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
-from plotly.io import to_html
+from page_figures import figure_html, with_scripts
 
 from tpainn_lite.structures.files import write_text
 
@@ -27,7 +28,6 @@ PLOTLY = "application/vnd.plotly.v1+json"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 PRINTED_TAGS = ("result-table", "receipt")
-PLOTLY_CONFIG = {"responsive": True, "displaylogo": False}
 PROGRESS = r"%\||(it|frame|step)s?/s\]"
 CAPTION = "<p><em>{}</em></p>"
 
@@ -36,6 +36,7 @@ def run(notebook, folder, timeout=600):
     """Execute every cell in place, in a fresh kernel that works in `folder`; what is for Colab alone is left out."""
     notebook.cells = [cell for cell in notebook.cells if "colab" not in cell.metadata.get("tags", ())]
     os.environ["PLOTLY_RENDERER"] = "plotly_mimetype"
+    os.environ["TPAINN_PAGE"] = "yes"  # figures with sliders carry their states
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else the kernel's debugger grumbles about frozen modules
     total = len(notebook.cells)
 
@@ -82,7 +83,7 @@ class Page:
     def figure(self, spec):
         """A Plotly figure as HTML."""
         self.n_figures += 1
-        spec = {key: spec[key] for key in ("data", "layout", "frames") if key in spec}
+        spec = {key: spec[key] for key in ("data", "layout", "frames", "states") if key in spec}
         return html_output({"text/html": self.draw(spec, self.n_figures)})
 
     def widget(self, model_id, text):
@@ -127,9 +128,8 @@ def words_of(model):
 
 def live_figure(spec, number):
     """A Plotly figure for a page of its own; the first on the page brings plotly.js."""
-    return to_html(
-        spec, full_html=False, include_plotlyjs=number == 1, auto_play=False, validate=False, config=PLOTLY_CONFIG
-    )
+    figure = figure_html(spec, number)
+    return with_scripts(figure) if number == 1 else figure
 
 
 def html_output(data):

@@ -23,12 +23,13 @@ import jinja2
 from build_page import printed, title
 from executed import executed
 from nbclient.exceptions import CellExecutionError
+from page_figures import figure_html
 from plotly.offline import get_plotlyjs
 from site_api import FIRST, write_api
 from site_cells import notebook_html
 from site_checks import check_site, search_index
 from site_references import collected, references
-from site_stills import figure_html, stills
+from site_stills import stills
 from site_text import SOURCE, SiteError, SiteRenderer, markdown, plain
 
 from tpainn_lite import __version__

@@ -32,7 +32,7 @@ def executed(path, store, root):
 
 def fingerprint(path, root):
     """16 hexadecimal digits that change with the notebook, the library's source and the shipped data."""
-    inputs = [path, *sorted((root / "tpainn_lite").glob("*.py"))]
+    inputs = [path, *sorted((root / "tpainn_lite").rglob("*.py"))]
     inputs += sorted(p for p in (root / "data").rglob("*") if p.suffix in (".json", ".csv", ".xz", ".safetensors"))
     total = hashlib.sha256()
     for file in inputs:

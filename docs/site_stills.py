@@ -2,20 +2,21 @@
 
 import base64
 import hashlib
-import html
 import json
 import shutil
 from tempfile import TemporaryDirectory
 
+from page_figures import WIDTH, height
 from plotly.io.json import to_json_plotly
 from plotly.offline import get_plotlyjs
-from site_text import SiteError, plain
+from site_text import SiteError
 
 from tpainn_lite.structures.files import write_bytes, write_text
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-WIDTH, HEIGHT, SCALE = 760, 450, 1.5
+SCALE = 1.5
 DRAW = """async ([figure, width, height, scale]) => {
+    delete figure.layout?.title;  // it stands above the picture, as text
     const image = await Plotly.toImage(figure, {format: "png", width, height, scale});
     return image.split(",")[1];
 }"""
@@ -29,6 +30,7 @@ def stills(figures, store):
     SiteError
         If a figure is new and there is no Chromium or no Playwright to draw it.
     """
+    figures = [{key: figure[key] for key in ("data", "layout") if key in figure} for figure in figures]
     texts = [to_json_plotly(figure) for figure in figures]
     paths = [store / f"{hashlib.sha256(text.encode()).hexdigest()[:20]}.png" for text in texts]
     missing = {path: figure for path, figure in zip(paths, figures, strict=True) if not path.is_file()}
@@ -59,41 +61,3 @@ def draw(figures):
             png = page.evaluate(DRAW, [json.loads(to_json_plotly(figure)), WIDTH, height(figure), SCALE])
             write_bytes(path, base64.b64decode(png))
         browser.close()
-
-
-def height(figure):
-    return int(figure.get("layout", {}).get("height") or HEIGHT)
-
-
-def figure_html(figure, number, address):
-    """A live figure, with its picture at `address` (or None) until a script has drawn it."""
-    alt = html.escape(describe(figure))
-    name, spec = f"figure-{number}", to_json_plotly(figure).replace("<", "\\u003c")
-    least = "34rem" if "xaxis2" in figure.get("layout", {}) else "20rem"  # panels beside each other want room
-    size = f'width="{WIDTH}" height="{height(figure)}"'
-    still = f'<img class="still" src="{address}" alt="{alt}" {size} loading="lazy">' if address else ""
-    return (
-        f'<figure class="plot" id="{name}" style="--height: {height(figure)}px; --width: {least}">'
-        f'<div class="live" role="group" aria-label="{alt}" hidden></div>{still}'
-        f'<script type="application/json">{spec}</script></figure>'
-    )
-
-
-def describe(figure):
-    """What a figure shows, in words: its title, its axes, the names of its curves."""
-    layout = figure.get("layout", {})
-    title, y, x = text_of(layout.get("title")), *(text_of(layout.get(k, {}).get("title")) for k in ("yaxis", "xaxis"))
-    panels = [text_of(note) for note in layout.get("annotations", ()) if text_of(note)]
-    names = list(dict.fromkeys(plain(str(trace["name"])) for trace in figure.get("data", ()) if trace.get("name")))
-    words = [f"Plot: {title}." if title else "Plot."]
-    if x or y:
-        words.append(f"{y or 'Values'} against {x or 'number'}.")
-    words += [f"Panels and notes: {', '.join(panels[:6])}."] if panels else []
-    words += [f"Shown: {', '.join(names[:8])}."] if names else []
-    return " ".join(words)
-
-
-def text_of(title):
-    """The words of a Plotly title, which is a dictionary, a string or nothing."""
-    text = title.get("text", "") if isinstance(title, dict) else title
-    return plain(str(text or ""))

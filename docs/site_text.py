@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from latex2mathml.converter import convert
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from page_figures import plain as plain
 
 SOURCE = "https://github.com/tpainn-lite/tpainn-lite/blob/main/"
 LONG = 16  # letters of code that fit into the cell of a table
@@ -138,8 +139,3 @@ def bold(letter):
     """The bold mathematical letter: browsers know no other way to print one in a formula."""
     start, first = (0x1D400, "A") if letter.isupper() else (0x1D41A, "a")
     return chr(start + ord(letter) - ord(first))
-
-
-def plain(text):
-    """The words of a piece of HTML."""
-    return re.sub(r"\s+", " ", html.unescape(re.sub(r"<[^>]+>", "", text))).strip()

@@ -1,4 +1,4 @@
-// The site's script: live figures, search, light and dark. Without it every page still shows all there is to read.
+// The site's script: search, light and dark; live figures have their own. Without it every page still shows all there is to read.
 "use strict";
 
 const root = document.documentElement;
@@ -17,33 +17,6 @@ button.addEventListener("click", () => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", name);
 name();
-
-// ---------------------------------------------------------------- figures
-
-// A figure is drawn when it comes near the window; until then, and on paper, its picture stands in its place.
-async function draw(figure) {
-    const live = figure.querySelector(".live");
-    if (!live.hidden || typeof Plotly === "undefined") return;
-    const spec = JSON.parse(figure.querySelector("script").textContent);
-    live.hidden = false;
-    figure.classList.add("drawn");
-    try {
-        await Plotly.newPlot(live, { ...spec, config: { responsive: true, displaylogo: false } });
-    } catch (error) {
-        live.hidden = true;
-        figure.classList.remove("drawn");
-        throw error;
-    }
-}
-
-const near = new IntersectionObserver(
-    (entries) => entries.filter((entry) => entry.isIntersecting).forEach((entry) => {
-        near.unobserve(entry.target);
-        draw(entry.target);
-    }),
-    { rootMargin: "600px" },
-);
-document.querySelectorAll("figure.plot").forEach((figure) => near.observe(figure));
 
 // ---------------------------------------------------------------- what scrolls sideways can be reached by keyboard
 

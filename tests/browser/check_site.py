@@ -3,10 +3,11 @@
     python tests/browser/check_site.py [--site build/site] [--pictures build/site-pictures]
 
 Each page is opened from its file in a headless Chromium that can reach nothing else, wide and as narrow as a phone,
-light and dark.  Fails on errors in the console, on anything asked of the network, on figures that are not drawn, on
-pictures that do not load or are missing without scripts, on pages wider than a phone, on a search that finds nothing,
-and on what the accessibility checker axe calls serious or critical.  axe-core is fetched once, by npm, into build/.
-Pictures of all pages are left in build/site-pictures/ for a person to look at.
+light and dark.  Every slider and list beneath a figure is moved and every guess made, without a kernel.  Fails on
+errors in the console, on anything asked of the network, on figures that are not drawn, on controls that change
+nothing, on pictures that do not load or are missing without scripts, on pages wider than a phone, on a search that
+finds nothing, and on what the accessibility checker axe calls serious or critical.  axe-core is fetched once, by npm,
+into build/.  Pictures of all pages are left in build/site-pictures/ for a person to look at.
 
 Exit code: 0 all well, 1 something is wrong, 2 Chromium, Playwright or axe-core is missing.
 """
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,6 +58,11 @@ TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter(e => {
     const inside = e.parentElement.closest('.wide, .output, pre, figure, .hidden, .skip, math');
     return !inside && !e.matches('.skip, .hidden') && e.getBoundingClientRect().right > innerWidth + 1;
 }).slice(0, 3).map(e => `${e.tagName.toLowerCase()}.${e.className} ${e.textContent.trim().slice(0, 40)}`)"""
+FARTHEST = """e => {
+    const last = e.length ? e.length - 1 : e.max;
+    e.value = Number(e.value) < last ? last : 0;
+    e.dispatchEvent(new Event('input', {bubbles: true}));
+}"""
 VIOLATIONS = """async () => (await axe.run({resultTypes: ['violations'], preload: false})).violations.map(v => [
     v.impact, v.id, v.help, v.nodes.slice(0, 3).map(n => n.target.join(' ') + ': ' + n.html.slice(0, 120)).join(' | ')
 ])"""
@@ -102,7 +109,7 @@ def axe_script():
 def guarded(look, name, *things):
     """What `look(report, ...)` reports; an error of its own is a problem, too."""
     report = Report(name)
-    report.figures = report.minor = 0
+    report.figures = report.controls = report.minor = 0
     try:
         look(report, *things)
     except Exception as error:  # noqa: BLE001  one page that fails must not hide the others
@@ -116,6 +123,7 @@ def check(report, browser, path, axe, pictures):
         for name, size in (("wide", WIDE), ("phone", PHONE)):
             page = opened(browser, path, report, viewport=size, color_scheme=theme)
             check_figures(page, report)
+            check_answers(page, report)
             check_access(page, axe, report, f"{theme}, {name}")
             if name == "phone" and (wide := page.evaluate(TOO_WIDE)):
                 report.fail(f"wider than a phone: {wide}")
@@ -155,6 +163,26 @@ def check_figures(page, report):
         report.fail(f"not drawn: {', '.join(missing)}")
     for address in page.evaluate(PICTURES):
         report.fail(f"a picture does not load: {address}")
+
+
+def check_answers(page, report):
+    """Every control beneath a figure changes it; every guess is answered."""
+    for control in page.locator(".controls :is(input, select)").all():
+        report.controls += 1
+        live = control.locator("xpath=ancestor::figure").locator(".live")
+        live.scroll_into_view_if_needed()
+        page.mouse.move(0, 0)
+        before, end = live.screenshot(), time.monotonic() + 10
+        control.evaluate(FARTHEST)
+        while (same := live.screenshot() == before) and time.monotonic() < end:
+            page.wait_for_timeout(100)
+        if same:
+            report.fail(f"a control changes nothing: {control.locator('xpath=..').inner_text()[:60]!r}")
+    for guess in page.locator(".predict details").all():
+        report.controls += 1
+        guess.locator("summary").click()
+        if "Your guess" not in guess.locator("p").inner_text(timeout=5000):
+            report.fail("a guess is not answered")
 
 
 def check_access(page, axe, report, how):
@@ -199,9 +227,9 @@ def check_search(report, browser, path):
 def tell(reports):
     """Print a table and the problems; the exit code."""
     width = max(len(report.name) for report in reports)
-    print(f"{'page':{width}}  figures  axe, minor  problems")
+    print(f"{'page':{width}}  figures  controls  axe, minor  problems")
     for r in reports:
-        print(f"{r.name:{width}}  {r.figures:7d}  {r.minor:10d}  {len(r.problems):8d}")
+        print(f"{r.name:{width}}  {r.figures:7d}  {r.controls:8d}  {r.minor:10d}  {len(r.problems):8d}")
     for report in reports:
         for problem in report.problems:
             print(f"{report.name}: {problem}")

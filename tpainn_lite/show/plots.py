@@ -24,6 +24,7 @@ from tpainn_lite.show.plot_data import (
 )
 from tpainn_lite.show.sliders import in_place as in_place
 from tpainn_lite.show.sliders import interactive as interactive
+from tpainn_lite.show.sliders import states as states
 from tpainn_lite.show.style import (
     COLOURS,
     DASHES,

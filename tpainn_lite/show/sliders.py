@@ -1,15 +1,25 @@
-"""Figures that can be changed where they stand: sliders above a figure, traces that grow."""
+"""Figures that can be changed where they stand: sliders above a figure, traces that grow.
 
-from collections.abc import Callable
+While `docs/build_page.py` runs a notebook, such a figure also carries its states, for a page without a kernel.
+"""
+
+import os
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import plotly.graph_objects as go
 
+from tpainn_lite.show.plot_data import check_named
+from tpainn_lite.show.states import with_states
 from tpainn_lite.structures.arguments import check_numbers
 
 if TYPE_CHECKING:
     from ipywidgets import VBox
+
+PLOTLY = "application/vnd.plotly.v1+json"
+PAGE = "TPAINN_PAGE"  # an environment variable: what is shown now will stand in a page
+CHANGED = ("title", "xaxis", "yaxis", "annotations", "shapes")  # of a layout, by a slider
 
 
 def in_place(figure: go.Figure) -> go.FigureWidget:
@@ -34,7 +44,8 @@ def interactive(draw: Callable[..., go.Figure], **controls: tuple[float, float, 
     Returns
     -------
     ipywidgets.VBox
-        Without a kernel it shows the figure for the first values.
+        In a page without a kernel it goes on to answer, with at most 60 values of each control and 200 states of all
+        of them: the steps of one slider, a grid of 14 by 14 of two.
 
     Raises
     ------
@@ -62,12 +73,56 @@ def interactive(draw: Callable[..., go.Figure], **controls: tuple[float, float, 
         with figure.batch_update():
             for old, new in zip(figure.data, fresh.data, strict=True):
                 old.update({key: value for key, value in new.to_plotly_json().items() if key != "type"})
-            changed = {k: v for k, v in fresh.layout.to_plotly_json().items() if k.startswith(("title", "yaxis"))}
-            figure.update_layout(changed)
+            figure.update_layout({k: v for k, v in fresh.layout.to_plotly_json().items() if k.startswith(CHANGED)})
 
     for slider in sliders.values():
         slider.observe(redraw, "value")
-    return widgets.VBox([widgets.HBox(list(sliders.values())), figure])
+    box = widgets.VBox([widgets.HBox(list(sliders.values())), figure])
+    if PAGE in os.environ:
+        live, spec = box._repr_mimebundle_, with_states(draw, {name: _choices(s) for name, s in sliders.items()})
+        box._repr_mimebundle_ = lambda **kinds: live(**kinds) | {PLOTLY: spec}
+    return box
+
+
+def states(figures: Mapping[Any, go.Figure], name: str) -> "VBox":
+    """One figure at a time, chosen by a slider: small multiples in time.  It also lives in a page without a kernel.
+
+    Parameters
+    ----------
+    figures
+        By state, figures with the same kinds of traces in the same order; the first one is shown first.
+    name
+        What is chosen, for the slider.
+
+    Raises
+    ------
+    ValueError
+        No figures, or figures whose traces differ in kind or number.
+
+    >>> from tpainn_lite.show.plots import parity
+    >>> states({n: parity([0, 1], {"model": [0, n]}) for n in (10, 50)}, "DFT labels").children[0].children[0].value
+    10
+    """
+    check_named(figures, "figure")
+    for state, figure in figures.items():
+        if not isinstance(figure, go.Figure):
+            raise ValueError(f"{state!r} is a {type(figure).__name__}; a Plotly figure is expected")
+    kinds = {state: [trace.type for trace in figure.data] for state, figure in figures.items()}
+    first = next(iter(kinds.values()))
+    for state, other in kinds.items():
+        if other != first:
+            raise ValueError(f"the traces of {state!r} are {other}; those of the first figure, {first}, are expected")
+    return interactive(lambda **chosen: figures[chosen[name]], **{name: list(figures)})
+
+
+def _choices(slider):
+    """The values of a slider, their labels, and the place of the one that it shows."""
+    if hasattr(slider, "options"):
+        return slider.options, [str(option) for option in slider.options], slider.index
+    values = [slider.min + k * slider.step for k in range(int((slider.max - slider.min) / slider.step + 1e-6) + 1)]
+    start = int(np.argmin(np.abs(np.array(values) - slider.value)))
+    values[start] = slider.value
+    return values, [format(value, slider.readout_format) for value in values], start
 
 
 def _slider(name, control):

@@ -1,7 +1,8 @@
 """How a figure looks: colours are Okabe and Ito's, a method has its own in every figure, names are shown as written.
 
 Okabe and Ito's palette (2008, jfly.uni-koeln.de/color) stays distinct for colour-blind eyes; line styles and
-markers differ too, so that the figures survive greyscale.
+markers differ too, so that the figures survive greyscale.  Paper is transparent, for it may be dark: words, and what
+would be black, have a grey that can be read on both.  A page (`docs/site/site.figures.js`) puts its own ink instead.
 """
 
 import html
@@ -11,19 +12,29 @@ from typing import Any, TypeVar
 
 import numpy as np
 import plotly.graph_objects as go
+import plotly.io as pio
 from numpy.typing import ArrayLike
 
 from tpainn_lite.show.plot_data import log_range
 
 Name = TypeVar("Name", bound=Hashable)
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+NEUTRAL = "#767676"  # contrast: 4.5 with white, 4.6 with black
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", NEUTRAL)
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
 OWN = {  # what a name begins with: its place in these lists, the same in every figure
     "T-PaiNN": 0, "from scratch": 1, "one energy per element": 1, "Δ-learning": 2, "MMFF94": 3, "q-TIP4P/F": 3,
     "UFF": 4, "SPC/Fw": 4, "DFT": 6, "experiment": 6,
 }  # fmt: skip
+CLEAR, FAINT = "rgba(0,0,0,0)", "rgba(118,118,118,0.25)"
+AXIS = {"gridcolor": FAINT, "linecolor": FAINT, "zerolinecolor": "rgba(118,118,118,0.5)"}
+TEMPLATE = go.layout.Template(pio.templates["plotly_white"]).update(
+    layout={
+        "paper_bgcolor": CLEAR, "plot_bgcolor": CLEAR, "font": {"color": NEUTRAL}, "xaxis": AXIS, "yaxis": AXIS,
+        "modebar": {"bgcolor": CLEAR, "color": NEUTRAL},
+    }
+)  # fmt: skip
 LONGEST = 120  # characters of a name in a figure
 
 
@@ -41,8 +52,8 @@ def new_figure(x: str | None, y: str | None, title: str | None) -> go.Figure:
     """Empty axes, each with the quantity and the unit that it shows."""
     figure = go.Figure()
     figure.update_layout(
-        template="plotly_white", title={"text": text_of(title), "y": 0.97, "yanchor": "top"} if title else None,
-        height=380, margin={"l": 70, "r": 20, "t": 70 if title else 20, "b": 50},
+        template=TEMPLATE, title={"text": text_of(title), "y": 0.97, "yanchor": "top"} if title else None,
+        height=380, margin={"l": 70, "r": 20, "t": 90 if title else 20, "b": 50},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"}, font={"size": 13},
     )  # fmt: skip
     x, y = (text_of(axis) if axis else None for axis in (x, y))
