@@ -10,6 +10,8 @@ from conftest import lively_potential
 from typer.testing import CliRunner
 
 from tpainn_lite.cli.app import app
+from tpainn_lite.model.potential import Potential
+from tpainn_lite.model.pretrained import load_pretrained
 from tpainn_lite.project import run as project
 from tpainn_lite.project.run import LabelsWanted, choose, matched, run_project
 from tpainn_lite.reading.frames import read_frames, write_frames
@@ -17,10 +19,11 @@ from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.checks import label_of
 from tpainn_lite.structures.files import locked
-from tpainn_lite.structures.identity import IdentityError
+from tpainn_lite.structures.identity import IdentityError, fingerprint
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.rdkit import mmff94
 from tpainn_lite.teachers.sample import shaken_molecules
+from tpainn_lite.train.transfer import new_potential
 
 SMALL = {"n_labels": 6, "n_test": 4, "n_general": 10, "n_steps": 10, "progress": False}
 
@@ -77,8 +80,8 @@ def test_labels_of_other_frames_are_an_error_that_names_what_is_missing():
 
 def test_shipped_labels_are_kept_beside_those_of_their_own_level_alone():
     (frame,) = project.draw(project.load_molecules("train"), 1)
-    assert len(project._of_the_same_level([frame], 5, seed=0)) == 5
-    assert project._of_the_same_level(label([frame], mmff94(), progress=False), 5, seed=0) == []
+    assert len(project._of_the_same_level(load_pretrained("gas"), [frame], 5, seed=0)) == 5
+    assert project._of_the_same_level(load_pretrained("gas"), label([frame], mmff94(), progress=False), 5, seed=0) == []
 
 
 def test_what_is_tested_on_is_not_trained_on():
@@ -91,7 +94,7 @@ def test_what_is_tested_on_is_not_trained_on():
 
 
 def test_an_unknown_element_is_an_error_that_says_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match="not S; pretrain on classical labels"):
+    with pytest.raises(ValueError, match="not S: pretrain on classical labels"):
         run_project([molecule("CS")], tmp_path, mmff94(), **SMALL)
 
 
@@ -195,7 +198,7 @@ def test_a_record_that_is_none_is_said_to_be_none(tmp_path, text):
 
 def test_every_option_is_looked_at_before_anything_is_made(tmp_path, short_training):
     wrong = {
-        "n_labels": (0, -1, 2.5, "many"), "n_test": (0, -1), "n_general": (0, None), "n_steps": (0, -10, 15),
+        "n_labels": (0, -1, 2.5, "many"), "n_test": (0, -1), "n_general": (-1, None), "n_steps": (0, -10, 15),
         "temperature": (0, -1, float("nan"), "hot"), "seed": (-1, 0.5), "n_jobs": (0, 1.5), "start": ("soup", None),
         "labels": (tmp_path / "none.extxyz",),
     }  # fmt: skip
@@ -350,3 +353,25 @@ def test_structures_in_bohr_are_refused_or_converted_before_a_project_begins(tmp
     assert "--units positions=Bohr converts them" in CliRunner().invoke(app, words).stderr and not given
     assert CliRunner().invoke(app, [*words, "--units", "positions=Bohr"]).exit_code == 2
     np.testing.assert_allclose(given[0].positions, next(iter(structures())).positions, atol=1e-5)
+
+
+def test_a_project_may_start_from_weights_of_ones_own(short_training, tmp_path):
+    own = new_potential(label(list(structures())[:5], mmff94(), progress=False), n_features=8, n_interactions=1)
+    own.save(tmp_path / "own.safetensors")
+    reports = [
+        run_project(structures(), tmp_path / name, mmff94(), **SMALL, start=start)
+        for name, start in (("object", own), ("file", tmp_path / "own.safetensors"))
+    ]
+    assert reports[0] == reports[1]
+    assert Potential.load(tmp_path / "file" / "own-0.safetensors").painn.n_features == 8
+    with pytest.raises(IdentityError, match="start"):
+        run_project(structures(), tmp_path / "file", mmff94(), **SMALL, start="gas")
+
+
+def test_without_shipped_labels_the_committee_is_the_start_and_what_differs_most_is_labelled(short_training, tmp_path):
+    run_project(structures(), tmp_path, mmff94(), **{**SMALL, "n_general": 0})
+    general = [Potential.load(tmp_path / f"general-{k}.safetensors") for k in range(3)]
+    assert len({fingerprint(potential) for potential in general}) == 1 and len(short_training) == 3
+    assert len(read_frames(tmp_path / "to_label.extxyz", need=())) == 10
+    own = {fingerprint(Potential.load(tmp_path / f"own-{k}.safetensors")) for k in range(3)}
+    assert len(own) == 3

@@ -270,6 +270,12 @@ def run(
     teacher: Annotated[TeacherName, typer.Option("--with", help="who makes the expensive labels")] = TeacherName.b3lyp,
     labels: Annotated[Path | None, typer.Option(help="labels made elsewhere, of the folder's to_label.extxyz")] = None,
     elsewhere: Annotated[bool, typer.Option("--elsewhere", help="choose what to label, and stop there")] = False,
+    start: Annotated[
+        str | None, typer.Option(help=f"pretrained: {SHIPPED}, or .safetensors; gas_xtb unless given")
+    ] = None,
+    n_general: Annotated[
+        int | None, typer.Option(help="shipped DFT labels that are learnt first; 200 unless given")
+    ] = None,
     n_labels: Annotated[int | None, typer.Option(help="to train on, picked by disagreement; 20 unless given")] = None,
     n_test: Annotated[int | None, typer.Option(help="to test on, picked at random; 10 unless given")] = None,
     frames: Annotated[int, typer.Option(help="structures of each SMILES to choose from")] = 100,
@@ -297,7 +303,7 @@ def run(
     from tpainn_lite.project.run import LabelsWanted, run_project
 
     stay_within_cores(1)  # molecules are too small for more, and two threads on a busy machine are slower than one
-    settings = given(n_labels=n_labels, n_test=n_test, n_steps=steps) | {"seed": seed}
+    settings = given(n_labels=n_labels, n_test=n_test, n_steps=steps, start=start, n_general=n_general, seed=seed)
     keys = given(energy_key=energy_key, forces_key=forces_key, stress_key=stress_key, units=units)
     structures = FramesOf(source, frames, hottest, seed, None if labels else units)
     seen = believed(labels, trust, **keys) if labels else None
@@ -314,7 +320,8 @@ def run(
         typer.echo(f"{when} your labels: {found['energy_mae']:.1f} meV/atom, {found['force_mae']:.0f} meV/Å")
     if structures.left_out:
         say(f"tpainn run: {source.name}: left out: {len(structures.left_out)} SMILES")
-    typer.echo(f"{report['structures in doubt']} structures in doubt; MD: {report['md']}; all of it in {folder}")
+    in_doubt = report["structures in doubt"]
+    typer.echo(f"{in_doubt} structures in doubt; MD: {report['md']}; all of it in {folder}")
 
 
 app.command()(one_line()(check))
@@ -323,9 +330,7 @@ app.command()(one_line()(export))
 
 @app.command()
 @one_line()
-def receipts(
-    files: Annotated[list[Path], typer.Argument(help="receipt-….json of students, or folders")],
-) -> None:
+def receipts(files: Annotated[list[Path], typer.Argument(help="receipt-….json of students, or folders")]) -> None:
     """For teachers: who solved which exercises, by the receipts that were handed in."""
     from tpainn_lite.course.receipts import receipt_table
 

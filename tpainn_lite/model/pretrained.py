@@ -1,5 +1,7 @@
 """The weights that are shipped: PaiNN pretrained on classical labels, to be autotuned."""
 
+from pathlib import Path
+
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.reading.shipped import shipped_file, tell_once
 from tpainn_lite.structures.arguments import check_choice
@@ -28,3 +30,19 @@ def load_pretrained(recipe: str) -> Potential:
     check_choice(PRETRAINED, recipe=recipe)
     tell_once("checkpoints")
     return Potential.load(shipped_file(f"checkpoints/{recipe}.safetensors"))
+
+
+Start = str | Path | Potential
+
+
+def weights_to_start_from(start: Start) -> Potential:
+    """The potential of this shipped name or in this file, or the one that is given.
+
+    >>> weights_to_start_from("gas").elements
+    ['H', 'C', 'N', 'O', 'F']
+    """
+    if isinstance(start, Potential):
+        return start
+    if isinstance(start, Path) or (isinstance(start, str) and start.endswith(".safetensors")):
+        return Potential.load(start)
+    return load_pretrained(start)

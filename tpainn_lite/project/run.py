@@ -3,7 +3,7 @@
 | file                    | what                                                                                   |
 |-------------------------|----------------------------------------------------------------------------------------|
 | `structures.extxyz`     | the structures to choose from                                                          |
-| `general-0.safetensors` | …, a committee from shipped weights and shipped DFT labels: what there is before yours |
+| `general-0.safetensors` | …, a committee from pretrained weights and shipped DFT labels: what is before yours    |
 | `to_label.extxyz`       | what to label: to train on, where that committee disagrees; to test on, at random      |
 | `labels.jsonl`          | DFT labels, one by one, as they come                                                   |
 | `own-0.safetensors`     | …, the committee after your labels                                                     |
@@ -17,7 +17,7 @@ differs.  A step is repeated, with other settings too, by removing its files and
 | file        | made from                                                                                    |
 |-------------|----------------------------------------------------------------------------------------------|
 | structures  | the structures that are given                                                                |
-| general     | shipped weights (``start``), ``n_general``, ``seed``                                         |
+| general     | pretrained weights (``start``), ``n_general``, ``seed``                                      |
 | to_label    | structures, general, ``n_labels``, ``n_test``, ``seed``                                      |
 | labels      | the calculator with its constants; who labels elsewhere is not known until the labels come   |
 | own         | general, the labels that are trained on, ``n_general``, ``seed``                             |
@@ -39,21 +39,21 @@ from tpainn_lite.model.committee import Committee
 from tpainn_lite.model.domain import Domain
 from tpainn_lite.model.errors import errors
 from tpainn_lite.model.potential import Potential
-from tpainn_lite.model.pretrained import load_pretrained
+from tpainn_lite.model.pretrained import Start, weights_to_start_from
 from tpainn_lite.model.references import rereference
 from tpainn_lite.project.matching import displacement, matched
 from tpainn_lite.project.record import ProjectRecord
 from tpainn_lite.reading.frames import read_frames, write_frames
 from tpainn_lite.reading.shipped import load_molecules
 from tpainn_lite.simulate.md import check_settings, run_md
-from tpainn_lite.structures.arguments import check_counts
+from tpainn_lite.structures.arguments import check_counts, shown
 from tpainn_lite.structures.checks import check_labels, check_structure
 from tpainn_lite.structures.files import check_folder, locked, write_text
 from tpainn_lite.structures.identity import IdentityError, fingerprint
 from tpainn_lite.structures.protocols import Teacher
-from tpainn_lite.structures.select import draw
+from tpainn_lite.structures.select import diverse, draw
 from tpainn_lite.teachers.label import label
-from tpainn_lite.teachers.parallel import Jobs, check_jobs, executor_of, side_by_side
+from tpainn_lite.teachers.parallel import Jobs, check_jobs, side_by_side
 from tpainn_lite.train.transfer import autotune
 
 MEMBERS = 3
@@ -68,7 +68,7 @@ class LabelsWanted(Exception):
 def run_project(
     structures: Iterable[Atoms], folder: str | Path, calculator: Teacher | None = None,
     labels: str | Path | Sequence[Atoms] | None = None, *, n_labels: int = 20, n_test: int = 10, n_general: int = 200,
-    start: str = "gas_xtb", n_steps: int = 1000, temperature: float = 300.0, seed: int = 0, n_jobs: Jobs = 1,
+    start: Start = "gas_xtb", n_steps: int = 1000, temperature: float = 300.0, seed: int = 0, n_jobs: Jobs = 1,
     progress: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """Autotune a committee for these structures, test it, and run MD with it.
@@ -87,9 +87,10 @@ def run_project(
     n_labels, n_test
         Frames to train on, picked by disagreement, and to test on, picked at random.
     n_general
-        Shipped DFT labels of other molecules that the committee starts from.
+        Shipped DFT labels of other molecules that the committee learns before yours; with 0 it is the start itself,
+        whose members agree, and what to label are the structures that differ most.
     start
-        Name of the shipped weights.
+        Pretrained weights: a shipped name, a file that `Potential.save` wrote, or a `Potential`.
     n_steps, temperature
         Of MD: steps of 0.5 fs, and K.
     n_jobs
@@ -144,15 +145,15 @@ def run_project(
 
 
 def check_options(
-    *, start: str, n_general: int, n_labels: int, n_test: int, n_steps: int, temperature: float, seed: int,
+    *, start: Start, n_general: int, n_labels: int, n_test: int, n_steps: int, temperature: float, seed: int,
     n_jobs: Jobs = 1,
 ) -> None:  # fmt: skip
     """Raise an error, before anything is made, where a setting of `run_project` makes no sense."""
-    check_counts(n_labels=n_labels, n_test=n_test, n_general=n_general)
-    check_counts(least=0, seed=seed)
+    check_counts(n_labels=n_labels, n_test=n_test)
+    check_counts(least=0, seed=seed, n_general=n_general)
     check_jobs(n_jobs)
     check_settings("nvt", n_steps, EVERY, temperature=temperature, timestep=TIMESTEP)
-    load_pretrained(start)
+    weights_to_start_from(start)
 
 
 def _check_record(record, calculator, start, n_general, n_labels, n_test, seed, n_steps, temperature):
@@ -166,10 +167,11 @@ def _check_record(record, calculator, start, n_general, n_labels, n_test, seed, 
 
 
 def _named(start):
-    return f"{start} ({fingerprint(load_pretrained(start))})"
+    name = "a potential" if isinstance(start, Potential) else Path(start).name
+    return f"{name} ({fingerprint(weights_to_start_from(start))})"
 
 
-def sound(structures: Iterable[Atoms], start: str, n_wanted: int) -> list[Atoms]:
+def sound(structures: Iterable[Atoms], start: Start, n_wanted: int) -> list[Atoms]:
     """The structures as a list; an error, before anything is kept, if they are too few, broken or not known."""
     structures = list(structures)
     for number, atoms in enumerate(structures):
@@ -186,10 +188,13 @@ def sound(structures: Iterable[Atoms], start: str, n_wanted: int) -> list[Atoms]
 
 
 def choose(committee: Committee, structures: Sequence[Atoms], n_labels: int, n_test: int, seed: int = 0) -> list[Atoms]:
-    """Frames to label: ``info["part"]`` says what for, "train" (picked by disagreement) or "test" (at random)."""
+    """Frames to label: ``info["part"]`` says what for, "train" (picked by disagreement, or where all members
+    are one by diversity) or "test" (at random)."""
     order = np.random.default_rng(seed).permutation(len(structures))
     test = [structures[k].copy() for k in sorted(order[:n_test])]
-    train = [atoms.copy() for atoms in committee.pick([structures[k] for k in sorted(order[n_test:])], n_labels, seed)]
+    others = [structures[k] for k in sorted(order[n_test:])]
+    agreed = len({fingerprint(member) for member in committee.potentials}) == 1
+    train = [atoms.copy() for atoms in (diverse if agreed else committee.pick)(others, n_labels, seed)]
     for part, frames in (("train", train), ("test", test)):
         for number, atoms in enumerate(frames):
             atoms.info |= {"part": part, "id": f"{part}/{number}"}
@@ -202,14 +207,15 @@ def calmest(committee: Committee, structures: Sequence[Atoms]) -> Atoms:
     return alike[int(np.argmin(committee.predict(alike)[0]))]
 
 
-def check_elements(structures: Sequence[Atoms], start: str) -> None:
-    """Raise ValueError where the shipped weights do not know an element."""
-    known = load_pretrained(start).elements
+def check_elements(structures: Sequence[Atoms], start: Start) -> None:
+    """Raise ValueError where the weights to start from do not know an element."""
+    known = weights_to_start_from(start).elements
     unknown = sorted({symbol for atoms in structures for symbol in atoms.get_chemical_symbols()} - set(known))
     if unknown:
         raise ValueError(
-            f"the weights {start!r} know {', '.join(known)}, not {', '.join(unknown)}; pretrain on classical labels of "
-            "such structures first (tpainn pretrain), and autotune those weights (tpainn autotune)"
+            f"the weights {shown(start)} know {', '.join(known)}, not {', '.join(unknown)}: pretrain on classical "
+            "labels of such structures (tpainn pretrain), or begin a new element as a known one (tpainn autotune "
+            "--new-element), and start from those weights (--start)"
         )
 
 
@@ -224,14 +230,13 @@ def _kept_structures(record, given):
     if differing or len(kept) != len(given):
         first = differing[0] if differing else min(len(kept), len(given))
         sizes = [f"{len(frames)} structures{_formula(frames, first)}" for frames in (kept, given)]
-        raise IdentityError(
-            f"{path} holds {sizes[0]}; given are {sizes[1]}: name another folder or, to begin anew, empty this one"
-        )
+        advice = "name another folder or, to begin anew, empty this one"
+        raise IdentityError(f"{path} holds {sizes[0]}; given are {sizes[1]}: {advice}")
     return kept
 
 
-def _formula(frames, number):
-    return f" (number {number}: {frames[number].get_chemical_formula()})" if number < len(frames) else ""
+def _formula(frames, k):
+    return f" (number {k}: {frames[k].get_chemical_formula()})" if k < len(frames) else ""
 
 
 def _is_given(kept, given):
@@ -252,7 +257,7 @@ def _chosen(record, structures, general, n_labels, n_test, seed):
 
 def _general_members(record, start, n_general, seed, n_jobs):
     record.begin("general", start=_named(start), n_general=n_general, seed=seed)
-    jobs = [(start, n_general, seed + k) for k in range(MEMBERS)]
+    jobs = [(weights_to_start_from(start), n_general, seed + k) for k in range(MEMBERS)]
     return _members(record.folder, "general", _general, jobs, n_jobs)
 
 
@@ -266,7 +271,7 @@ def _members(folder, name, make, jobs, n_jobs):
     """Potentials kept in files of this name, one for each job; those that are missing are made."""
     paths = [folder / f"{name}-{k}.safetensors" for k in range(len(jobs))]
     missing = [k for k, path in enumerate(paths) if not path.exists()]
-    made = side_by_side(make, [jobs[k] for k in missing], executor_of(n_jobs) or 1)
+    made = side_by_side(make, [jobs[k] for k in missing], n_jobs)
     for k, potential in zip(missing, made, strict=True):
         potential.save(paths[k])
     return [Potential.load(path) for path in paths]
@@ -278,22 +283,29 @@ def _shipped():
     return load_molecules("train")
 
 
+def _known(potential, n_frames, seed):
+    """A draw from the shipped DFT set, of molecules whose elements the potential knows."""
+    known = [atoms for atoms in _shipped() if set(potential.elements) >= set(atoms.get_chemical_symbols())]
+    return draw(known, min(n_frames, len(known)), seed) if known and n_frames else []
+
+
 def _general(start, n_frames, seed):
-    """The shipped weights, autotuned on a draw from the shipped DFT set."""
-    return autotune(load_pretrained(start), draw(_shipped(), n_frames, seed), seed=seed, progress=False)
+    """The weights to start from, autotuned on a draw from the shipped DFT set."""
+    frames = _known(start, n_frames, seed)
+    return autotune(start, frames, seed=seed, progress=False) if frames else start
 
 
 def _own(general, train, n_frames, seed):
     """A general potential, autotuned on one's own labels."""
-    frames = train + _of_the_same_level(train, n_frames, seed)
+    frames = train + _of_the_same_level(general, train, n_frames, seed)
     return autotune(general, frames, seed=seed, progress=False)
 
 
-def _of_the_same_level(train, n_frames, seed):
+def _of_the_same_level(general, train, n_frames, seed):
     """The shipped labels that the committee began with, to be trained on again with one's own of the same level, so
     that they are not forgotten; none with those of another level, whose energies and forces contradict them."""
-    shipped = draw(_shipped(), n_frames, seed)
-    return shipped if {a.info.get("level") for a in train} == {shipped[0].info["level"]} else []
+    shipped = _known(general, n_frames, seed)
+    return shipped if {a.info.get("level") for a in train} == {a.info["level"] for a in shipped} else []
 
 
 def _labelled(chosen, record, calculator, seen, name, n_jobs, progress):
@@ -301,10 +313,10 @@ def _labelled(chosen, record, calculator, seen, name, n_jobs, progress):
     if seen is not None:
         return matched(chosen, seen, name)
     if calculator is None:
+        where = record.folder / "to_label.extxyz"
         raise LabelsWanted(
-            f"{len(chosen)} frames to label are in {record.folder / 'to_label.extxyz'}. Compute energies (eV) and "
-            "forces (eV/Å) with DFT, write them to an extxyz file, and call again with labels= (--labels); or install "
-            "PySCF"
+            f"{len(chosen)} frames to label are in {where}. Compute energies (eV) and forces (eV/Å) with DFT, write "
+            "them to an extxyz file, and call again with labels= (--labels); or install PySCF"
         )
     record.begin("labels", labeller=calculator)
     return label(chosen, calculator, path=record.folder / "labels.jsonl", n_jobs=n_jobs, progress=progress)
