@@ -45,7 +45,7 @@ HEAVY = {
         "teachers.water",
         "teachers.water_md",
     },
-    "plotly": {"show.arrows", "show.check_plots", "show.plots", "show.sliders", "show.style"},
+    "plotly": {"show.arrows", "show.check_plots", "show.plots", "show.sliders", "show.states", "show.style"},
     "pyscf": {"teachers.dft"},
     "rdkit": {"structures.build", "reading.molfiles", "structures.smiles", "teachers.mmff", "teachers.rdkit"},
     "tblite": {"teachers.xtb"},
