@@ -1,6 +1,6 @@
-"""Does `tp.live` live?  In a bare page opened from a file, and in JupyterLab, also once the kernel is gone.
+"""Does `tp.live` live?  In a bare page opened from a file, in JupyterLab and Notebook 7, also once the kernel is gone.
 
-    python tests/browser/check_live.py [--windows 12] [--pictures build/live] [--bare]
+    python tests/browser/check_live.py [speeds use keys ...] [--windows 12] [--pictures build/live]
 
 Headless Chromium, which can reach nothing, opens ethanol and 64 H2O: how soon is the first picture there, how many come
 in a second, how many fs pass?  Measured in windows of a second, of which the best counts, for other work on the machine
@@ -18,6 +18,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 import check_notebooks as lab
@@ -52,7 +53,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=12, help="seconds in which pictures are counted, one by one")
     parser.add_argument("--pictures", type=Path, default=lab.ROOT / "build" / "live")
-    parser.add_argument("--bare", action="store_true", help="without JupyterLab")
+    looks = {look.__name__: look for look in (speeds, use, keys, phone, no_scripts, little_motion, sentences, jupyter)}
+    parser.add_argument("looks", nargs="*", choices=[*looks, []], help="what to look at; everything by default")
     arguments = parser.parse_args()
     chromium = next(filter(None, map(shutil.which, lab.BROWSERS)), None)
     try:
@@ -67,10 +69,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="tpainn-browser-") as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         desk = Desk(browser, report, Path(folder), arguments)
-        for look in (speeds, use, keys, phone, no_scripts, little_motion, sentences):
-            attempt(report, look, desk)
-        if not arguments.bare:
-            attempt(report, notebook, desk)
+        for name in arguments.looks or looks:
+            attempt(report, looks[name], desk)
         browser.close()
     print(*report.problems, sep="\n")
     return int(any(report.problems))
@@ -80,7 +80,8 @@ def attempt(report, look, desk):
     try:
         look(desk)
     except Exception as error:  # noqa: BLE001  what fails must not hide the rest
-        report.fail(f"{look.__name__}: {type(error).__name__}: {str(error).splitlines()[0]}")
+        lines = [str(frame.lineno) for frame in traceback.extract_tb(error.__traceback__) if frame.filename == __file__]
+        report.fail(f"{look.__name__}, lines {', '.join(lines)}: {type(error).__name__}: {str(error).splitlines()[0]}")
 
 
 class Desk:
@@ -131,11 +132,6 @@ class Desk:
 
 def time_of(page):
     return page.evaluate(f"{LIVE}.picture.time")
-
-
-def energy_of(page):
-    """Kinetic and potential, since the start."""
-    return page.evaluate(f"{LIVE}.picture.energy + {LIVE}.picture.kinetic")
 
 
 def wait_for(page, condition, timeout=60):
@@ -202,12 +198,10 @@ def use(desk):
     before = pixels(page)
     page.wait_for_timeout(500)
     desk.check(pixels(page) != before, "nothing moves")
-    calm = max(energy_of(page) for _ in range(10))
-    x, y = place_of(page, 8)
-    page.mouse.move(x, y)
-    page.mouse.down()
-    page.mouse.move(x + 60, y - 70, steps=6)
-    wait_for(page, f"live.picture.energy + live.picture.kinetic > {calm + 0.5}")
+    highest = "Math.max(...live.history.map(({ total }) => total))"  # eV, kinetic and potential
+    calm = page.evaluate(f"() => {{ const live = {LIVE}; return {highest}; }}")
+    pull(page, 8, 60, -70)
+    wait_for(page, f"{highest} > {calm + 0.4}")
     desk.check(page.evaluate(f"{LIVE}.hands.grip.atom") == 8, "another atom was taken")
     desk.photograph(page, "pulled-dark")
     page.mouse.up()
@@ -224,12 +218,21 @@ def use(desk):
     page.context.close()
 
 
-def guard(desk, page):
-    """Pulled apart, the molecule stops with a sentence, and play goes on."""
-    x, y = place_of(page, 8)
+def pull(page, atom, right, down):
+    """Take an atom while time stands still, move the mouse, and let time go on."""
+    page.locator(".play", has_text="Pause").click()
+    wait_for(page, "!live.busy")
+    page.wait_for_timeout(200)
+    x, y = place_of(page, atom)
     page.mouse.move(x, y)
     page.mouse.down()
-    page.mouse.move(x + 4, y - 900, steps=9)
+    page.mouse.move(x + right, y + down, steps=6)
+    page.keyboard.press("Space")
+
+
+def guard(desk, page):
+    """Pulled apart, the molecule stops with a sentence, and play goes on."""
+    pull(page, 8, 4, -900)
     page.locator(".message").wait_for(timeout=120_000)
     words = page.locator(".message").inner_text()
     page.mouse.up()
@@ -381,32 +384,38 @@ def in_the_page_itself(desk):
 # ---------------------------------------------------------------- JupyterLab
 
 
-def notebook(desk):
-    """In JupyterLab: it lives, in its colours; keys are its own; and it goes on when the kernel is killed."""
-    cells = [nbformat.v4.new_code_cell(CELL.strip())]
-    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    folder, name = desk.folder / "lab", "live.ipynb"
-    folder.mkdir()
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / name)
-    lab._copy([folder / name], folder)
-    with lab._jupyter(folder, "lab") as server:
-        page = desk.browser.new_page(viewport={"width": 1300, "height": 900})
-        lab._listen(page, server, desk.report)
-        page.goto(f"{server.url}/lab/tree/notebooks/{name}?token={server.token}&reset")
-        lab._run_all(page, desk.report, 180)
-        began(page)
-        desk.photograph(page, "jupyterlab")
-        canvas_of(page).focus()
-        turn = page.evaluate(f"{LIVE}.camera.turn[0]")
-        page.keyboard.press("ArrowRight")
-        desk.check(page.evaluate(f"{LIVE}.camera.turn[0]") != turn, "JupyterLab keeps the arrow keys for itself")
-        kill(desk, page)
-        page.evaluate("() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })")
-        page.wait_for_timeout(2000)
-        theme = page.locator(".tpainn-live-host").get_attribute("data-theme")
-        desk.check(theme == "dark", "it does not follow the theme")
-        desk.photograph(page, "jupyterlab-dark")
-        page.close()
+def jupyter(desk):
+    """In JupyterLab and Notebook 7: it lives, in its colours; keys are its own; it outlives its kernel."""
+    for app in lab.APPS:
+        folder, name = desk.folder / app, "live.ipynb"
+        folder.mkdir()
+        cells = [nbformat.v4.new_code_cell(CELL.strip())]
+        kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), folder / name)
+        lab._copy([folder / name], folder)
+        with lab._jupyter(folder, app) as server:
+            page = desk.browser.new_page(viewport={"width": 1300, "height": 900})
+            lab._listen(page, server, desk.report, lab.HARMLESS + lab.HARMLESS_IN.get(app, []))
+            page.goto(f"{server.url}/{lab.APPS[app][2]}/notebooks/{name}?token={server.token}&reset")
+            lab._run_all(page, desk.report, 300)
+            in_notebook(desk, page, app)
+            page.close()
+
+
+def in_notebook(desk, page, app):
+    began(page)
+    desk.photograph(page, f"{app}-light")
+    canvas_of(page).focus()
+    turn = page.evaluate(f"{LIVE}.camera.turn[0]")
+    page.keyboard.press("ArrowRight")
+    desk.check(page.evaluate(f"{LIVE}.camera.turn[0]") != turn, f"{app} keeps the arrow keys for itself")
+    theme = "() => window.jupyterapp.commands.execute('apputils:change-theme', { theme: 'JupyterLab Dark' })"
+    page.evaluate(theme)
+    page.wait_for_timeout(2000)
+    theme = page.locator(".tpainn-live-host").get_attribute("data-theme")
+    desk.check(theme == "dark", f"it does not follow the theme of {app}")
+    desk.photograph(page, f"{app}-dark")
+    kill(desk, page)
 
 
 def kill(desk, page):

@@ -158,7 +158,7 @@ def _scene(atoms, networks, settings):
         "view": _view(atoms, half_width),
         "engine": _text((FOLDER / "engine.wasm").read_bytes()), "style": _source("live.css"),
     }  # fmt: skip
-    return scene, png(scenes, ROOM * half_width, SIZE)
+    return scene, png(scenes, half_width, SIZE)
 
 
 def _structure(atoms):
@@ -180,11 +180,11 @@ def _view(atoms, half_width):
 
     In empty space the middle is the centre of mass, and wherever the molecule turns, it fits.
     """
-    view = {"turn": facing(atoms).ravel().tolist(), "centre": [0.0, 0.0, 0.0], "half_width": ROOM * half_width}
+    view = {"turn": facing(atoms).ravel().tolist(), "centre": [0.0, 0.0, 0.0], "half_width": half_width}
     if is_boxed(atoms):
         return view | {"centre": (atoms.cell.array.sum(axis=0) / 2).tolist()}
     reach = np.linalg.norm(atoms.positions - atoms.get_center_of_mass(), axis=1) + ball_radii(atoms.numbers)
-    return view | {"half_width": max(view["half_width"], 1.05 * float(reach.max()))}
+    return view | {"half_width": max(ROOM * half_width, 1.05 * float(reach.max()))}
 
 
 def _numbers(values: ArrayLike) -> str:
