@@ -36,7 +36,7 @@ endif
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab tour data-page site check-site bench test test-slow test-browser lint format dist env clean
+.PHONY: help lab tour data-page site check-site bench engine test test-slow test-browser lint format dist env clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -76,6 +76,10 @@ test-browser: $(ready)  ## run every notebook in JupyterLab in a headless Chromi
 	@$(py) -c "import playwright" 2>/dev/null || $(py) -m pip install $(pins) playwright
 	$(py) tests/browser/check_notebooks.py
 	$(py) tests/browser/check_dashboard.py
+	$(py) tests/browser/check_live.py
+
+engine: $(ready)  ## tpainn_lite/page/engine.wasm from its C source, the same bytes on every machine
+	$(py) -m tpainn_lite.page.build
 
 lint: $(ready)  ## ruff, notebooks too; type hints by mypy
 	$(py) -m ruff check .

@@ -83,6 +83,8 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "label_file": lambda t: {"frames": t.frames, "calculator": t.calculator, "path": "new.extxyz", "n_jobs": 1, "progress": False},
     "label_stream": lambda t: {"frames": t.frames, "calculator": t.calculator, "n_jobs": 1, "progress": False},
     "learning_curve": lambda t: {"methods": {"constant": constant}, "pool": t.frames, "test": t.frames, "sizes": (2, 4), "seeds": (0, 1), "path": "new.json", "n_jobs": 1, "progress": False},
+    "mean_error": lambda t: {"rows": t.rows, "value": "force_mae"},
+    "live": lambda t: {"atoms": t.atoms, "potentials": {"a": t.potential}, "ensemble": "nvt", "temperature": 300.0, "friction": 10.0, "timestep": 0.5, "seed": 0},
     "load_molecules": lambda t: {"split": "valid"},
     "load_pretrained": lambda t: {"recipe": "gas"},
     "load_qm9": None,

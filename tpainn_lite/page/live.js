@@ -839,7 +839,7 @@ function drawChart(canvas, rows, key, colours, ink, { line, floor }) {
     }
     [pen.textAlign, pen.textBaseline] = ["center", "top"];
     for (const [value, text] of ticks(begin / unit, end / unit, 4))
-        if (x(value * unit) < right - 34) pen.fillText(text, x(value * unit), bottom + 6);
+        if (x(value * unit) < right - 48) pen.fillText(text, x(value * unit), bottom + 6);
     pen.textAlign = "right";
     pen.fillText(unit === 1 ? "t / fs" : "t / ps", right, bottom + 6);
     if (line !== null) rule(y(line), ink.quiet, [5, 4]);

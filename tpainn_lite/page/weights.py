@@ -37,7 +37,7 @@ def weight_bytes(potential: Potential, elements: Sequence[int], rounded: bool = 
     >>> len(weight_bytes(load_pretrained("gas"), [1, 6, 8]))
     300874
     """
-    parts = []
+    parts: list[bytes] = []
     for name, parameter in potential.painn.named_parameters():
         rows = np.atleast_2d(parameter.detach().cpu().numpy()).astype("<f4")
         rows = rows[list(elements)] if name == "embedding.weight" else rows
