@@ -57,6 +57,12 @@ def test_a_shipped_potential_gives_the_same_there_and_conserves_energy(engine, t
     assert "differ from ours by" in (tmp_path / "folder" / "check.txt").read_text()
 
 
+def test_a_potential_of_water_is_compared_in_a_box_of_its_own(tmp_path):
+    proof = export(load_pretrained("water"), installed("openmm"), tmp_path)
+    assert proof.frames == 2 and proof.wander < 1e-3
+    assert (tmp_path / "start.extxyz").read_text().startswith("96\n")
+
+
 def test_narrow_skewed_boxes_and_their_stress_are_the_same(engine, tmp_path):
     potential = lively_potential()
     box = small_water_box()

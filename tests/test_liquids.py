@@ -6,7 +6,9 @@ import pickle
 import numpy as np
 import openmm
 import pytest
+from typer.testing import CliRunner
 
+from tpainn_lite.cli.app import app
 from tpainn_lite.reading.frames import read_frames, write_frames
 from tpainn_lite.structures.arguments import ForceFieldError
 from tpainn_lite.structures.build import molecule
@@ -14,10 +16,12 @@ from tpainn_lite.structures.geometry import density_of, search_pairs
 from tpainn_lite.structures.identity import IdentityError
 from tpainn_lite.structures.liquids import liquid
 from tpainn_lite.structures.molecules import bonds_in, molecules_in, tree_of, unwrapped_along
+from tpainn_lite.teachers.auto import AutoForceField
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.liquid_md import liquid_run, liquid_runs
 from tpainn_lite.teachers.mmff_liquid import MMFF94Liquid
 from tpainn_lite.teachers.openmm_calculator import energy_and_forces, new_context
+from tpainn_lite.teachers.rdkit import forcefield_for
 from tpainn_lite.teachers.water import is_water, water
 
 SHORT = {"n_frames": 2, "spacing": 10, "warm_up": 100}
@@ -212,3 +216,26 @@ def test_md_wants_a_box_and_a_teacher_of_openmm():
         liquid_run(molecule("CO"))
     with pytest.raises(TypeError, match="water_run"):
         liquid_run(liquid("O", 16, density=1.0), water())
+
+
+def test_a_box_finds_its_teacher_by_itself(tmp_path, capsys):
+    box = liquid("CO", 64, density=0.79)
+    auto = AutoForceField()
+    assert auto.level_for(box) == MMFF94Liquid().level and forcefield_for(box).level == MMFF94Liquid().level
+    assert "MMFF94 in a box" in capsys.readouterr().out
+    assert auto.level_for(molecule("CO")) == "MMFF94" and auto.level_for(liquid("O", 8, density=1.0)) == "q-TIP4P/F"
+    write_frames(tmp_path / "box.extxyz", [box])
+    for name in ("auto", "mmff94-liquid"):
+        command = [
+            "label",
+            str(tmp_path / "box.extxyz"),
+            str(tmp_path / f"{name}.extxyz"),
+            "--with",
+            name,
+            "--jobs",
+            "1",
+        ]
+        result = CliRunner().invoke(app, command)
+        assert result.exit_code == 0, result.output
+        labelled = read_frames(tmp_path / f"{name}.extxyz")[0]
+        assert labelled.get_potential_energy() == pytest.approx(MMFF94Liquid().get_potential_energy(box), abs=1e-3)

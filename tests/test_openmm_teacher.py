@@ -346,6 +346,12 @@ def test_a_box_narrower_than_twice_the_cutoff_is_refused(box):
         teacher.get_potential_energy(narrow)
 
 
+def test_the_same_lattice_by_a_long_skewed_cell_is_no_narrower(box):
+    teacher, skewed = openmm_teacher(*water_system()), box.copy()
+    skewed.set_cell(box.cell.array + [[0, 0, 0], [0, 0, 0], 2 * box.cell.array[0]])
+    assert teacher.get_potential_energy(skewed) == pytest.approx(teacher.get_potential_energy(box), abs=1e-3)
+
+
 def test_a_topology_of_other_atoms_than_the_system_is_refused(box):
     system, _ = water_system()
     with pytest.raises(ForceFieldError, match="has 81 atoms, its topology 78"):

@@ -44,6 +44,7 @@ class TeacherName(StrEnum):
 
     auto = "auto"
     mmff94 = "mmff94"
+    mmff94_liquid = "mmff94-liquid"
     uff = "uff"
     q_tip4p_f = "q-tip4p-f"
     spc_fw = "spc-fw"
@@ -229,11 +230,12 @@ def calculator(teacher: TeacherName) -> Teacher:
 
     Raises ImportError where it needs a package that is not installed.
     """
-    from tpainn_lite.teachers import auto, cp2k, dft, rdkit, water, xtb
+    from tpainn_lite.teachers import auto, cp2k, dft, mmff_liquid, rdkit, water, xtb
 
     made_by: dict[TeacherName, Callable[[], Teacher]] = {
         TeacherName.auto: auto.AutoForceField,
         TeacherName.mmff94: rdkit.mmff94,
+        TeacherName.mmff94_liquid: mmff_liquid.mmff94_liquid,
         TeacherName.uff: rdkit.uff,
         TeacherName.q_tip4p_f: water.water,
         TeacherName.spc_fw: lambda: water.water("SPC/Fw"),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.optimize import FIRE
 
 from tpainn_lite.engines.engine import (
     KELVIN,
@@ -27,9 +28,10 @@ from tpainn_lite.model.potential import Potential, check_potential
 from tpainn_lite.reading.frames import write_frames
 from tpainn_lite.simulate.observables import energy_drift
 from tpainn_lite.structures.arguments import check_choice, check_counts
-from tpainn_lite.structures.build import molecule, water_box
+from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.files import check_folder, path_of, write_text
+from tpainn_lite.structures.liquids import liquid
 
 ENGINES: dict[str, Engine] = {
     "openmm": OpenMMEngine(), "ipi": IPIEngine(), "torch-sim": TorchSimEngine(), "metatomic": MetatomicEngine(),
@@ -38,6 +40,7 @@ ENGINES: dict[str, Engine] = {
 NOTE, PROOF = "README.md", "check.txt"
 STEPS = 200  # of the run that is checked: 0.1 ps
 ENERGY, FORCES, STRESS = 1e-5, 1e-4, 1e-5  # eV per atom, eV/Å, eV/Å³ (1.6 MPa), by which answers may differ
+RESTING, RELAXATION = 0.5, 100  # eV/Å, steps: before that run
 WANDER = 1e-3  # eV per atom, by which the total energy may wander during that run
 MOLECULES = ("CCO", "CO", "O", "C", "N", "[H][H]", "N#N", "FF")  # for a start, where none is given
 ROOM = 4.0  # Å around a molecule in the box that its stress is compared in
@@ -183,10 +186,20 @@ def prove(potential: Potential, engine: str, folder: Path | str, start: Atoms, n
     proof = Proof(engine, frames=len(frames))
     for one, other, atoms in zip(ours, theirs, frames, strict=True):
         _widen(proof, one, other, len(atoms))
-    energies = program.total_energies(Path(folder), moving_start(start, KELVIN), n_steps, TIMESTEP)
+    moving = moving_start(_relaxed(start, potential), KELVIN)
+    energies = program.total_energies(Path(folder), moving, n_steps, TIMESTEP)
     proof.wander = float(np.abs(energies - energies[0]).max() / len(start))
     proof.drift = energy_drift(np.linspace(0, n_steps * TIMESTEP, len(energies)), energies, len(start))
     return proof
+
+
+def _relaxed(start, potential):
+    """The start without its largest forces: what is far from rest heats up, and no time step of MD suits it."""
+    atoms = start.copy()
+    atoms.calc = PotentialCalculator(potential)
+    FIRE(atoms, logfile=None).run(fmax=RESTING, steps=RELAXATION)
+    atoms.calc = None
+    return atoms
 
 
 def _widen(proof: Proof, one: Answer, other: Answer, n_atoms: int) -> None:
@@ -213,7 +226,7 @@ def default_start(potential: Potential) -> Atoms:
     """A structure of elements that a potential knows: a box of water if it knows no others, or a small molecule."""
     known = set(potential.elements)
     if known == {"H", "O"}:
-        return water_box(32)
+        return _relaxed(liquid("O", 32, density=1.0), potential)
     for smiles in MOLECULES:
         atoms = molecule(smiles)
         if set(atoms.get_chemical_symbols()) <= known:

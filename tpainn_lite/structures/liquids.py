@@ -17,8 +17,8 @@ MOST_ATOMS = 100_000
 SHAPES = 5  # conformers of each molecule, of which each copy gets one
 REACH = 0.8  # of the sum of two van der Waals radii: nearer than so, atoms of different molecules push each other
 UNKNOWN = 2.0  # Å, the radius of elements of which none is known
-NEAREST = 0.6  # in the same units: what packing must reach
-ROUNDS, STEP = 2000, 0.3  # of pushing, at most; how much of each overlap is undone in one
+PACKED, NEAREST = 0.95, 0.75  # of that reach: near enough to stop; what packing must come to
+ROUNDS, STEP = 500, 0.3  # of pushing, at most; how much of each overlap is undone in one
 TIGHTEST = 3.0  # Å³ for each atom, at least; ice under a gigapascal has more
 
 
@@ -123,12 +123,12 @@ def _packed(box, member, rng):
     for _ in range(ROUNDS):
         positions = centres[member] + arms
         pushes, nearest = _pushes(box, positions, radii, member)
-        if nearest > 0.99:
+        if nearest > PACKED:
             return positions
         centres = centres + STEP * _sums(pushes, member, n) / np.sqrt(size)
         turns = STEP * _sums(np.cross(arms, pushes), member, n) / inertia
         arms = _turned(arms, member, turns)
-    if nearest < NEAREST / REACH:
+    if nearest < NEAREST:
         raise ValueError(
             "the molecules could not be packed without lying in each other: a lower density, or another seed, is "
             "expected"

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from tpainn_lite.structures.arguments import ForceFieldError
 from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.teachers.charged import ChargedCalculator
+from tpainn_lite.teachers.mmff_liquid import is_liquid, mmff94_liquid
 from tpainn_lite.teachers.rdkit import mmff94, type_molecule, uff
 from tpainn_lite.teachers.water import is_water, water
 
 
 class AutoForceField(ChargedCalculator):
-    """q-TIP4P/F for water, MMFF94 for molecules, UFF where MMFF94 has no parameters, as one ASE calculator.
+    """q-TIP4P/F for water, MMFF94 for molecules and liquids, UFF where it has no parameters, as one ASE calculator.
 
-    Gives ``energy`` in eV, ``forces`` (N, 3) in eV/Å and, for boxes of water, ``stress`` (6,) in eV/Å³;
+    Gives ``energy`` in eV, ``forces`` (N, 3) in eV/Å and, for boxes, ``stress`` (6,) in eV/Å³;
     `ForceFieldError` where none of them can.  `label` keeps with each frame the ``level`` that it got.
 
     >>> from tpainn_lite import molecule
@@ -30,13 +31,15 @@ class AutoForceField(ChargedCalculator):
 
     def __init__(self) -> None:
         super().__init__()
-        self._mmff94, self._uff, self._water = mmff94(), uff(), water()
+        self._mmff94, self._uff, self._water, self._liquid = mmff94(), uff(), water(), mmff94_liquid()
         self._has_mmff94: dict[str, bool] = {}  # SMILES: whether MMFF94 has parameters for it
 
     def teacher_for(self, atoms: Atoms) -> Teacher:
         """The calculator that labels these atoms."""
         if is_water(atoms):
             return self._water
+        if is_liquid(atoms):
+            return self._liquid
         smiles = atoms.info.get("smiles")
         if not isinstance(smiles, str):
             return self._mmff94  # which says what is missing

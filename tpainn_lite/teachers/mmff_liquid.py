@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from tpainn_lite.structures.arguments import ForceFieldError, check_choice, check_numbers
 from tpainn_lite.structures.charges import total_charge
-from tpainn_lite.structures.molecules import bonds_in, check_bonds, molecules_in, tree_of, unwrapped_along
+from tpainn_lite.structures.molecules import KEY, bonds_in, check_bonds, molecules_in, tree_of, unwrapped_along
 from tpainn_lite.structures.smiles import smiles_charge
 from tpainn_lite.teachers.mmff_system import box_system, cluster_system
 from tpainn_lite.teachers.openmm_calculator import OpenMMCalculator, check_width, grid_of, set_box
@@ -98,6 +98,11 @@ def mmff94_liquid(**settings: Any) -> MMFF94Liquid:
     'MMFF94 in boxes (Ewald, 7 Å)'
     """
     return MMFF94Liquid(**settings)
+
+
+def is_liquid(atoms: Atoms) -> bool:
+    """Whether this is a periodic box that says which molecules it holds."""
+    return bool(atoms.pbc.all()) and KEY in atoms.info
 
 
 def _check_charge(atoms, counts):

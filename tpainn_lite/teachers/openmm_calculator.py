@@ -108,7 +108,7 @@ def check_boxed(atoms: Atoms) -> None:
 
 def check_width(atoms: Atoms, cutoff: float, narrower: float = 1.0) -> None:
     """Raise `ForceFieldError` where a box is, or once it is ``narrower`` by a factor would be, too narrow for it."""
-    width = widths(atoms.cell.array).min() * narrower
+    width = widths(reduced(Cell(atoms.cell.array).standard_form()[0].array)).min() * narrower
     if width < 2 * cutoff:
         when = "" if narrower == 1.0 else ", when it shrinks under pressure,"
         raise ForceFieldError(

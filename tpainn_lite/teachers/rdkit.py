@@ -21,6 +21,7 @@ from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.structures.smiles import check_closed_shell, check_smiles, rdkit_molecule, why_untyped
 from tpainn_lite.teachers.charged import ChargedCalculator
+from tpainn_lite.teachers.mmff_liquid import is_liquid, mmff94_liquid
 from tpainn_lite.teachers.water import is_water, water
 
 FORCE_FIELDS = ("MMFF94", "UFF")
@@ -129,8 +130,9 @@ def uff(smiles: str | None = None) -> RDKitForceField:
 def forcefield_for(atoms: Atoms) -> Teacher:
     """Pick a classical teacher that suits a structure, and print which and why.
 
-    Water, alone or in a box, gets q-TIP4P/F; a molecule with ``info["smiles"]`` gets MMFF94, or UFF where MMFF94 has
-    no parameters.  Where none of them can, `ForceFieldError` says which atom and why.
+    Water, alone or in a box, gets q-TIP4P/F; a box that `tpainn_lite.liquid` has packed MMFF94 in boxes; a molecule
+    with ``info["smiles"]`` MMFF94, or UFF where MMFF94 has no parameters.  Where none of them can, `ForceFieldError`
+    says which atom and why.
 
     >>> from tpainn_lite import molecule
     >>> forcefield_for(molecule("CCO")).level
@@ -143,6 +145,9 @@ def forcefield_for(atoms: Atoms) -> Teacher:
             "q-TIP4P/F: nothing but water molecules; its O-H bonds suit DFT (iAMOEBA is closer to it, but costs more)"
         )
         return water()
+    if is_liquid(atoms):
+        print("MMFF94 in a box: molecules of a liquid; it is too thin at room pressure, so keep the volume")
+        return mmff94_liquid()
     teacher = best_typed(atoms)
     if teacher.method == "MMFF94":
         print("MMFF94: an organic molecule whose atoms it has parameters for")
