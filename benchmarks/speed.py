@@ -18,10 +18,10 @@ machine disturbs least) are medians over the rounds; SchNetPack's largest box, h
 | import           | package              | a fresh Python, up to the calculator                                   |
 | growth           | 64 to 4096 H2O       | time of an MD step per molecule, and memory per pair, larger to smaller |
 
-"tpainn_lite, painn.py" is the code that is read in the course, "tpainn_lite" what it runs (`fast.py`,
-`fast_training.py`).  SchNetPack's MD runs through its `SpkCalculator` with its matscipy neighbour list, once built anew
-at every step (its documentation's way) and once behind its `SkinNeighborList` with our skin; graph-pes's through its
-calculator, with our skin.  ``machine``: measured rates of a matrix product and of copying memory, and what our
+"tpainn_lite, painn.py" is the code that is read in the course, "tpainn_lite" what it runs (`compiled.py`,
+`compiled_training.py`).  SchNetPack's MD runs through its `SpkCalculator` with its matscipy neighbour list, once built
+anew at every step (its documentation's way) and once behind its `SkinNeighborList` with our skin; graph-pes's through
+its calculator, with our skin.  ``machine``: measured rates of a matrix product and of copying memory, and what our
 operations, counted, would take at these rates.
 """
 
@@ -276,9 +276,11 @@ def _seconds(once):
 def counted_operations(box):
     """GFLOP and MB of energy and forces of a box: the networks of each atom, and the loops over pairs.
 
-    Networks: 2 per weight and row, forward and back.  Loops: counted in `fast.py`, per pair and feature 34 forward and
-    77 back; 21 and 46 in the first round, in which no atom has vectors.  MB: every pair's index, distance and direction
-    read in each round, forward and back; every atom's scalars, vectors and filters' inputs written and read in each.
+    Networks: 2 per weight and row, forward and back.  Loops: for each direction of a pair and each feature, with
+    filters of cubic pieces, 34 forward and 77 back; 21 and 46 in the first round, in which no atom has vectors.  (The
+    loops in `listening.py` interpolate once for both directions, and need a quarter less.)  MB: every pair's index,
+    distance and direction read in each round, forward and back; every atom's scalars, vectors and filters' inputs
+    written and read.
     """
     from tpainn_lite.model.graph import to_graph
 

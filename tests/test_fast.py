@@ -12,6 +12,7 @@ from conftest import lively_potential, shaken, small_water_box
 
 from tpainn_lite.model import evaluator as evaluator_module
 from tpainn_lite.model.calculator import PotentialCalculator
+from tpainn_lite.model.graph import NeighbourList, neighbour_pairs
 from tpainn_lite.model.painn import PaiNN
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.structures.build import water_box
@@ -85,6 +86,29 @@ def test_large_structures_are_compiled_and_small_ones_and_float64_are_not(potent
     assert is_compiled(potential, box) and not is_compiled(potential, small)
     assert is_compiled(potential, small, fast=True) and not is_compiled(potential, box, fast=False)
     assert not is_compiled(lively_potential(), box)
+
+
+@pytest.mark.parametrize("pbc", [True, False])
+def test_the_pairs_of_a_moving_structure_are_those_of_a_new_search_in_the_same_order(pbc):
+    rng, atoms = np.random.default_rng(0), small_water_box()
+    atoms.pbc, neighbours = pbc, NeighbourList(4.0, skin=0.5)
+    for step in range(30):
+        atoms.positions += rng.normal(size=(len(atoms), 3)) * 0.03
+        if step == 20:
+            atoms.set_cell(atoms.cell * 1.02)
+        kept = neighbours.pairs(atoms.positions, atoms.cell.array, atoms.pbc)
+        anew = NeighbourList(4.0, skin=0.5).pairs(atoms.positions, atoms.cell.array, atoms.pbc)
+        assert all(np.array_equal(a, b) for a, b in zip(kept, anew, strict=True))
+        assert len(kept[0]) == len(neighbour_pairs(atoms, 4.0)[0])
+
+
+def test_a_calculator_computes_anew_where_charges_or_positions_have_changed_and_only_there(potential, ethanol):
+    calculator = PotentialCalculator(potential, fast=True)
+    calculator.get_forces(ethanol)
+    assert calculator.check_state(ethanol) == []
+    ethanol.positions[0, 0] += 1e-9
+    ethanol.set_initial_charges(np.ones(len(ethanol)))
+    assert calculator.check_state(ethanol) == ["positions", "initial_charges"]
 
 
 def test_without_numba_the_reference_is_taken_and_that_is_said_once(potential, monkeypatch, capsys):

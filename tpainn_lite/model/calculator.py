@@ -50,6 +50,15 @@ class PotentialCalculator(Calculator):
         self._neighbours = NeighbourList(potential.cutoff, skin)
         self._checked: tuple | None = None  # (numbers, cell, pbc) that the structure check was last made for
 
+    def check_state(self, atoms: Any, tol: float = 0.0) -> list[str]:
+        """What has changed since the last calculation, of all that counts; ASE's own way takes longer."""
+        before, more = self.atoms, ("initial_charges", "initial_magmoms")
+        if before is None:
+            return [*all_changes]
+        names = ("numbers", "positions", "cell", "pbc")
+        changed = [name for name in names if not np.array_equal(getattr(before, name), getattr(atoms, name))]
+        return changed + [name for name in more if not np.array_equal(before.arrays.get(name), atoms.arrays.get(name))]
+
     @property
     def level(self) -> str:
         """Name of the level of theory, as stored with each label."""

@@ -55,7 +55,7 @@ class FastPotential:
 
     def local_energies(self, atomic_numbers: NDArray, pairs: Pairs) -> Tensor:
         """Each atom's part of the energy (N,) in eV; what the way back needs is kept in the blocks."""
-        self.room.clear()
+        self.room.clear(len(atomic_numbers))
         s = self.room(len(atomic_numbers), self.n_features)
         np.take(self.embedding.plain, atomic_numbers, axis=0, out=s, mode="clip")
         v = self.nothing(3 * len(s))
@@ -69,8 +69,7 @@ class FastPotential:
     ) -> tuple[Tensor, NDArray, NDArray]:
         """Local energies (N,), forces (N, 3) and virials (B, 3, 3) of several structures, as in `graph.together`."""
         local = self.local_energies(atomic_numbers, pairs)
-        by_place = self.room(len(pairs.idx_j), 4)
-        by_place.fill(0)
+        by_place = np.zeros((len(pairs.idx_j), 4), np.float32)
         self.back(pairs, by_place)
         by_positions, virial = np.zeros((len(batch), 3)), np.zeros((n_graphs, 3, 3))
         push(pairs.first, pairs.idx_j, pairs.place, by_place, batch, by_positions, virial)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from tpainn_lite.model.graph import AnyGraph, Graph, Pairs, graph_of, graphs_of, stress_of, together, unpack
 from tpainn_lite.structures.arguments import check_counts
@@ -136,12 +136,22 @@ class Evaluator:
 
     def _fast(self):
         """The compiled potential; made anew when the weights have changed."""
-        state = [(id(tensor), tensor._version) for tensor in self.potential.state_dict(keep_vars=True).values()]
+        state = [(id(tensor), tensor._version) for tensor in _tensors(self.potential)]
         if self._compiled[0] != state:
             from tpainn_lite.model.compiled import FastPotential
 
             self._compiled = state, FastPotential(self.potential)
         return self._compiled[1]
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    """All weights and buffers of a network: as of its ``state_dict``, in a tenth of the time."""
+    parts, tensors = [network], []
+    while parts:
+        part = parts.pop()
+        tensors += [*part._parameters.values(), *part._buffers.values()]
+        parts += part._modules.values()
+    return [tensor for tensor in tensors if tensor is not None]
 
 
 def _chunks(graphs: Sequence[Graph], batch_size: int) -> Iterator[list[Graph]]:

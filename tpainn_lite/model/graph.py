@@ -23,7 +23,7 @@ from torch import Tensor
 
 from tpainn_lite.structures.arguments import check_list, check_numbers
 from tpainn_lite.structures.checks import check_structure
-from tpainn_lite.structures.geometry import check_search, in_one_order, search_pairs
+from tpainn_lite.structures.geometry import in_one_order, search_pairs
 
 Pairs = tuple[NDArray, NDArray, NDArray]  # idx_i (E,) ascending, idx_j (E,), r_ij (E, 3) in Å
 ATOMS, PAIRS = ("atomic_numbers", "r_ij", "volume"), "edge_index"
@@ -227,21 +227,36 @@ class NeighbourList:
     def __init__(self, cutoff: float, skin: float = SKIN) -> None:
         check_numbers(0, skin=skin)
         self.cutoff, self.skin = cutoff, skin
-        self._search: Any = None  # vesin's list, made at the first step
-
-    def __getstate__(self) -> dict[str, Any]:
-        """vesin's list cannot be pickled; a copy makes its own."""
-        return {**self.__dict__, "_search": None}
+        self._searched: tuple[NDArray, bytes] | None = None  # positions of the last search; cell and periodicity
+        self._found: Pairs  # idx_i, idx_j, and what the cell adds to r_ij, in Å
 
     def pairs(self, positions: NDArray, cell: NDArray, pbc: NDArray) -> Pairs:
-        """As of `neighbour_pairs`, of atoms at ``positions`` (N, 3) in Å that `check_extent` accepts."""
-        if self._search is None:
-            from vesin import NeighborList
+        """As of `neighbour_pairs`, of atoms at ``positions`` (N, 3) in Å that `check_extent` accepts.
 
-            check_search(Atoms(positions=positions, cell=cell, pbc=pbc), self.cutoff + self.skin)
-            self._search = NeighborList(cutoff=self.cutoff, full_list=True, sorted=True, skin=self.skin)
-        idx_i, idx_j, r_ij = self._search.compute(positions, cell, pbc, "ijD")
-        return in_one_order(idx_i, idx_j, r_ij, len(positions)) if pbc.any() else (idx_i, idx_j, r_ij)
+        Their order does not depend on when the last search was, so that MD resumes to the last bit.
+        """
+        if not self._serves(positions, cell, pbc):
+            self._search(positions, cell, pbc)
+        idx_i, idx_j, from_cell = self._found
+        r_ij = positions.take(idx_j, axis=0) - positions.take(idx_i, axis=0) + from_cell  # (E, 3)
+        kept = np.flatnonzero(np.einsum("ex,ex->e", r_ij, r_ij) < self.cutoff**2)
+        return idx_i.take(kept), idx_j.take(kept), r_ij.take(kept, axis=0)
+
+    def _serves(self, positions, cell, pbc):
+        """Whether no pair can have come within the cutoff since the last search that was not found then."""
+        if self._searched is None or self._searched[1] != cell.tobytes() + pbc.tobytes():
+            return False
+        if len(self._searched[0]) != len(positions):
+            return False
+        moved = positions - self._searched[0]
+        return 4 * np.einsum("ix,ix->i", moved, moved).max(initial=0.0) <= self.skin**2
+
+    def _search(self, positions, cell, pbc):
+        atoms = Atoms(positions=positions, cell=cell, pbc=pbc)
+        idx_i, idx_j, shifts = search_pairs("ijS", atoms, self.cutoff + self.skin)
+        idx_i, idx_j, shifts = in_one_order(idx_i, idx_j, np.asarray(shifts, float), len(positions))
+        self._found = idx_i.astype(np.int64), idx_j.astype(np.int64), shifts @ cell
+        self._searched = positions.copy(), cell.tobytes() + pbc.tobytes()
 
 
 def unpack(graph: AnyGraph) -> tuple[Tensor, Tensor, Tensor, int]:

@@ -1,5 +1,6 @@
 """Weights and working memory as the compiled loops want them: widths that are multiples of `LANES`, aligned memory."""
 
+from collections.abc import Iterator
 from math import prod
 
 import torch
@@ -15,19 +16,35 @@ class Room:
 
     def __init__(self) -> None:
         self.whole, self.used = aligned(2**18), 0
+        self.dealt: dict[int, list[NDArray]] = {}  # for each number of atoms, what was dealt out, one after the other
+        self.again: Iterator[NDArray] = iter(())
 
     def __call__(self, *shape: int) -> NDArray:
         """A float32 array; what is in it is left from earlier."""
+        array = next(self.again, None)
+        if array is None:
+            array = self.new(shape)
+            self.arrays.append(array)
+        assert array.shape == shape
+        return array
+
+    def new(self, shape: tuple[int, ...]) -> NDArray:
+        """An array that is dealt out for the first time."""
         size = prod(shape)
         if self.used + size > len(self.whole):
             self.whole, self.used = aligned(2 * len(self.whole) + size), 0
+            self.dealt.clear()
         array = self.whole[self.used : self.used + size].reshape(shape)
         self.used += padded(size)
         return array
 
-    def clear(self) -> None:
-        """Deal out the same memory again."""
-        self.used = 0
+    def clear(self, n_atoms: int) -> None:
+        """Deal out the same memory again, in the same order for the same number of atoms."""
+        if len(self.dealt) >= 200:
+            self.dealt.clear()
+        self.arrays = self.dealt.setdefault(n_atoms, [])
+        self.again = iter([*self.arrays])
+        self.used = sum(padded(array.size) for array in self.arrays)
 
 
 def aligned(*shape: int) -> NDArray:
