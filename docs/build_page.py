@@ -67,6 +67,8 @@ class Page:
         for cell in notebook.cells:
             if cell.cell_type == "code":
                 cell.outputs = [new for output in cell.outputs for new in self.offline(output)]
+                if cell.metadata.get("jupyter", {}).get("source_hidden"):  # it holds an answer
+                    cell.metadata["transient"] = {"remove_source": True}
         notebook.metadata.pop("widgets", None)
 
     def offline(self, output):

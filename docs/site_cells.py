@@ -61,7 +61,10 @@ def cell_html(cell, renderer, store):
     section = plain(renderer.headings[-1][2]) if renderer.headings else "the beginning"
     shown = "".join(output_html(output, f"A picture of the section “{section}”", store) for output in cell.outputs)
     shown = f'<div class="output">{shown}</div>' if shown else ""
-    return f'<div class="cell">{code_html(cell.source)}{shown}</div>\n'
+    code = code_html(cell.source)
+    if cell.metadata.get("jupyter", {}).get("source_hidden"):  # it holds the answer
+        code, shown = "", f"{shown}<details class='code'><summary>The code</summary>{code}</details>"
+    return f'<div class="cell">{code}{shown}</div>\n'
 
 
 def code_html(source):

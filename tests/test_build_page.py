@@ -75,6 +75,15 @@ def test_the_page_holds_the_title_and_asks_no_network_for_scripts_but_formulas()
     assert [source for source in sources if "mathjax" not in source] == []
 
 
+def test_code_that_holds_an_answer_is_not_in_the_page():
+    notebook = executed({"text/html": "<p>How many?</p>"})
+    notebook.cells[1].source = "teach.predict('How many?', ['one'], answer=0)"
+    notebook.cells[1].metadata["jupyter"] = {"source_hidden": True}
+    PAGE["Page"](notebook)
+    html = PAGE["to_page"](notebook)
+    assert "<p>How many?</p>" in html and "answer=0" not in html and "teach" not in html
+
+
 def test_tagged_cells_are_printed_as_text():
     notebook = executed({"text/plain": "n  error"}, tags=["result-table"])
     assert PAGE["printed"](notebook, "result-table") == "n  error"

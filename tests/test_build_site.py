@@ -167,6 +167,13 @@ def test_a_notebook_that_warned_or_failed_is_not_shown():
         site_cells.refuse_warnings(notebook(warned))
 
 
+def test_code_that_holds_an_answer_is_folded_beneath_what_it_shows():
+    cell = code("teach.predict('How many?', ['one'], answer=0)", {"text/html": "<p>How many?</p>"})
+    cell.metadata["jupyter"] = {"source_hidden": True}
+    made = site_cells.cell_html(cell, site_text.SiteRenderer("docs", {}, lambda path: True, str), None)
+    assert made.index("How many?</p>") < made.index("<summary>The code</summary>") < made.index("answer")
+
+
 def test_a_reference_is_listed_once_with_all_who_cite_it():
     cited = {
         "00": ["MMFF94: Halgren 1996.", "T-PaiNN: [arXiv 1](https://x.y/1)."],

@@ -353,7 +353,7 @@ def _check_controls(page, report):
 
 def _check_questions(page, report):
     """Every guess is noted when its button is clicked, and every folded answer unfolds."""
-    for cell in page.locator(".jp-CodeCell", has_text="teach.predict(").all():
+    for cell in page.locator(".jp-CodeCell", has_text="Predict.").all():
         report.questions += 1
         buttons = _visible(cell, ".jp-OutputArea-output button.widget-button")
         if not buttons:

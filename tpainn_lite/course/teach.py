@@ -206,7 +206,8 @@ def solutions(path: Path | str) -> dict[str, str]:
 def predict(question: str, options: Sequence[str], answer: int | str | None = None, because: str = "") -> "VBox":
     """Buttons for a guess before the cell that answers it; with ``answer`` a click says whether it is right, and why.
 
-    A page without a kernel has the options, each with what its button would say, folded.
+    A page without a kernel has the options, each with what its button would say, folded.  Collapse the code of a cell
+    with an answer in JupyterLab (View, Collapse Selected Code): the site folds it, too.
 
     Parameters
     ----------
