@@ -10,6 +10,8 @@ from tpainn_lite.page import explain
 from tpainn_lite.page.shown import FOLDER, Shown
 from tpainn_lite.reading.shipped import load_results
 
+HOW = {"n_molecules": 64, "picoseconds": 20.0, "r": [2.5, 2.8, 3.5], "g": [0.0, 3.1, 0.9]}
+ERRORS = {"force_mae": 9.0, "deform_mae": 7.0, "between_mae": 4.0, "diffusion": 2.3, "diffusion_error": 0.2}
 EVERY = {"ruler": explain.ruler, "vectors": explain.vectors, "labelmap": explain.label_map}
 MOST_LINES = 250  # of one explanation's script
 
@@ -72,6 +74,8 @@ def test_rows_of_ones_own_are_measured_too():
         (lambda: explain.vectors(angle=20), "angle is 20; a number from 90 to 180"),
         (lambda: explain.vectors(cutoff="1"), "cutoff"),
         (lambda: explain.label_map("all"), "start"),
+        (lambda: explain.ruler(5), "rows is 5; dicts"),
+        (lambda: explain.two_knobs({}), "results is .*two_knobs.py writes"),
     ],
 )
 def test_what_cannot_be_shown_is_refused_in_a_sentence(call, words):
@@ -88,6 +92,17 @@ def test_the_map_is_a_whole_grid_that_a_mirror_leaves_as_it_is():
     rows = load_results("torsion_map")["rows"]
     middle = data["n"] * data["n"] // 2 + data["n"] // 2
     assert (data["reference"][middle], 0, 0) in {(r["reference"], r["phi"], r["psi"]) for r in rows}
+
+
+def models(n=3):
+    return [{"bonds": b, "between": c, **ERRORS, **HOW} for b in range(n) for c in range(n)]
+
+
+def test_models_of_two_knobs_come_as_a_grid_that_must_be_whole():
+    grid = explain.two_knobs({"rows": models()[::-1]}).scene["data"]
+    assert [[(m["bonds"], m["between"]) for m in row] for row in grid["models"]][2] == [(2, 0), (2, 1), (2, 2)]
+    with pytest.raises(ValueError, match=r"of 9 models 1 are missing, \(2, 2\) first"):
+        explain.two_knobs({"rows": models()[:-1]})
 
 
 def test_html_holds_scene_and_script_and_asks_for_nothing(shown):
@@ -112,7 +127,9 @@ def test_the_picture_is_that_of_the_beginning_or_there_is_none():
     assert isinstance(explain.ruler(own_rows()), Shown)
 
 
-@pytest.mark.parametrize("path", [FOLDER / f"{name}.js" for name in ("explain", *EVERY)], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [FOLDER / f"{name}.js" for name in ("explain", "knobs", *EVERY)], ids=lambda path: path.name
+)
 def test_scripts_are_short_and_load_nothing(path: Path):
     text = path.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= MOST_LINES

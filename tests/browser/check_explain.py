@@ -26,6 +26,7 @@ from tpainn_lite.page import explain
 from tpainn_lite.page.shown import FOLDER
 
 EVERY = {"ruler": explain.ruler, "vectors": explain.vectors, "labelmap": explain.label_map}
+SHARES = (0.0, 0.1, 0.4)  # of made-up models for the two knobs
 HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>explain</title>
 <link rel="icon" href="data:,"><meta name="viewport" content="width=device-width, initial-scale=1"><style>
 :root { color-scheme: light dark; }
@@ -54,7 +55,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="tpainn-browser-") as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=[*lab.FLAGS, "--disable-gpu"])
         desk = Desk(browser, report, Path(folder), arguments.pictures)
-        looks = [stills] if arguments.stills else [ruler, vectors, label_map, phone, no_scripts]
+        looks = [stills] if arguments.stills else [ruler, vectors, label_map, knobs, phone, no_scripts]
         for look in looks if arguments.stills or arguments.bare else [*looks, notebook]:
             try:
                 look(desk)
@@ -84,7 +85,7 @@ class Desk:
             "request", lambda r: self.check(r.url.startswith(("file:", "blob:", "data:")), f"asks for {r.url[:99]}")
         )
         path = self.folder / f"{len(list(self.folder.iterdir()))}.html"
-        path.write_text(f"{HEAD}{EVERY[name]().html}</body></html>", encoding="utf-8")
+        path.write_text(f"{HEAD}{(EVERY | {'knobs': two_knobs})[name]().html}</body></html>", encoding="utf-8")
         page.goto(path.as_uri())
         return page
 
@@ -258,6 +259,38 @@ def label_map(desk):
     desk.photograph(page, "labelmap")
     page.locator(".clear").click()
     desk.check("with 0 labels" in text(page, ".big"), "clear leaves labels")
+    page.context.close()
+
+
+# ---------------------------------------------------------------- two knobs
+
+
+def two_knobs():
+    """Made-up models, whose forces feel the bonds and whose g(r) feels the charges."""
+    r = np.linspace(2, 5, 31)
+    how = {"n_molecules": 64, "picoseconds": 20.0, "diffusion_error": 0.2, "r": r.tolist()}
+    rows = [
+        {
+            "bonds": b, "between": c, "force_mae": 800 * b + 200 * c, "deform_mae": 800 * b, "between_mae": 200 * c,
+            "diffusion": 2.3 + 20 * c, "g": (1 + 2 * np.exp(-(((r - 2.8) / 0.2) ** 2)) * (1 - c)).tolist(), **how,
+        }
+        for b in SHARES for c in SHARES
+    ]  # fmt: skip
+    return explain.two_knobs({"rows": rows})
+
+
+def knobs(desk):
+    page = desk.page("knobs")
+    page.locator(HOST).wait_for()
+    desk.check(text(page, ".big").startswith("320 meV/Å"), f"it begins with {text(page, '.big')}")
+    page.locator("input.bonds").focus()
+    page.keyboard.press("Home")
+    desk.check(text(page, ".words").startswith("Both knobs at zero"), f"no knob turned: {text(page, '.words')}")
+    page.mouse.click(*middle(page, ".pads .cell", 2))
+    desk.check(text(page, ".of-between") == "40 %", f"a click on a cell: {text(page, '.of-between')}")
+    desk.check(text(page, ".big").startswith("80 meV/Å"), f"a click on a cell: {text(page, '.big')}")
+    desk.check("10.3 ± 0.2" in text(page, "tbody"), f"diffusion: {text(page, 'tbody')}")
+    desk.photograph(page, "knobs")
     page.context.close()
 
 

@@ -160,6 +160,10 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "show.plots.arrows": lambda t: {"symbols": ["O", "H", "H"], "positions": t.water.positions, "vectors": t.water.positions},
     "show.plots.interactive": lambda t: {"draw": _draw, "x": (0.0, 1.0, 0.1, 0.5)},
     "show.plots.states": lambda t: {"figures": {1: _figure(), 2: _figure()}, "name": "n"},
+    "page.explain.ruler": lambda t: {"rows": t.rows, "method": "a", "baseline": "b"},
+    "page.explain.vectors": lambda t: {"angle": 104.5, "cutoff": 1.3},
+    "page.explain.label_map": lambda t: {"start": "classical"},
+    "page.explain.two_knobs": lambda t: {"results": {"rows": _models()}},
     "course.teach.check": lambda t: {"answer": 1.0, "correct": 1.0, "hint": "think", "tolerance": 0.1, "exercise": "00.1"},
     "course.teach.solution": lambda t: {"exercise": "00.1", "folder": _solutions()},
     "course.teach.solutions": lambda t: {"path": next(_solutions().glob("00_*.py"))},
@@ -206,6 +210,12 @@ def _with_forces(t):
     box = t.box.copy()
     box.calc = SinglePointCalculator(box, energy=0.0, forces=t.forces)
     return box
+
+
+def _models():
+    how = dict.fromkeys(("force_mae", "deform_mae", "between_mae", "diffusion", "diffusion_error", "picoseconds"), 1.0)
+    how |= {"n_molecules": 64, "r": [2.5, 2.8], "g": [0.0, 3.1]}
+    return [{"bonds": b, "between": c, **how} for b in (0.0, 0.4) for c in (0.0, 0.1)]
 
 
 def _solutions():
@@ -433,7 +443,7 @@ def uncovered():
     import tpainn_lite as tp
 
     wanted = [name for name in tp.__all__ if not inspect.ismodule(getattr(tp, name))]
-    for module in ("show.plots", "course.teach", "simulate.observables", "simulate.liquid"):
+    for module in ("show.plots", "page.explain", "course.teach", "simulate.observables", "simulate.liquid"):
         members = vars(import_module(f"tpainn_lite.{module}")).items()
         wanted += [
             f"{module}.{name}" for name, thing in members

@@ -1,9 +1,10 @@
 """Explanations that answer to their reader: boxes in a notebook or a page, which need no kernel.
 
-Each is one script (`ruler.js`, `vectors.js`, `labelmap.js`) behind what they share (`explain.js`, `explain.css`); the
-functions here give them their data, as JSON.
+Each is one script (`ruler.js`, `vectors.js`, `labelmap.js`, `knobs.js`) behind what they share (`explain.js`,
+`explain.css`); the functions here give them their data, as JSON.
 """
 
+import itertools
 import math
 import statistics
 from collections.abc import Iterable, Mapping
@@ -77,7 +78,10 @@ def ruler(
         raise ValueError(f"{len(known)} methods have errors for two or more numbers of labels; at least 2 are expected")
     known.sort(key=lambda name: list(STUDY).index(name) if name in STUDY else len(STUDY))
     methods, baselines = _roles(known) if shipped else (known, known[::-1])
-    chosen = {"method": method or methods[0], "baseline": baseline or ("scratch_atomref" if shipped else known[1])}
+    chosen = {
+        "method": methods[0] if method is None else method,
+        "baseline": ("scratch_atomref" if shipped else known[1]) if baseline is None else baseline,
+    }
     for what, name in chosen.items():
         if name not in known:
             raise ValueError(f"{what} is {shown(name)}; one of {known} is expected")
@@ -102,10 +106,10 @@ def _middle(task, method):
     return {"labels": point["n"], "error": point["mean"]}
 
 
-def _checked(rows):
-    rows = list(rows)
+def _checked(given):
+    rows = list(given) if isinstance(given, Iterable) else []
     if not rows or not all(isinstance(row, Mapping) and {"method", "n_train"} <= row.keys() for row in rows):
-        raise ValueError(f"rows is {shown(rows)}; dicts with method, n_train, seed and errors are expected")
+        raise ValueError(f"rows is {shown(given)}; dicts with method, n_train, seed and errors are expected")
     check_numbers(**{f"rows[{k}][{key}]": row[key] for k, row in enumerate(rows) for key in QUANTITIES if key in row})
     return rows
 
@@ -171,9 +175,7 @@ def vectors(angle: float = 104.5, cutoff: float = 1.3) -> Shown:
         if not low <= value <= high:
             raise ValueError(f"{name} is {shown(value)}; a number from {low} to {high} is expected")
     start = {"angle": float(angle), "turn": 0, "cutoff": float(cutoff), "rounds": 1, "bias": False}
-    words = (
-        "Water with arrows at its atoms; it bends and turns, and what networks with and without arrows say is plotted"
-    )
+    words = "Water with arrows; it bends and turns, and what networks with and without arrows say is plotted"
     still = (angle, cutoff) == (104.5, 1.3)
     return _explanation("vectors", {"bond": BOND, "bias": BIAS, "start": start}, words, still)
 
@@ -212,6 +214,53 @@ def label_map(start: Literal["classical", "nothing"] = "classical") -> Shown:
     data = {"n": n, **{key: found[key] for key in ("molecule", "torsions")}, "methods": methods, "start": begin}
     words = f"Maps over two torsions of {found['molecule']}: energies, where a committee disagrees, where it is wrong"
     return _explanation("labelmap", data | energies, words, start == "classical")
+
+
+def two_knobs(results: Mapping[str, Any] | None = None) -> Shown:
+    """Two errors of liquid water, one knob each: what the error of forces says of them, and what the liquid.
+
+    Each model of ``benchmarks/two_knobs.py`` differs from the truth in the springs inside molecules and in the charges
+    between them; shown are the errors of its forces, its g(r) and its diffusion.
+
+    Parameters
+    ----------
+    results
+        As that script writes them; those of ``load_results("two_knobs")`` unless given.
+
+    Returns
+    -------
+    Shown
+        Displays itself as the last line of a cell.
+
+    Raises
+    ------
+    DatasetError, ValueError
+        The script was not run; or models are missing in its grid.
+
+    >>> errors = {"force_mae": 9.0, "deform_mae": 7.0, "between_mae": 4.0, "diffusion": 2.3, "diffusion_error": 0.2}
+    >>> how = {**errors, "n_molecules": 64, "picoseconds": 20.0, "r": [2.5, 2.8, 3.5], "g": [0.0, 3.1, 0.9]}
+    >>> two_knobs({"rows": [{"bonds": b, "between": c, **how} for b in (0, 0.4) for c in (0, 0.1)]}).alt
+    'Errors of forces, g(r) and diffusion of water whose bonds and charges are wrong, each by a knob'
+    """
+    rows = _checked_models(load_results("two_knobs") if results is None else results)
+    knobs = {name: sorted({row[name] for row in rows}) for name in ("bonds", "between")}
+    models = {(row["bonds"], row["between"]): row for row in rows}
+    missing = [place for place in itertools.product(*knobs.values()) if place not in models]
+    if missing:
+        raise ValueError(
+            f"of {len(models) + len(missing)} models {len(missing)} are missing, {missing[0]} first: run on"
+        )
+    grid = [[models[bonds, between] for between in knobs["between"]] for bonds in knobs["bonds"]]
+    start = {"bonds": len(knobs["bonds"]) - 1, "between": 0}
+    how = {key: rows[0][key] for key in ("n_molecules", "picoseconds")} | {"model": "q-TIP4P/F"}
+    words = "Errors of forces, g(r) and diffusion of water whose bonds and charges are wrong, each by a knob"
+    return _explanation("knobs", {**knobs, **how, "models": grid, "start": start}, words, results is None)
+
+
+def _checked_models(results):
+    if not isinstance(results, Mapping) or not results.get("rows"):
+        raise ValueError(f"results is {shown(results)}; what benchmarks/two_knobs.py writes is expected")
+    return results["rows"]
 
 
 def _explanation(name: str, data: dict[str, Any], words: str, still: bool = True) -> Shown:
