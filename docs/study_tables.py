@@ -9,6 +9,7 @@ LEARNERS = {  # as in the results: as in the tables
     "scratch_atomref": "from scratch, one energy per element",
     "delta": "Δ-learning on MMFF94",
     "delta_xtb": "Δ-learning on GFN2-xTB",
+    "delta_shipped_xtb": "Δ-learning on GFN2-xTB, from `gas_xtb`",
     "scratch_dft": "from scratch on our own DFT set, then these labels",
     "tpainn_shuffled": "control: MMFF94, shuffled labels",
     "tpainn_energies": "T-PaiNN from MMFF94, energies alone",
