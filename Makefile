@@ -77,6 +77,7 @@ test-browser: $(ready)  ## run every notebook in JupyterLab in a headless Chromi
 	$(py) tests/browser/check_notebooks.py
 	$(py) tests/browser/check_dashboard.py
 	$(py) tests/browser/check_live.py
+	$(py) tests/browser/check_explain.py
 
 engine: $(ready)  ## tpainn_lite/page/engine.wasm from its C source, the same bytes on every machine
 	$(py) -m tpainn_lite.page.build
