@@ -127,7 +127,7 @@ def input_of(address: str, n_steps: int, timestep: float, ensemble: str, every: 
 
 
 def init_of(atoms: Atoms) -> str:
-    """i-PI's start; molecules are put into a wide cell, of which the potential is not told."""
+    """i-PI's start; molecules are put into a wide cell, which the potential never sees."""
     standard, _ = _standard(atoms)
     sides = " ".join(f"{x:.8f}" for x in standard.cell.cellpar())
     head = f"{len(atoms)}\n# CELL(abcABC): {sides} cell{{angstrom}} positions{{angstrom}}\n"
