@@ -12,6 +12,7 @@ Playwright is missing.
 
 import argparse
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -46,6 +47,13 @@ RATES = """() => {
     const times = LIVE.times.slice(-30), seconds = (times.at(-1).at - times[0].at) / 1000;
     const steps = times.slice(1).reduce((sum, { steps }) => sum + steps, 0);
     return [(times.length - 1) / seconds, steps * LIVE.scene.settings.timestep / seconds];
+}""".replace("LIVE", LIVE)
+
+
+COUNT = """() => {  // pictures
+    const live = LIVE, remember = live.remember.bind(live);
+    window.counted = 0;
+    live.remember = (picture) => { window.counted++; remember(picture); };
 }""".replace("LIVE", LIVE)
 
 
@@ -147,24 +155,46 @@ def began(page):
 
 
 def speeds(desk):
-    """How soon, and how fast: the best of several windows."""
-    for name, shown, (pictures, fs) in (("ethanol", desk.ethanol, ETHANOL), ("64 H2O", desk.water, WATER)):
+    """How soon, and how fast: the best of several windows; on a busy machine, by what the processor needs."""
+    for name, shown, bars in (("ethanol", desk.ethanol, ETHANOL), ("64 H2O", desk.water, WATER)):
         first = min(first_picture(desk, shown) for _ in range(4))
         page = desk.page(shown)
         began(page)
-        windows = []
+        page.evaluate(COUNT)
+        before, start, windows = processor_seconds(), time_of(page), []
         for _ in range(desk.arguments.windows):
             page.wait_for_timeout(1000)
             windows.append(page.evaluate(RATES))
-        best = np.max(windows, axis=0)
-        middle = np.median(windows, axis=0)
-        print(f"{name}: first picture after {first:.2f} s; {best[0]:.0f} pictures/s and {best[1]:.0f} fs/s at best, "
-              f"{middle[0]:.0f} and {middle[1]:.0f} in the median window")  # fmt: skip
+        done = np.array([page.evaluate("window.counted"), time_of(page) - start])  # pictures, fs
+        needed = np.subtract(processor_seconds(), before)  # s, of the worker and of the page, which run side by side
+        best, middle, able = np.max(windows, axis=0), np.median(windows, axis=0), done / needed.max()
+        print(f"{name}: first picture after {first:.2f} s; best window {words(best)}; median window {words(middle)}; "
+              f"a processor of its own would make {words(able)}")  # fmt: skip
         desk.judge(first <= SOON, f"{name}: the first picture came after {first:.2f} s")
-        desk.judge(round(best[0]) >= pictures, f"{name}: {best[0]:.1f} pictures/s; {pictures} are expected")
-        desk.judge(best[1] >= fs, f"{name}: {best[1]:.0f} fs/s; {fs} are expected")
+        reached = np.minimum(np.maximum(best, able), [60, np.inf])
+        if (reached.round() < bars).any():
+            desk.report.fail(f"{name}: {words(reached)}; {words(bars)} are expected")
         desk.photograph(page, name.replace(" ", ""))
         page.context.close()
+
+
+def words(rates):
+    return "{:.0f} pictures/s and {:.0f} fs/s".format(*rates)
+
+
+def processor_seconds():
+    """Processor time of the workers, and of the pages themselves, of this browser."""
+    worker = page = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error, OSError):
+            if "--type=renderer" not in process.cmdline():
+                continue
+            for thread in process.threads():
+                name = Path(f"/proc/{process.pid}/task/{thread.id}/comm").read_text()
+                spent = thread.user_time + thread.system_time
+                worker += spent * name.startswith("DedicatedWorker")
+                page += spent * (thread.id == process.pid)
+    return worker, page
 
 
 def first_picture(desk, shown):
