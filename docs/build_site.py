@@ -41,6 +41,7 @@ BUILD = ROOT / "build"
 DOCUMENTS = {  # of docs/, by their names in the menu
     "what_pretraining_buys": "What pretraining buys",
     "your_data": "Your data",
+    "engines": "Other engines",
     "glossary": "Glossary",
     "symbols": "Symbols",
     "instructor": "Instructors",
