@@ -22,7 +22,7 @@ function build(panel, data) {
 <div class="side">
   <div class="reading" role="status"><strong class="big"></strong><p class="words"></p></div>
   ${range("bonds", "Springs in molecules, too stiff by")}${range("between", "Charges, too small by")}
-  <table><thead><tr><th></th><th class="base">truth</th><th class="main">yours</th></tr></thead><tbody></tbody></table>
+  <table><thead><tr><th>liquid</th><th class="base">truth</th><th class="main">yours</th></tr></thead><tbody></tbody></table>
 </div>
 <p class="hint">Move one knob at a time, or click a cell. What to see: the left map changes from below to above, the right one from left to right.
   The error of forces is made in the bonds, the liquid between the molecules. ${data.n_molecules} H2O, ${data.model}, ${number(data.picoseconds)} ps for each of ${data.bonds.length * data.between.length} models.</p>`);

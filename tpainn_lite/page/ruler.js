@@ -49,7 +49,7 @@ function build(panel, data) {
             if (!fit.includes(state[name])) state[name] = fit[0];
             panel.choice(`.${name}`, fit.map((key) => [key, data.names[key]]), state, name);
         }
-        const width = plot.clientWidth || 560, height = clamp(0.72 * width, 330, 420);
+        const width = plot.clientWidth || 560, height = clamp(0.72 * width, width > 420 ? 385 : 320, 420);
         plot.setAttribute("viewBox", `0 0 ${width} ${height}`);
         plot.style.height = `${height}px`;
         Object.assign(scales, axes(task, [curves[state.method], curves[state.baseline]], width, height));
@@ -200,8 +200,8 @@ function placeRuler(node, { kind, error, labels }, { x, y, errors, labels: range
     set(grip, { x: cx - wide / 2, y: cy - 12, width: wide });
     set(text, { x: cx, y: cy + 4.5 });
     node.style.touchAction = flat ? "none" : "pan-y";
-    const [low, high] = flat ? errors : range;
+    const [low, high] = flat ? errors : range, plain = (value) => Number(value.toPrecision(4));
     set(node, { "aria-label": flat ? "Ruler of equal error" : "Ruler of equal labels", "aria-orientation": flat ? "vertical" : "horizontal",
-        "aria-valuemin": low.toPrecision(3), "aria-valuemax": high.toPrecision(3), "aria-valuenow": (flat ? error : labels).toPrecision(3),
+        "aria-valuemin": plain(low), "aria-valuemax": plain(high), "aria-valuenow": plain(flat ? error : labels),
         "aria-valuetext": flat ? `${number(error, 3)} ${unit}` : `${number(labels)} labels` });
 }

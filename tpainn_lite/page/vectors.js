@@ -51,7 +51,7 @@ function build(panel, data) {
   <fieldset><legend>Rounds of message passing</legend><div class="segments">${[0, 1, 2, 3].map((k) =>
         `<label><input type="radio" name="rounds" value="${k}">${k}</label>`).join("")}</div></fieldset>
   <label class="check"><input type="checkbox" class="bias">A bias b on arrows (forbidden)</label>
-  <table><thead><tr><th></th><th class="base">blind s</th><th class="main">s</th><th class="main">‖v‖</th></tr></thead><tbody></tbody></table>
+  <table><thead><tr><th>atom</th><th class="base">blind s</th><th class="main">s</th><th class="main">‖v‖</th></tr></thead><tbody></tbody></table>
   <p class="words" role="status"></p>
 </div>
 <p class="hint">Drag a hydrogen to bend, the round handle to turn. What to see: bending, the blind network stands still; turning,
@@ -145,7 +145,7 @@ function drawPlots(node, screen, state, data, networks) {
             svg("line", { class: "here", x1: here, x2: here, y1: 22, y2: height - 34 }),
             ...ticks.map((tick, t) => svg("text", { x: x(tick), y: height - 18, "text-anchor": ["start", "middle", "end"][t] }, `${tick}°`.replace("-", "−"))));
         if (!k) nodes.push(...["blind", "with arrows"].map((words, n) => svg("text", { class: `curve-name ${n ? "main" : "base"}`, "text-anchor": "end",
-            x: x(180) - 5, y: y(curves[0][n].at(-1)[1]) - 9 }, words)));
+            x: x(180) - 5, y: y(curves[0][n].at(-1)[1]) + (curves[0][n].at(-1)[1] < curves[0][1 - n].at(-1)[1] ? 18 : -9) }, words)));
         [false, true].forEach((sees, n) => nodes.push(
             svg("path", { class: `curve ${sees ? "main" : "base under"}`, d: curves[k][n].map(([value, said], p) => `${p ? "L" : "M"}${x(value).toFixed(1)} ${y(said).toFixed(1)}`).join("") }),
             svg("circle", { class: `points ${sees ? "main" : "base"}`, cx: here, cy: y(networks[n].said - zero[n]), r: sees ? 5 : 8 })));
@@ -155,7 +155,7 @@ function drawPlots(node, screen, state, data, networks) {
 
 function write(panel, state, { bias }, places, networks) {
     const [blind, seeing] = networks, far = Math.hypot(...plus(places[1], places[2], -1));
-    for (const [name, text] of Object.entries({ angle: `${state.angle.toFixed(1)}°`, turn: `${state.turn}°`, cutoff: `${state.cutoff.toFixed(2)} Å` })) {
+    for (const [name, text] of Object.entries({ angle: `${state.angle.toFixed(1)}°`, turn: `${state.turn}°`.replace("-", "−"), cutoff: `${state.cutoff.toFixed(2)} Å` })) {
         panel.part(`.of-${name}`).textContent = text;
         panel.part(`input.${name}`).value = state[name];
         panel.part(`input.${name}`).setAttribute("aria-valuetext", text);
