@@ -25,7 +25,9 @@ def texts():
         pytest.skip("not a git checkout")
     listed = subprocess.run(["git", "ls-files", *PLACES], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [
-        ROOT / name for name in listed.split() if Path(name).suffix not in {".png", ".gif"} and (ROOT / name).exists()
+        ROOT / name
+        for name in listed.split()
+        if Path(name).suffix not in {".png", ".gif", ".wasm"} and (ROOT / name).exists()
     ]
 
 

@@ -133,7 +133,7 @@ function drawPlots(node, screen, state, data, networks) {
         return [value, listen(placesOf({ ...state, [key]: value }, data.bond), state, sees, data.bias).said - zero[Number(sees)]];
     })));
     const values = curves.flat(2).map(([, said]) => said), [least, most] = [Math.min(-0.05, ...values), Math.max(0.05, ...values)], space = 0.12 * (most - least);
-    const y = linear([least - space, most + space], [height - 38, 26]);
+    const y = linear([least - space, most + space], [height - 54, 32]);
     screen.across = sweeps.map(({ from, to }, k) => linear([from, to], [left + k * (half + gap), left + k * (half + gap) + half]));
     node.setAttribute("viewBox", `0 0 ${width} ${height}`);
     node.style.height = `${height}px`;
