@@ -42,6 +42,8 @@ DOCUMENTS = {  # of docs/, by their names in the menu
     "what_pretraining_buys": "What pretraining buys",
     "your_data": "Your data",
     "engines": "Other engines",
+    "cluster": "On a cluster",
+    "speed": "Speed",
     "glossary": "Glossary",
     "symbols": "Symbols",
     "instructor": "Instructors",
