@@ -33,7 +33,8 @@ TEMPLATE = go.layout.Template(pio.templates["plotly_white"]).update(
     layout={
         "paper_bgcolor": CLEAR, "plot_bgcolor": CLEAR, "font": {"color": NEUTRAL}, "xaxis": AXIS, "yaxis": AXIS,
         "modebar": {"bgcolor": CLEAR, "color": NEUTRAL},
-    }
+    },
+    data={"bar": [{"marker": {"line": {"width": 0}}}]},
 )  # fmt: skip
 LONGEST = 120  # characters of a name in a figure
 
