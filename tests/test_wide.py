@@ -13,7 +13,6 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from rdkit import Chem
 from rdkit.Chem.rdMolDescriptors import CalcMolFormula
 
-from tpainn_lite.reading.frames import write_frames
 from tpainn_lite.reading.shipped import PARTS, data_folder, load_molecules
 from tpainn_lite.structures.smiles import skeleton
 from tpainn_lite.teachers.rdkit import type_molecule
@@ -131,18 +130,6 @@ def test_a_shard_is_made_once_and_its_labels_are_found_again(tmp_path, monkeypat
     by_mmff = [atoms for part in wide_frames.load_wide("MMFF94") for atoms in part]
     assert 30 < len(by_xtb) <= 42 < len(by_mmff) <= 42 + 3 * wide_frames.MORE
     assert {atoms.info["level"] for atoms in by_xtb} == {"GFN2-xTB"}
-
-
-def test_energies_of_ions_are_learned_without_that_of_their_charge(tmp_path, monkeypatch):
-    monkeypatch.setattr(wide_frames, "FOLDER", tmp_path)
-    monkeypatch.setattr(wide_frames, "chosen_molecules", lambda: [("[OH-]", 1, "train")])
-    ion = Atoms("OH", [[0, 0, 0], [0, 0, 1]], info={"smiles": "[OH-]", "charge": -1, "id": "[OH-]/0"})
-    ion.calc = SinglePointCalculator(ion, energy=-100.0, forces=np.zeros((2, 3)))
-    for name in ("frames", "gfn2_xtb"):
-        (tmp_path / name).mkdir()
-        write_frames(tmp_path / name / "000.extxyz", [ion])
-    [atoms] = [atoms for part in wide_frames.load_wide("GFN2-xTB") for atoms in part]
-    assert atoms.get_potential_energy() == pytest.approx(-100.0 + 8.8 - 1.9)
 
 
 def test_hot_frames_are_left_out_by_force_and_by_energy_above_their_molecules_lowest():

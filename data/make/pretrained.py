@@ -16,8 +16,9 @@ The network is not given the charge: it recognises an ion by its atoms.  The mol
 electrons: the same atoms could only have charges that differ by two, and are there with two charges in two pairs of
 molecules that have nothing else in common.  Taking a proton away or adding one changes what every atom within 15 Å
 (three interactions of 5 Å) sees.  Where the geometry does not show the charge (radicals, an electron added to a
-molecule), these weights are no start.  GFN2-xTB's energies of ions are learned without one energy for each charge
-(`wide_frames.CHARGE_REFERENCE`), as those of all molecules are without one for each element.
+molecule), these weights are no start.  What an ion's energy differs by whatever its shape, some 9 eV for each charge
+with GFN2-xTB, is fitted with the energies of the elements (`Potential.of_charge`): with it in what is learned, 1,200
+steps learn nothing of an ion's energy (330 meV/atom).
 """
 
 import argparse

@@ -46,11 +46,6 @@ SEED = 20263
 FORCE_LIMIT = 25.0  # eV/Å, a component
 ENERGY_LIMIT = 0.5  # eV per atom, above the lowest frame of the same molecule; at 1000 K the mean is about 0.13
 
-# eV: energies are learned without a·q + b·q², q the charge: what least squares finds on composition and charge, of 240
-# molecules.  With it an ion lies 6 to 9 eV from what its composition says, and 1,200 steps learn nothing of that (330
-# meV/atom); without it 1.5 eV, as a molecule does.  MMFF94's energies know no electrons.
-CHARGE_REFERENCE = {"MMFF94": (0.0, 0.0), "GFN2-xTB": (8.8, 1.9)}
-
 
 def chosen_molecules():
     """[(SMILES, heavy atoms, part)] in random order."""
@@ -124,8 +119,7 @@ def make_shard(number, molecules):
 def load_wide(teacher, n_shards=None):
     """(train, valid): `calm` frames of the wide list with labels of this teacher, "MMFF94" or "GFN2-xTB".
 
-    Of the first ``n_shards`` files that GFN2-xTB has labelled by now.  Energies are without `CHARGE_REFERENCE`, which
-    is in those of the files.
+    Of the first ``n_shards`` files that GFN2-xTB has labelled by now.
     """
     part_of = {skeleton(smiles): part for smiles, _, part in chosen_molecules()}
     parts = {"train": [], "valid": []}
@@ -135,8 +129,6 @@ def load_wide(teacher, n_shards=None):
         else:
             frames = read_frames(path)
         for atoms in calm(frames):
-            charge, (linear, square) = int(atoms.info["charge"]), CHARGE_REFERENCE[teacher]
-            atoms.calc.results["energy"] -= linear * charge + square * charge**2
             parts[part_of[skeleton(atoms.info["smiles"])]].append(atoms)
     return parts["train"], parts["valid"]
 
