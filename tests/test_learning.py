@@ -10,7 +10,7 @@ import pytest
 from tpainn_lite.reading.frames import write_frames
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.identity import IdentityError
-from tpainn_lite.train.curves import learning_curve
+from tpainn_lite.train.curves import learning_curve, mean_error
 
 
 class Constant:
@@ -147,3 +147,19 @@ def test_two_processes_give_what_one_does(labelled):
 def test_more_labels_than_there_are_is_an_error(labelled):
     with pytest.raises(ValueError, match="sizes go up to 99, the pool has 5 frames"):
         learning_curve({}, labelled[:5], labelled, sizes=(3, 99))
+
+
+def test_the_mean_error_is_that_of_the_rows_that_were_asked_for():
+    rows = [{"method": m, "n_train": n, "seed": s, "error": n + s} for m in "ab" for n in (10, 50) for s in (0, 1)]
+    assert mean_error(rows, "error", method="a", n_train=50) == 50.5
+    assert mean_error(rows, "error", method="a", n_train=50, seed=0) == 50
+    assert mean_error(iter(rows), "error") == 30.5
+
+
+def test_a_mean_of_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"none of 1 rows has {'method': 'b'}"):
+        mean_error([{"method": "a", "error": 1.0}], "error", method="b")
+    with pytest.raises(ValueError, match="'errors' is no number in every row"):
+        mean_error([{"method": "a", "error": 1.0}], "errors")
+    with pytest.raises(TypeError, match="a list of dictionaries"):
+        mean_error(["a"], "error")

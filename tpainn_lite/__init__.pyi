@@ -67,7 +67,7 @@ from .model.references import (
 from .course import teach as teach
 
 from .train import training as training
-from .train.curves import learning_curve as learning_curve
+from .train.curves import learning_curve as learning_curve, mean_error as mean_error
 from .train.transfer import (
     autotune as autotune,
     delta_learn as delta_learn,

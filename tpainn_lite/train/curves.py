@@ -14,7 +14,7 @@ import numpy as np
 from ase import Atoms
 
 from tpainn_lite.model.errors import errors
-from tpainn_lite.structures.arguments import DatasetError, check_counts
+from tpainn_lite.structures.arguments import DatasetError, check_counts, shown
 from tpainn_lite.structures.checks import check_frames
 from tpainn_lite.structures.files import check_folder, locked, path_of, write_text
 from tpainn_lite.structures.identity import check_same, describe, identity
@@ -89,6 +89,39 @@ def learning_curve(
     wanted = {(m, n, s) for m in methods for n in sizes for s in seeds}
     chosen = [row for row in rows if (row["method"], row["n_train"], row["seed"]) in wanted]
     return sorted(chosen, key=lambda row: (list(methods).index(row["method"]), row["n_train"], row["seed"]))
+
+
+def mean_error(rows: Iterable[Mapping[str, Any]], value: str, **wanted: Any) -> float:
+    """The mean of an error over the rows that have the wanted values, over all seeds unless one is wanted.
+
+    Parameters
+    ----------
+    rows
+        As of `learning_curve`, or ``load_results(...)["rows"]``.
+    value
+        The error: ``force_mae`` (meV/Å), ``energy_mae`` (meV/atom), ...; the mean has its unit.
+    **wanted
+        What a row must have to count, such as ``method="delta"`` and ``n_train=50``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        No row has all that, or one that has it lacks the error.
+
+    >>> rows = [{"method": "T-PaiNN", "n_train": 10, "seed": seed, "force_mae": 50.0 + seed} for seed in range(3)]
+    >>> mean_error(rows, "force_mae", method="T-PaiNN", n_train=10)
+    51.0
+    """
+    rows = list(rows) if np.iterable(rows) else [rows]
+    if not all(isinstance(row, Mapping) for row in rows):
+        raise TypeError(f"rows is {shown(rows)}; a list of dictionaries is expected")
+    chosen = [row for row in rows if all(row.get(name) == wish for name, wish in wanted.items())]
+    if not chosen:
+        raise ValueError(f"none of {len(rows)} rows has {wanted}; look at what the rows have")
+    found = [row[value] for row in chosen if isinstance(row.get(value), (int, float))]
+    if len(found) < len(chosen):
+        raise ValueError(f"{shown(value)} is no number in every row that was asked for; one has {', '.join(chosen[0])}")
+    return float(np.mean(found))
 
 
 def _rows(train, method, frames, seed, tests, measure):
