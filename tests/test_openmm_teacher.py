@@ -13,6 +13,7 @@ from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.liquids import liquid
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.liquid_md import liquid_run
+from tpainn_lite.teachers.mmff_liquid import MMFF94Liquid
 from tpainn_lite.teachers.openmm_teacher import OpenMMForceField, openmm_teacher
 
 FLEXIBLE = {"constraints": None, "rigidWater": False, "removeCMMotion": False}
@@ -358,6 +359,50 @@ def test_a_topology_of_other_atoms_than_the_system_is_refused(box):
         openmm_teacher(system, water_topology(26))
     with pytest.raises(ForceFieldError, match="has 81 atoms, its topology 78"):
         openmm_teacher(system, box[:78])
+
+
+def test_a_topology_in_another_order_than_the_system_is_refused_by_its_masses(box):
+    system, _ = water_system()
+    other = box[np.argsort(-box.numbers, kind="stable")]
+    with pytest.raises(ForceFieldError, match=r"atom 1 is O in the topology, but weighs 1\.008 amu"):
+        openmm_teacher(system, other)
+
+
+@pytest.mark.parametrize("mass", [2.014, 4.0])
+def test_heavy_hydrogen_and_mass_moved_to_hydrogen_are_let_pass(box, mass):
+    system, topology = water_system()
+    for k in range(system.getNumParticles()):
+        if k % 3:
+            system.setParticleMass(k, mass)
+        elif mass == 4.0:
+            system.setParticleMass(k, 15.999 - 2 * (4.0 - 1.008))
+    energy = openmm_teacher(*water_system()).get_potential_energy(box)
+    assert openmm_teacher(system, topology).get_potential_energy(box) == pytest.approx(energy, abs=1e-6)
+
+
+def test_forces_that_hold_no_bonds_are_not_taken_for_bonds(box):
+    """MMFF94's own System has bonds, angles and pairs three bonds apart in forces of the same kind."""
+    methanol, teacher = liquid("CO", 16, density=0.79), MMFF94Liquid(4.5)
+    again = openmm_teacher(teacher.system_of(methanol), methanol, name="MMFF94")
+    assert len(again.bonds) == 16 * 5
+    cut = methanol.copy()
+    cut.wrap()
+    for atoms in (methanol, cut):
+        assert again.get_potential_energy(atoms) == pytest.approx(teacher.get_potential_energy(methanol), abs=1e-3)
+    swapped = methanol[[0, 1, 5, 3, 4, 2, *range(6, 96)]]
+    with pytest.raises(ForceFieldError, match="bonded by the topology, but lie"):
+        again.get_potential_energy(swapped)
+
+
+def test_without_bonds_in_the_topology_springs_as_short_as_bonds_are_bonds(box):
+    system, topology = water_system()
+    bare = app.Topology()
+    residue = bare.addResidue("X", bare.addChain())
+    for atom in topology.atoms():
+        bare.addAtom(atom.name, atom.element, residue)
+    springs = next(force for force in system.getForces() if isinstance(force, openmm.HarmonicBondForce))
+    springs.addBond(1, 2, 0.1514, 1000.0)  # as Urey and Bradley's
+    assert openmm_teacher(system, bare).bonds.tolist() == openmm_teacher(*water_system()).bonds.tolist()
 
 
 def test_a_charge_that_the_system_has_not_is_refused(box):

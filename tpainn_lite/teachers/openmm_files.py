@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tpainn_lite.reading.frames import read_frames
 from tpainn_lite.structures.arguments import ForceFieldError, check_numbers, shown
 from tpainn_lite.structures.files import check_readable
+from tpainn_lite.structures.geometry import bonds_of, check_extent
 
 TOLERANCE = 1e-5  # of the Ewald sum's forces
 OURS = ("nonbondedMethod", "nonbondedCutoff", "constraints", "rigidWater", "removeCMMotion", "ewaldErrorTolerance")
@@ -21,12 +22,16 @@ FORMATS = ".xml (a System), .prmtop, .parm7, .top or .psf"
 
 @dataclass
 class ForceFieldFile:
-    """What a file holds: OpenMM's Systems, without a box and in one; atomic numbers (N,) and bonds (n, 2)."""
+    """What a file holds: OpenMM's Systems, without a box and in one; atomic numbers (N,) and bonds (n, 2).
+
+    ``near`` (n, 2): where there are positions, pairs of atoms as near as bonded ones.
+    """
 
     name: str
     systems: list[Any]
     numbers: NDArray
     bonds: NDArray
+    near: NDArray
 
 
 def read_force_field(
@@ -61,8 +66,7 @@ def _given(system, name, topology, settings):
         raise ValueError(f"{', '.join(settings)} cannot be set for a System that is there already")
     if topology is None:
         raise ValueError(f"{name} says nothing of elements: topology (OpenMM's, ase.Atoms, or a .pdb) is expected")
-    numbers, bonds = _atoms_of(topology, system)
-    return ForceFieldFile(name if name != "a System" else "OpenMM's System", [system], numbers, bonds)
+    return ForceFieldFile(name if name != "a System" else "OpenMM's System", [system], *_atoms_of(topology, system))
 
 
 def _system_in(path):
@@ -96,8 +100,7 @@ def _created(path, reader, parameters, cutoff, settings):
         raise
     except Exception as error:
         raise ValueError(f"{path.name}: OpenMM cannot make a System of it ({type(error).__name__}: {error})") from error
-    numbers, bonds = _atoms_of(topology, systems[0])
-    return ForceFieldFile(path.name, systems, numbers, bonds)
+    return ForceFieldFile(path.name, systems, *_atoms_of(topology, systems[0]))
 
 
 def _amber(path: Path, parameters: Any, edge: float) -> tuple[Any, Callable]:
@@ -137,11 +140,13 @@ def _charmm(path: Path, parameters: Any, edge: float) -> tuple[Any, Callable]:
 
 
 def _atoms_of(topology, system):
-    """Atomic numbers (N,) and bonds (n, 2) of the atoms of a topology, whatever it is."""
+    """Atomic numbers (N,), bonds (n, 2) and near pairs (n, 2) of the atoms of a topology, whatever it is."""
+    none = np.zeros((0, 2), int)
     if isinstance(topology, (str, Path)):
         topology = _topology_in(Path(topology))
     if isinstance(topology, Atoms):
-        return topology.numbers.copy(), np.zeros((0, 2), int)
+        check_extent(topology.positions, topology.cell.array, topology.pbc, "the topology")
+        return topology.numbers.copy(), none, bonds_of(topology) if len(topology) > 1 else none
     if not callable(getattr(topology, "atoms", None)):
         raise TypeError(f"topology is {shown(topology)}; OpenMM's Topology, ase.Atoms, or a file is expected")
     atoms = list(topology.atoms())
@@ -153,7 +158,7 @@ def _atoms_of(topology, system):
     numbers = np.array([_number(atoms[k]) for k in real])
     pairs = [(bond[0].index, bond[1].index) for bond in topology.bonds()]
     bonds = [(place[i], place[j]) for i, j in pairs if i in place and j in place]
-    return numbers, np.array(bonds, dtype=int).reshape(-1, 2)
+    return numbers, np.array(bonds, dtype=int).reshape(-1, 2), none
 
 
 def _number(atom):

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.data import chemical_symbols
+from ase.data import atomic_masses, chemical_symbols, covalent_radii
 from numpy.typing import NDArray
 
 from tpainn_lite.structures.arguments import ForceFieldError
 from tpainn_lite.structures.charges import CHARGE_KEYS, total_charge
+from tpainn_lite.structures.geometry import BONDED
 from tpainn_lite.structures.molecules import check_bonds, tree_of, unwrapped_along
 from tpainn_lite.teachers.openmm_calculator import OpenMMCalculator, atoms_in, check_width, grid_of, set_box
 from tpainn_lite.teachers.openmm_files import read_force_field
@@ -25,6 +26,8 @@ LOCAL = {
     "MonteCarloFlexibleBarostat", "MonteCarloMembraneBarostat", "NonbondedForce", "PeriodicTorsionForce",
     "RBTorsionForce", "CustomVolumeForce", "CustomExternalForce",
 }  # fmt: skip
+BONDED_BY = ("CustomBondForce", "CustomCompoundBondForce", "HarmonicBondForce")
+ISOTOPE, HEAVIEST, MOVED = 1.3, 2.5, 6.0  # amu: of another isotope; of hydrogen; of hydrogen with mass moved to it
 COARSE = 5e-4  # Ewald tolerance of the forces that move the molecules
 
 
@@ -38,7 +41,9 @@ class OpenMMForceField(OpenMMCalculator):
     numbers : (N,)
         Atomic numbers, in the order of its atoms.
     bonds : (n, 2)
-        Between these.
+        Between these: no longer than bonds are.
+    links : (n, 2)
+        Pairs by which the atoms of a molecule are brought together where the box cuts it; the bonds unless given.
     force_field
         Its name, the level of theory.
     platform
@@ -46,12 +51,19 @@ class OpenMMForceField(OpenMMCalculator):
     """
 
     def __init__(
-        self, systems: dict[bool, str], numbers: NDArray, bonds: NDArray, force_field: str, platform: str | None = None
+        self,
+        systems: dict[bool, str],
+        numbers: NDArray,
+        bonds: NDArray,
+        force_field: str,
+        platform: str | None = None,
+        links: NDArray | None = None,
     ) -> None:
         super().__init__(platform)
         self.systems, self.force_field = systems, force_field
         self.numbers, self.bonds = np.asarray(numbers), np.asarray(bonds)
-        self._tree = tree_of(self.bonds, len(self.numbers))
+        self.links = self.bonds if links is None else np.asarray(links)
+        self._tree = tree_of(self.links, len(self.numbers))
         self._about: dict[bool, dict[str, Any]] = {}  # boxed: what `_read` found out
 
     @property
@@ -172,15 +184,15 @@ def openmm_teacher(
     found = read_force_field(system, topology, parameters, cutoff, settings)
     name = name or found.name
     systems: dict[bool, str] = {}
-    bonds = found.bonds
     for each in found.systems:
-        bonds = _check_system(each, found.numbers, bonds, name)
+        held, springs = _check_system(each, found, name)
         systems[bool(each.usesPeriodicBoundaryConditions())] = _without_movers(each)
-    return OpenMMForceField(systems, found.numbers, bonds, name, platform)
+    bonds = found.bonds if len(found.bonds) else _bonds_among(held, springs, found)
+    return OpenMMForceField(systems, found.numbers, bonds, name, platform, _links(bonds, held, len(found.numbers)))
 
 
-def _check_system(system, numbers, bonds, name):
-    """Raise `ForceFieldError` for a System whose forces are no labels; returns the bonds (n, 2) of the atoms."""
+def _check_system(system, found, name):
+    """Raise `ForceFieldError` for a System whose forces are no labels; returns the pairs that springs hold."""
     n, atoms = system.getNumConstraints(), atoms_in(system)
     if n:
         i, j, _ = system.getConstraintParameters(0)
@@ -191,39 +203,80 @@ def _check_system(system, numbers, bonds, name):
     frozen = [int(k) for k in atoms if system.getParticleMass(int(k))._value <= 0]
     if frozen:
         raise ForceFieldError(f"particle {frozen[0]} of {name} has no mass: a System whose atoms move is expected")
-    if len(atoms) != len(numbers):
+    if len(atoms) != len(found.numbers):
         raise ForceFieldError(
-            f"the System of {name} has {len(atoms)} atoms, its topology {len(numbers)}: a topology of the same atoms, "
-            "in the same order, is expected (particles of polarizable force fields that are no atoms cannot teach)"
+            f"the System of {name} has {len(atoms)} atoms, its topology {len(found.numbers)}: a topology of the same "
+            "atoms, in the same order, is expected (particles of polarizable force fields that are no atoms cannot "
+            "teach)"
         )
-    held, known = _held(system, atoms)
-    loose = [] if not known else sorted({tuple(sorted(bond)) for bond in np.asarray(bonds).tolist()} - held)
+    _check_masses([system.getParticleMass(int(k))._value for k in atoms], found.numbers, name)
+    held, springs = _held(system, atoms)
+    known = all(type(force).__name__ in LOCAL for force in system.getForces())
+    loose = sorted({tuple(sorted(bond)) for bond in found.bonds.tolist()} - held) if known else []
     if loose:
         i, j = loose[0]
         raise ForceFieldError(
             f"nothing in the System of {name} holds the bond between atoms {i} and {j} (rigid water, without its "
             "constraints?): take the parameters of a flexible model"
         )
-    every = {tuple(sorted(bond)) for bond in np.asarray(bonds).tolist()} or held
-    return np.array(sorted(every), dtype=int).reshape(-1, 2)
+    return held, springs
+
+
+def _check_masses(masses, numbers, name):
+    """Raise `ForceFieldError` where a topology has another element than the particle's mass (amu) says.
+
+    Mass moved from heavy atoms to hydrogens, for longer time steps, is let pass.
+    """
+    masses, hydrogen = np.array(masses), numbers == 1
+    moved = hydrogen.any() and HEAVIEST < masses[hydrogen].max() < MOVED
+    odd = masses >= MOVED if moved else np.abs(masses - atomic_masses[numbers]) > ISOTOPE
+    wrong = np.flatnonzero(odd & hydrogen if moved else odd)
+    if len(wrong):
+        k = int(wrong[0])
+        raise ForceFieldError(
+            f"atom {k} is {chemical_symbols[numbers[k]]} in the topology, but weighs {masses[k]:.4g} amu in the "
+            f"System of {name}: a topology of the same atoms, in the same order, is expected"
+        )
 
 
 def _held(system, atoms):
-    """Pairs of atoms that springs hold, and whether all forces of the System are known here."""
+    """Pairs of atoms that springs hold, and {pair: length at rest in Å} of those that are simple springs."""
     place = {int(particle): k for k, particle in enumerate(atoms)}
-    held, known = set(), True
+    held, springs = set(), {}
     for force in system.getForces():
         kind = type(force).__name__
-        known &= kind in LOCAL
-        if kind in ("HarmonicBondForce", "CustomBondForce"):
-            pairs = [force.getBondParameters(k)[:2] for k in range(force.getNumBonds())]
-        elif kind == "CustomCompoundBondForce":
-            groups = (force.getBondParameters(k)[0] for k in range(force.getNumBonds()))
-            pairs = [(a, b) for group in groups for a in group for b in group if a < b]
-        else:
-            continue
-        held |= {tuple(sorted((place[a], place[b]))) for a, b in pairs if a in place and b in place}
-    return held, known
+        terms = [force.getBondParameters(k) for k in range(force.getNumBonds())] if kind in BONDED_BY else []
+        groups = [term[0] if kind == "CustomCompoundBondForce" else term[:2] for term in terms]
+        pairs = ((a, b) for group in groups for a in group for b in group if a < b and {a, b} <= place.keys())
+        held |= {(min(place[a], place[b]), max(place[a], place[b])) for a, b in pairs}
+        for a, b, length, _ in terms if kind == "HarmonicBondForce" else ():
+            if a in place and b in place:
+                springs[tuple(sorted((place[a], place[b])))] = length._value * 10
+    return held, springs
+
+
+def _bonds_among(held, springs, found):
+    """Bonds (n, 2) where a topology names none: springs as short as bonds; or what is held, and near in its positions.
+
+    (Springs of Urey and Bradley, and the forces between atoms three bonds apart, hold pairs that are no bonds.)
+    """
+    pairs = np.array(sorted(springs), dtype=int).reshape(-1, 2)
+    lengths = covalent_radii[found.numbers[pairs]].sum(axis=1)
+    bonds = pairs[np.array([springs[i, j] for i, j in pairs.tolist()]) < BONDED * lengths] if len(pairs) else pairs
+    if len(bonds):
+        return bonds
+    return np.array(sorted(held & {tuple(pair) for pair in found.near.tolist()}), dtype=int).reshape(-1, 2)
+
+
+def _links(bonds, held, n_atoms):
+    """The bonds, and of what else is held what joins parts that they leave apart; (n, 2)."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(bonds)), (bonds[:, 0], bonds[:, 1])), shape=(n_atoms, n_atoms))
+    part = connected_components(graph, directed=False)[1]
+    more = [pair for pair in sorted(held) if part[pair[0]] != part[pair[1]]]
+    return np.concatenate([bonds, np.array(more, dtype=int).reshape(-1, 2)])
 
 
 def _without_movers(system):
