@@ -61,7 +61,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=12, help="seconds in which pictures are counted, one by one")
     parser.add_argument("--pictures", type=Path, default=lab.ROOT / "build" / "live")
-    looks = {look.__name__: look for look in (speeds, use, keys, phone, no_scripts, little_motion, sentences, jupyter)}
+    every = (speeds, use, keys, phone, shapes, no_scripts, little_motion, sentences, jupyter)
+    looks = {look.__name__: look for look in every}
     parser.add_argument("looks", nargs="*", choices=[*looks, []], help="what to look at; everything by default")
     arguments = parser.parse_args()
     chromium = next(filter(None, map(shutil.which, lab.BROWSERS)), None)
@@ -321,6 +322,20 @@ def touch(page, x, y):
     for step in range(1, 6):
         point = {"x": x + 4 * step, "y": y - 9 * step}
         devtools.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+
+
+def shapes(desk):
+    """One atom, a slab, a narrow box that leans, a network of another size."""
+    potential = tp.Potential(tp.PaiNN(128, 4, 12, 4.0), {6: 0.0, 8: 0.0})
+    leaning = [[4.0, 0, 0], [2.6, 4.9, 0], [0.4, 0.9, 9]]
+    slab = Atoms("CO", [[0, 0, 0], [0.2, 1.2, 0.1]], cell=[[3, 0, 0], [1, 3, 0], [0, 0, 0]], pbc=[1, 1, 0])
+    box = Atoms("COCO", [[0, 0, 0], [1.1, 0.4, 0.2], [3, 2, 5], [3, 3, 5.4]], cell=leaning, pbc=True)
+    for atoms in (Atoms("C"), slab, box):
+        page = desk.page(tp.live(atoms, potential, ensemble="nve"))
+        began(page)
+        desk.photograph(page, f"shape-{atoms.symbols}")
+        desk.check(page.locator(".potential").is_hidden(), "one potential is offered as a choice")
+        page.context.close()
 
 
 def no_scripts(desk):

@@ -111,7 +111,8 @@ typedef struct { int i, j; float nearness, x, y, z; } Contact;   // distance ove
 
 static int N, n_near, n_pairs, n_contacts, most_near, most_contacts;
 static int *species_, *pbc_;  // which row of the embedding; three switches
-static double *positions_, *velocities_, *forces_, *masses_, *radii_, *cell_, *listed;  // `listed`: where they were then
+static double *positions_, *velocities_, *forces_, *masses_, *radii_, *cell_;
+static double *listed;  // (N, 3) where the atoms were when their neighbours were searched
 static Near *near;
 static Pair *pairs;
 static Contact *contacts_;
@@ -194,7 +195,10 @@ static void list_neighbours(void)  // anew, once an atom has moved half of the s
     double farthest = 0;
     for (int i = 0; i < N; i++) {
         double square = 0;
-        for (int x = 0; x < 3; x++) square += (positions_[3 * i + x] - listed[3 * i + x]) * (positions_[3 * i + x] - listed[3 * i + x]);
+        for (int x = 0; x < 3; x++) {
+            double moved = positions_[3 * i + x] - listed[3 * i + x];
+            square += moved * moved;
+        }
         if (!(square <= farthest)) farthest = square;
     }
     if (near && farthest < SKIN * SKIN / 4) return;
@@ -232,7 +236,10 @@ EXPORT int find_contacts(double factor)  // pairs nearer than `factor` times the
 
 static int F, F4;  // padded width, and in units of four
 
-typedef struct { int inputs, hidden, outputs; f4 *w1, *b1, *w2, *b2, *w1T, *w2T, *act, *slope, *out, *gated, *back; } Dense;
+typedef struct {
+    int inputs, hidden, outputs;
+    f4 *w1, *b1, *w2, *b2, *w1T, *w2T, *act, *slope, *out, *gated, *back;
+} Dense;
 typedef struct { int first, width; f4 *table, *gx, *sent; } Listen;
 typedef struct { f4 *VU, *VUT, *vectors, *sl, *dot, *by_a, *by_VU, *s, *v; Dense a; } Mix;
 typedef struct { Dense phi; Listen listen; Mix mix; f4 *s, *v, *heard_s, *heard_v; } Round;
@@ -270,7 +277,8 @@ static const f4 *dense_back(const Dense *dense, const f4 *g)
 // Listen: `painn.Interaction`, what each atom hears from its neighbours, added to what it knows.  W(d) and its slope
 // come from a cubic piece of the table; a pair is taken once, and both of its atoms hear.
 
-#define PIECES const f4 *c0 = listen->table + 4 * pair->row * width, *c1 = c0 + width, *c2 = c1 + width, *c3 = c2 + width
+#define PIECES \
+    const f4 *c0 = listen->table + 4 * pair->row * width, *c1 = c0 + width, *c2 = c1 + width, *c3 = c2 + width
 #define W(k) (c0[k] + u * (c1[k] + u * (c2[k] + u * c3[k])))
 #define DW(k) (c1[k] + u * (2 * c2[k] + 3 * u * c3[k]))
 
@@ -439,7 +447,8 @@ EXPORT double evaluate(void)  // the energy in eV, without the reference energie
     energy_ = local_energies();
     for (int k = 0; k < 3 * N; k++) forces_[k] = 0;
     f4 *ones = readout.out;  // slopes of the energy by the local energies
-    for (int i = 0; i < N; i++) ones[i * readout.outputs / 4] = (f4){scale, 0, 0, 0}, ones[i * readout.outputs / 4 + 1] = (f4){};
+    for (int k = 0; k < N * readout.outputs / 4; k++) ones[k] = (f4){};
+    for (int i = 0; i < N; i++) ones[i * readout.outputs / 4][0] = scale;
     const f4 *by_s = dense_back(&readout, ones);
     for (int k = 0; k < N * F4; k++) gs[k] = by_s[k];
     for (int k = 0; k < 3 * N * F4; k++) gv[k] = (f4){};

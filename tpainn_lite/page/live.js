@@ -488,7 +488,8 @@ class Live {
         const zero = this.history[0].total, gained = energy + kinetic - zero;
         const [heat, work] = this.readings;
         heat.textContent = temperature.toFixed(0);
-        work.textContent = `${gained < 0 ? "−" : "+"}${Math.abs(gained).toFixed(2)}`;
+        const size = Math.abs(gained).toFixed(2);
+        work.textContent = (Number(size) ? (gained < 0 ? "−" : "+") : "") + size;
         const colours = this.scene.potentials.map((_, k) => this.colour(k)), { settings, ink } = this;
         const asked = settings.thermostat ? settings.temperature : null;
         const rows = this.history.map(({ total, ...row }) => ({ ...row, gained: total - zero }));
@@ -711,7 +712,8 @@ class Camera {
 
     /** A rod so thin that its shading would not be seen. */
     stroke(first, middle, last, width, atoms, depth) {
-        const [from, to] = atoms.map((atom) => css(mixed(this.tint(this.structure.species[atom], depth), [0, 0, 0], 0.15)));
+        const { species } = this.structure;
+        const [from, to] = atoms.map((atom) => css(mixed(this.tint(species[atom], depth), [0, 0, 0], 0.15)));
         this.line(first, last, width + 1, this.ink.outline);
         this.line(first, middle, width - 0.5, from);
         this.line(middle, last, width - 0.5, to);
@@ -812,7 +814,7 @@ function drawChart(canvas, rows, key, colours, ink, { line, floor }) {
     const density = Math.min(2, devicePixelRatio || 1), [width, height] = [canvas.clientWidth, canvas.clientHeight];
     if (!width || !rows.length) return;
     [canvas.width, canvas.height] = [Math.round(width * density), Math.round(height * density)];
-    const pen = canvas.getContext("2d"), [left, right, top, bottom] = [42, width - 4, 8, height - 22];
+    const pen = canvas.getContext("2d"), [left, right, top, bottom] = [46, width - 4, 8, height - 22];
     const values = rows.map((row) => row[key]).filter(Number.isFinite);
     let low = Math.min(...values, line ?? Infinity), high = Math.max(...values, line ?? -Infinity);
     const space = Math.max(0.08 * (high - low), 1e-3 * Math.abs(high), 0.005);
