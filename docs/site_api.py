@@ -13,7 +13,15 @@ ROOT = Path(__file__).parents[1]
 TEMPLATES = Path(__file__).parent / "site" / "api"
 RST = pdoc.docstrings.rst
 FIRST = "tpainn_lite.html"  # the public names, all of them on one page
-MODULES = ("model.graph", "model.painn", "simulate.observables", "train.training", "show.plots", "course.teach")
+MODULES = (
+    "model.graph",
+    "model.painn",
+    "simulate.observables",
+    "train.training",
+    "show.plots",
+    "page.explain",
+    "course.teach",
+)
 
 
 def write_api(folder):
