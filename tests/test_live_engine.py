@@ -147,7 +147,7 @@ def drift(engine, n_atoms, picoseconds):
 
 
 def test_energy_is_kept():
-    assert abs(drift(started(load_pretrained("gas_xtb")), 9, 2)) < 0.1
+    assert abs(drift(started(load_pretrained("gas_xtb")), 9, 1)) < 0.1
 
 
 @pytest.mark.slow
@@ -166,7 +166,7 @@ def temperatures(engine, n_atoms, temperature, n_steps):
 
 
 def test_langevin_gives_the_temperature_that_is_asked_for():
-    kelvin = np.array(list(temperatures(started(load_pretrained("gas"), "nvt", "O"), 3, 400.0, 20_000)))
+    kelvin = np.array(list(temperatures(started(load_pretrained("gas"), "nvt", "O"), 3, 400.0, 14_000)))
     blocks = kelvin[: len(kelvin) // 40 * 40].reshape(40, -1).mean(axis=1)
     assert abs(kelvin.mean() - 400) < 4 * blocks.std() / np.sqrt(40) + 4
     assert kelvin.std() == pytest.approx(400 * np.sqrt(2 / 9), rel=0.15)  # Maxwell's distribution of 9 velocities
