@@ -178,3 +178,18 @@ def test_a_slider_and_a_question_answer_in_a_browser_without_a_kernel(in_a_page,
         browser.close()
     assert len(set(looks)) == 3, "each control changes what is seen"
     assert not [text for text in said if "ERR_INTERNET" not in text]
+
+
+def contrast(one, other):
+    """Of two greys, #RRGGBB: by the rule of the WCAG, from 1 to 21."""
+    shares = [int(grey[1:3], 16) / 255 for grey in (one, other)]
+    light = [((share + 0.055) / 1.055) ** 2.4 if share > 0.04 else share / 12.92 for share in shares]
+    return (max(light) + 0.05) / (min(light) + 0.05)
+
+
+def test_words_can_be_read_on_light_and_on_dark_paper():
+    layout = plots.lines({"DFT": ([0, 1], [0, 1])}, "x", "y").layout.template.layout
+    assert layout.paper_bgcolor == layout.plot_bgcolor == "rgba(0,0,0,0)"
+    assert all(contrast(layout.font.color, paper) > 4 for paper in ("#ffffff", "#111111"))
+    script = (ROOT / "docs" / "site" / "site.figures.js").read_text(encoding="utf-8")
+    assert layout.font.color in script, "a page puts its own ink in the place of this grey"
