@@ -13,3 +13,18 @@ lasted = tp.run_md(relaxed, after.calculator(), **hot).time[-1]
 # %% 07.4
 several = [list(tp.shaken_molecules([name], 20, (300, 400), seed=0)) for name in ("CN", "CO", "CC=O")]
 yours = max(several, key=lambda frames: np.mean([not why for why in domain.doubts(frames)]))
+
+
+# %% 07.5
+def calibrate(disagreement, error, wanted):
+    ratios = np.sort(error / disagreement)
+    rank = int(np.ceil(wanted * (len(ratios) + 1)))  # among the n known ratios and the next one
+    return ratios[min(rank, len(ratios)) - 1]
+
+
+# %% 07.6
+def compare(first, second):
+    difference = np.mean(first) - np.mean(second)
+    variances = [np.var(errors, ddof=1) / len(errors) for errors in (first, second)]
+    error = np.sqrt(sum(variances))
+    return difference, error, bool(abs(difference) > 2 * error)

@@ -1,0 +1,89 @@
+"""Checks of 07_your_own_system."""
+
+import numpy as np
+
+import tpainn_lite as tp
+from tpainn_lite.course.checks import Wrong, close, exercise, one_number
+
+
+@exercise("07.1")
+def most_doubted(most, doubt):
+    number = one_number(most, "your index")
+    if number == int(np.argmin(doubt)):
+        raise Wrong("this is the structure that the committee doubts least")
+    if number not in range(len(doubt)):
+        raise Wrong(f"an index from 0 to {len(doubt) - 1} is expected, not the doubt itself")
+    if doubt[int(number)] < np.max(doubt):
+        above = int(np.sum(np.asarray(doubt) > doubt[int(number)]))
+        raise Wrong(f"{above} structures are doubted more than number {int(number)}")
+
+
+@exercise("07.2")
+def where_it_turns_red(red_from, length, parted, domain):
+    rest = length[np.argmin(np.abs(length - length.min() / 0.85))]  # the curve begins at 0.85 of the bond at rest
+    beyond = length[(parted > domain.limit) & (length > rest)].min()
+    number = one_number(red_from, "your length")
+    if number < rest:
+        raise Wrong(f"this bond is shorter than at rest, {rest:.2f} Å; look on the way out")
+    close(number, beyond, 0.15, "your length")
+
+
+@exercise("07.3")
+def femtoseconds_at_1000_kelvin(lasted, relaxed, committee, settings):
+    number = one_number(lasted, "your time")
+    right = tp.run_md(relaxed, committee.calculator(), **{**settings, "temperature": 1000}).time[-1]
+    if abs(number - 2 * right) < 1e-6 and right > 0:
+        raise Wrong("this is a number of steps; each takes half a femtosecond")
+    close(number, right, 0.5, "your time")
+
+
+@exercise("07.4")
+def molecule_of_your_own(yours, domain, structures):
+    frames = list(yours)
+    if not frames:
+        raise Wrong("the list is empty; structures of your molecule are expected")
+    if frames[0].get_chemical_formula() == structures[0].get_chemical_formula():
+        raise Wrong(f"these are structures of {structures[0].get_chemical_formula()} again; another molecule is asked")
+    doubts = domain.doubts(frames)
+    green = float(np.mean([not why for why in doubts]))
+    if green < 0.25:
+        reason = next(why[-1] for why in doubts if why)
+        raise Wrong(f"{green:.0%} of them are green; one doubt: {reason}")
+
+
+@exercise("07.5")
+def calibrated_factor(calibrate):
+    random = np.random.default_rng()
+    for n, wanted in ((40, 0.9), (200, 0.8), (60, 0.5)):
+        coverage = []
+        for _ in range(150):
+            disagreement = random.uniform(0.5, 2.0, n + 400)
+            error = np.abs(random.normal(size=n + 400)) * disagreement
+            factor = one_number(calibrate(disagreement[:n], error[:n], wanted), "what your function gives")
+            coverage.append(np.mean(error[n:] <= factor * disagreement[n:]))
+        covered = float(np.mean(coverage))
+        if abs(covered - wanted) > 0.035:
+            raise Wrong(f"with {n} labels and {wanted:.0%} wanted, {covered:.0%} of new errors lie below your bound")
+    few = calibrate(np.ones(5), np.arange(1.0, 6.0), 0.99)
+    if not few >= 5:
+        raise Wrong(f"five errors of up to 5 times the disagreement, 99 % wanted: {few:.3g} is too small a factor")
+
+
+@exercise("07.6")
+def better_or_not_shown(compare):
+    first = np.array([76.0, 74.0, 80.0, 71.0, 79.0])
+    second = np.array([53.0, 66.0, 90.0, 61.0, 85.0])
+    difference, error, shown = compare(first, second)
+    close(difference, first.mean() - second.mean(), 1e-6, "the difference of the two means")
+    right = np.sqrt(first.var(ddof=1) / 5 + second.var(ddof=1) / 5)
+    number = one_number(error, "its standard error")
+    if abs(number - np.sqrt(first.var() / 5 + second.var() / 5)) < 1e-6:
+        raise Wrong("a sample's variance divides by n − 1 (ddof=1); NumPy's default divides by n")
+    if abs(number - np.sqrt(first.var(ddof=1) + second.var(ddof=1))) < 1e-6:
+        raise Wrong("this is the scatter of single runs; the mean of n runs scatters √n times less")
+    close(number, right, 1e-6, "its standard error")
+    if bool(shown):
+        raise Wrong("5.0 ± 7.0 is called a difference; it is well within two standard errors")
+    for pair in ((first + 100, first), (first, first + 100)):
+        if not compare(*pair)[2]:
+            raise Wrong("a hundred units, many standard errors, are called no difference")

@@ -1,0 +1,123 @@
+"""The checks of notebook 07: right answers in any form are accepted, plausible wrong ones get a fitting sentence."""
+
+import statistics
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from conftest import lively_potential
+
+import tpainn_lite as tp
+from tpainn_lite.course.checks import checks_of, verdict
+
+CHECKS = checks_of("07", Path(__file__).parents[1] / "notebooks" / "checks")
+DOUBT = np.array([0.2, 0.9, 0.1, 0.5])
+
+
+@pytest.mark.parametrize("answer", [1, np.int64(1), DOUBT.argmax()])
+def test_the_most_doubted_structure(answer):
+    assert verdict(CHECKS["07.1"], answer, doubt=DOUBT) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"), [(2, "doubts least"), (0.9, "not the doubt itself"), (3, "1 structures"), ([1, 3], "one")]
+)
+def test_other_structures_are_wrong(answer, words):
+    assert words in verdict(CHECKS["07.1"], answer, doubt=DOUBT)
+
+
+LENGTH = 1.2 * np.linspace(0.85, 1.9, 40)
+PARTED = 0.1 + 2.0 * (LENGTH / 1.2 - 1) ** 2
+
+
+@pytest.mark.parametrize("answer", [1.2 * (1 + np.sqrt(0.1)), 1.6])
+def test_where_the_domain_ends(answer):
+    assert verdict(CHECKS["07.2"], answer, length=LENGTH, parted=PARTED, domain=SimpleNamespace(limit=0.3)) is None
+
+
+@pytest.mark.parametrize(("answer", "words"), [(1.1, "shorter than at rest"), (2.0, "too large"), (1.3, "too small")])
+def test_where_it_does_not_end(answer, words):
+    assert words in verdict(CHECKS["07.2"], answer, length=LENGTH, parted=PARTED, domain=SimpleNamespace(limit=0.3))
+
+
+def test_how_long_a_run_lasts_is_measured_again():
+    committee = tp.Committee([lively_potential(seed=k) for k in range(2)])
+    given = {"relaxed": tp.molecule("CO"), "committee": committee, "settings": {"n_steps": 10, "progress": False}}
+    for answer in (5.0, np.float32(5)):
+        assert verdict(CHECKS["07.3"], answer, **given) is None
+    for answer, words in ((10, "number of steps"), (2.0, "too small"), (300, "too large")):
+        assert words in verdict(CHECKS["07.3"], answer, **given)
+
+
+def test_a_molecule_of_ones_own():
+    frames = [tp.molecule("CO"), tp.molecule("CCO")]
+    committee = tp.Committee([lively_potential(seed=k) for k in range(2)])
+    given = {"domain": tp.Domain(committee, frames), "structures": [tp.molecule("C=O")]}
+    for answer in (frames, iter(frames)):
+        assert verdict(CHECKS["07.4"], answer, **given) is None
+    wrong = {"empty": [], "again": [tp.molecule("C=O")], "element N is in none": [tp.molecule("CN")]}
+    for words, answer in wrong.items():
+        assert words in verdict(CHECKS["07.4"], answer, **given)
+
+
+def by_sorting(disagreement, error, wanted):
+    ratios = sorted(error / disagreement)
+    rank = int(np.ceil(wanted * (len(ratios) + 1)))
+    return ratios[min(rank, len(ratios)) - 1]
+
+
+def by_quantile(disagreement, error, wanted):
+    n = len(error)
+    return np.quantile(error / disagreement, min(1.0, np.ceil(wanted * (n + 1)) / n), method="inverted_cdf")
+
+
+@pytest.mark.parametrize("answer", [by_sorting, by_quantile])
+def test_a_calibrated_factor(answer):
+    assert verdict(CHECKS["07.5"], answer) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda d, e, wanted: 1.0, "of new errors lie below your bound"),
+        (lambda d, e, wanted: np.mean(e / d), "of new errors lie below your bound"),
+        (lambda d, e, wanted: np.quantile(e, wanted), "of new errors lie below your bound"),
+        (lambda d, e, wanted: np.max(e / d), "of new errors lie below your bound"),
+        (lambda d, e, wanted: e / d, "one finite number is expected"),
+    ],
+)
+def test_factors_that_cover_too_little_or_too_much(answer, words):
+    assert words in verdict(CHECKS["07.5"], answer)
+
+
+def with_numpy(first, second):
+    difference = np.mean(first) - np.mean(second)
+    error = np.sqrt(np.var(first, ddof=1) / len(first) + np.var(second, ddof=1) / len(second))
+    return difference, error, abs(difference) > 2 * error
+
+
+def with_statistics(first, second):
+    one, other = (statistics.variance(map(float, values)) / len(values) for values in (first, second))
+    difference = statistics.fmean(first) - statistics.fmean(second)
+    return difference, (one + other) ** 0.5, abs(difference) / (one + other) ** 0.5 > 2
+
+
+@pytest.mark.parametrize("answer", [with_numpy, with_statistics])
+def test_a_comparison_with_its_error(answer):
+    assert verdict(CHECKS["07.6"], answer) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda a, b: (np.mean(b) - np.mean(a), 7.0, False), "the difference of the two means"),
+        (lambda a, b: (a.mean() - b.mean(), np.sqrt(a.var() / 5 + b.var() / 5), False), "divides by n − 1"),
+        (lambda a, b: (a.mean() - b.mean(), np.sqrt(a.var(ddof=1) + b.var(ddof=1)), False), "√n times less"),
+        (lambda a, b: (*with_numpy(a, b)[:2], True), "within two standard errors"),
+        (lambda a, b: (*with_numpy(a, b)[:2], a.mean() - b.mean() > 20), "called no difference"),
+        (lambda a, b: a.mean() - b.mean(), "it raised TypeError"),
+    ],
+)
+def test_comparisons_without_a_right_error(answer, words):
+    assert words in verdict(CHECKS["07.6"], answer)
