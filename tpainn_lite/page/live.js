@@ -16,9 +16,9 @@ const ARROW = 0.6; // Å of an arrow for 1 eV/Å of force
 const STICK = 0.13; // Å, radius of a bond
 const INKS = { // of the pictures; those of the panel are in live.css
     light: { paper: [255, 255, 255], outline: "rgb(25 28 32 / 80%)", text: "#1c1f22", quiet: "#5b636b", line: "#dfe3e7",
-        lighter: 0 },
+        lighter: 0, spring: "#8a4b00" },
     dark: { paper: [27, 31, 35], outline: "rgb(0 0 0 / 75%)", text: "#e4e6e8", quiet: "#98a1a9", line: "#3a4148",
-        lighter: 0.3 },
+        lighter: 0.3, spring: "#f0b35a" },
 };
 
 export default {
@@ -786,13 +786,13 @@ class Camera {
         }
         pen.lineTo(to[0], to[1]);
         pen.lineJoin = "round";
-        for (const [width, colour] of [[5, css(this.ink.paper)], [2, this.ink.text]]) {
+        for (const [width, colour] of [[5, css(this.ink.paper)], [2, this.ink.spring]]) {
             [pen.lineWidth, pen.strokeStyle] = [width, colour];
             pen.stroke();
         }
         pen.beginPath();
         pen.arc(to[0], to[1], 6, 0, 2 * Math.PI);
-        pen.fillStyle = this.ink.text;
+        pen.fillStyle = this.ink.spring;
         pen.fill();
     }
 }
