@@ -43,7 +43,7 @@ def test_where_it_does_not_end(answer, words):
 
 def test_how_long_a_run_lasts_is_measured_again():
     committee = tp.Committee([lively_potential(seed=k) for k in range(2)])
-    given = {"relaxed": tp.molecule("CO"), "committee": committee, "settings": {"n_steps": 10, "progress": False}}
+    given = {"relaxed": tp.molecule("CO"), "after": committee, "settings": {"n_steps": 10, "progress": False}}
     for answer in (5.0, np.float32(5)):
         assert verdict(CHECKS["07.3"], answer, **given) is None
     for answer, words in ((10, "number of steps"), (2.0, "too small"), (300, "too large")):

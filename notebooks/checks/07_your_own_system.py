@@ -29,9 +29,9 @@ def where_it_turns_red(red_from, length, parted, domain):
 
 
 @exercise("07.3")
-def femtoseconds_at_1000_kelvin(lasted, relaxed, committee, settings):
+def femtoseconds_at_1000_kelvin(lasted, relaxed, after, settings):
     number = one_number(lasted, "your time")
-    right = tp.run_md(relaxed, committee.calculator(), **{**settings, "temperature": 1000}).time[-1]
+    right = tp.run_md(relaxed, after.calculator(), **{**settings, "temperature": 1000}).time[-1]
     if abs(number - 2 * right) < 1e-6 and right > 0:
         raise Wrong("this is a number of steps; each takes half a femtosecond")
     close(number, right, 0.5, "your time")
