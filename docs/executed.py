@@ -32,7 +32,8 @@ def executed(path, store, root):
 
 def fingerprint(path, root):
     """16 hexadecimal digits that change with the notebook, the library's source and the shipped data."""
-    inputs = [path, *sorted((root / "tpainn_lite").rglob("*.py"))]
+    library = (root / "tpainn_lite").rglob("*")
+    inputs = [path, *sorted(p for p in library if p.suffix in (".py", ".js", ".css", ".wasm"))]
     inputs += sorted(p for p in (root / "data").rglob("*") if p.suffix in (".json", ".csv", ".xz", ".safetensors"))
     total = hashlib.sha256()
     for file in inputs:

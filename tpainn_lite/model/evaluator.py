@@ -150,7 +150,7 @@ def _tensors(network: nn.Module) -> list[Tensor]:
     while parts:
         part = parts.pop()
         tensors += [*part._parameters.values(), *part._buffers.values()]
-        parts += part._modules.values()
+        parts += [module for module in part._modules.values() if module is not None]
     return [tensor for tensor in tensors if tensor is not None]
 
 

@@ -14,6 +14,7 @@ Offsets count float32 numbers from the beginning of a contiguous array of any sh
 
 import itertools
 import operator
+from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
@@ -225,7 +226,7 @@ def two_to_the(typing, power):
 # --- a tile of a matrix product ---
 
 
-def tile_of(n_rows: int, n_vectors: int):
+def tile_of(n_rows: int, n_vectors: int) -> Any:
     """A function that adds Σ_k a_k ⊗ b_k, k = 0 … n - 1, to a tile of n_rows × (n_vectors · LANES) numbers, all of them
     kept in registers.
 
