@@ -73,7 +73,7 @@ def imported_packages():
 def test_whatever_the_library_imports_is_a_declared_dependency():
     foreign = set(imported_packages()) - sys.stdlib_module_names - {"tpainn_lite"}
     names = {canonicalize_name(IMPORT_NAMES.get(name, name)) for name in foreign}
-    assert names <= set(requirements("notebooks", "dft", "xtb", "batched", "engines", "lammps"))
+    assert names <= set(requirements("notebooks", "dft", "xtb", "batched", "cluster", "engines", "lammps"))
 
 
 @pytest.mark.parametrize("name", requirements(*COURSE))

@@ -89,6 +89,12 @@ class RDKitForceField(ChargedCalculator):
         return np.array(energies) * KCAL, -np.array(gradients).reshape(xyz.shape) * KCAL
 
     def _force_field(self, atoms: Atoms) -> Any:
+        if atoms.pbc.any():
+            other = "mmff94_liquid() for a liquid" if self.method == "MMFF94" else "another teacher for a liquid"
+            raise ForceFieldError(
+                f"{atoms.get_chemical_formula()} is periodic, and {self.method} of RDKit knows no box: {other}, or "
+                "atoms.pbc = False for a molecule alone in a box, is expected"
+            )
         smiles = self.smiles or atoms.info.get("smiles")
         if smiles is None:
             raise ForceFieldError(

@@ -36,7 +36,7 @@ class AveragedAdamW:
     >>> before = network.weight.detach().clone()
     >>> network(torch.ones(1, 2)).backward()
     >>> optimiser.take_step(1, learning_rate=0.1)
-    >>> (before - network.weight.detach()).flatten().round(decimals=3).tolist()
+    >>> [round(moved, 3) for moved in (before - network.weight.detach()).flatten().tolist()]
     [0.1, 0.1]
     """
 
