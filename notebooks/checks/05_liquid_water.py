@@ -1,0 +1,161 @@
+"""Checks of 05_liquid_water: pairs of random boxes, forces on random molecules, and the stored learning curves."""
+
+import numpy as np
+from ase import Atoms
+
+import tpainn_lite as tp
+from tpainn_lite.course.checks import Wrong, close, exercise, one_number, same_array
+from tpainn_lite.simulate.liquid import split_force_errors, split_forces
+
+
+@exercise("05.1")
+def pairs_of_an_even_liquid(n_pairs, box):
+    number, n = one_number(n_pairs), len(box)
+    sphere, density = 4 / 3 * np.pi * 5.0**3, n / box.get_volume()
+    right = n * density * sphere
+    mistakes = {
+        "these are the neighbours of one atom; the pairs of all atoms are asked for": density * sphere,
+        "yours has each pair once; the list has it twice, from both of its ends": right / 2,
+        "the radius of the sphere is the cutoff of 5 Å, not half of it": right / 8,
+    }
+    for sentence, wrong in mistakes.items():
+        if abs(number / wrong - 1) < 0.15:
+            raise Wrong(sentence)
+    close(number, right, 0.15 * right)
+
+
+@exercise("05.2")
+def minimum_image_pairs(answer):
+    is_function(answer, "(positions, width, cutoff) -> (idx_i, idx_j, r_ij)")
+    rng = np.random.default_rng()
+    for n_atoms, cutoff in ((12, 3.0), (40, 4.0), (1, 2.0)):
+        width = rng.uniform(2.05, 2.5) * cutoff
+        positions = rng.uniform(-1.5 * width, 1.5 * width, size=(n_atoms, 3))  # some atoms have left the box
+        before = positions.copy()
+        given = answer(positions, width, cutoff)
+        if not np.array_equal(positions, before):
+            raise Wrong("your function changes the positions that it is given")
+        if not isinstance(given, (tuple, list)) or len(given) != 3:
+            raise Wrong("your function returns something else than three arrays; (idx_i, idx_j, r_ij) is expected")
+        box = Atoms(numbers=[8] * n_atoms, positions=positions, cell=[width] * 3, pbc=True)
+        same_pairs(given, tp.graph.neighbour_pairs(box, cutoff), cutoff)
+
+
+@exercise("05.3")
+def two_shares(two_answers, counts, energies):
+    pairs = np.asarray(two_answers, dtype=float)
+    if pairs.shape != (2, 2):
+        raise Wrong(f"two pairs are expected, [(H, O), (H, O)]; yours have the shape {pairs.shape}")
+    for name, pair in zip(("first", "second"), pairs, strict=True):
+        off = np.abs(counts @ pair - energies).mean()
+        if not off < 2.0:
+            swapped = np.abs(counts @ pair[::-1] - energies).mean() < 2.0
+            why = ": is H first, and then O?" if swapped else ""
+            raise Wrong(f"your {name} pair is off by {off:.0f} eV for each box{why}")
+    if abs(pairs[0, 0] - pairs[1, 0]) < 1:
+        raise Wrong("your two pairs are nearly the same; energies of H that are 1 eV apart or more are asked for")
+
+
+@exercise("05.4")
+def push_turn_deform(answer):
+    is_function(answer, "(positions, masses, forces) -> (push, turn, deform)")
+    rng = np.random.default_rng()
+    for n_atoms in (3, 5):
+        positions, forces = rng.normal(size=(2, n_atoms, 3))
+        positions += 10 * rng.normal(size=3)  # the molecule is somewhere
+        masses = rng.uniform(1, 16, size=n_atoms)
+        given = answer(positions.copy(), masses.copy(), forces.copy())
+        if not isinstance(given, (tuple, list)) or len(given) != 3:
+            raise Wrong("your function returns something else than three arrays; (push, turn, deform) is expected")
+        right_split([np.asarray(part, dtype=float) for part in given], positions, masses, forces)
+
+
+@exercise("05.5")
+def boxes_for_the_same_error(boxes_needed):
+    number = one_number(boxes_needed)
+    rows = [r for r in tp.load_results("water")["rows"] if (r["case"], r["subset"]) == ("curve", "later")]
+    sizes = sorted({r["n_train"] for r in rows if r["method"] == "scratch_atomref"})
+    goal, *errors = (
+        tp.mean_error(rows, "between_mae", method=method, n_train=n)
+        for method, n in (("tpainn_iamoeba", 5), *(("scratch_atomref", n) for n in sizes))
+    )
+    right = np.exp(np.interp(-np.log(goal), -np.log(errors), np.log(sizes)))
+    if not right / 1.5 < number < right * 1.5:
+        raise Wrong(f"{number:.4g} boxes are too {'many' if number > right else 'few'}; read the second plot")
+
+
+@exercise("05.6")
+def smaller_between(mine, tuned, test):
+    if not hasattr(mine, "predict"):
+        raise Wrong("a trained potential is expected, as tp.autotune returns it")
+    own, before = (split_force_errors(model.predict(test)[1], test)["between_mae"] for model in (mine, tuned))
+    if own >= 0.9 * before:
+        raise Wrong(
+            f"between molecules yours errs by {own:.1f} meV/Å; less than nine tenths of {before:.1f} are wanted"
+        )
+
+
+# --- pairs ---
+
+
+def is_function(answer, signature):
+    if not callable(answer):
+        raise Wrong(f"a function {signature} is expected")
+
+
+def same_pairs(given, right, cutoff):
+    """The same rows in any order."""
+    idx_i, idx_j = (np.asarray(index).astype(int) for index in given[:2])
+    r_ij = np.asarray(given[2], dtype=float) if len(idx_i) else np.zeros((0, 3))
+    if idx_i.ndim != 1 or idx_i.shape != idx_j.shape or r_ij.shape != (len(idx_i), 3):
+        shapes = ", ".join(str(np.shape(part)) for part in given)
+        raise Wrong(f"your arrays have the shapes {shapes}; (E,), (E,), (E, 3) is expected")
+    if np.any(idx_i == idx_j):
+        raise Wrong("an atom is its own neighbour; leave out i = j")
+    if np.any(np.linalg.norm(r_ij, axis=1) > cutoff):
+        raise Wrong("some of your r_ij are longer than the cutoff")
+    mine, theirs = (
+        dict(zip(zip(*rows[:2], strict=True), rows[2], strict=True)) for rows in ((idx_i, idx_j, r_ij), right)
+    )
+    if len(mine) < len(idx_i):
+        raise Wrong("a pair stands in your list more than once from the same end")
+    if mine and 2 * len(mine) == len(theirs) and not any(pair[::-1] in mine for pair in mine):
+        raise Wrong("you list each pair once; it belongs there twice, from both of its ends")
+    if mine.keys() < theirs.keys():
+        raise Wrong(
+            f"{len(theirs) - len(mine)} of {len(theirs)} pairs are missing: are the images of all atoms looked at?"
+        )
+    if mine.keys() != theirs.keys():
+        raise Wrong("some pairs of your list are not within the cutoff, whatever image one takes")
+    if mine and all(np.allclose(mine[pair], -theirs[pair]) for pair in mine):
+        raise Wrong("your r_ij point the wrong way: from atom i to atom j is expected")
+    order = sorted(theirs)
+    same_array(
+        [mine[pair] for pair in order], [theirs[pair] for pair in order], "your array r_ij, sorted by its atoms,"
+    )
+
+
+# --- molecules ---
+
+
+def right_split(given, positions, masses, forces):
+    names = ("push", "turn", "deform")
+    for name, part in zip(names, given, strict=True):
+        if part.shape != forces.shape:
+            raise Wrong(f"your {name} has the shape {part.shape}; {forces.shape} is expected")
+    push, turn, deform = given
+    same_array(push + turn + deform, forces, "the sum of your three parts, which should be the forces,")
+    weight = (masses / masses.sum())[:, None]
+    if np.allclose(push, forces.mean(axis=0)):
+        raise Wrong("you share the push equally; a rigid body shares it by mass, so that all atoms accelerate alike")
+    same_array(push, weight * forces.sum(axis=0), "your push")
+    right = split_forces(Atoms(numbers=[1] * len(masses), positions=positions, masses=masses), forces, len(masses))
+    if np.allclose(turn, -right["turn"]):
+        raise Wrong("your turn has the wrong sign: α × x, with the torque x × F")
+    if np.abs(turn.sum(axis=0)).max() > 1e-6:
+        raise Wrong("your turn pushes the molecule: are the positions taken from the centre of mass?")
+    arms = positions - (weight * positions).sum(axis=0)
+    left = np.cross(arms, deform).sum(axis=0)
+    if np.abs(left).max() > 1e-6:
+        raise Wrong(f"what deforms should not turn, but your deform still has a torque of {np.abs(left).max():.2g} eV")
+    same_array(turn, right["turn"], "your turn")
