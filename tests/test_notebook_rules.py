@@ -122,14 +122,12 @@ def every_section_with_code_checks_something(notebook):
 
 
 def no_exercise_cell_holds_its_answer(notebook):
-    """Once a notebook's checks are in a file, a cell has the dots, and hands over nothing but names."""
+    """Checks are in a file; a cell has the dots, and hands over nothing but names."""
     calls = [(cell, call) for cell in cells(notebook, "code") for call in checks_called(cell)]
-    if all(is_old(call) for _, call in calls):
-        return
     for cell, call in calls:
         answers, line = call.args[1:], ast.unparse(call)[:90]
-        if is_old(call):
-            yield f"a check with its answer in the cell, where others have theirs in a file: {line}"
+        if not isinstance(call.args[0], ast.Constant):
+            yield f"a check is asked for by its number: {line}"
         elif len(answers) != 1 or not isinstance(answers[0], ast.Name):
             yield f"the answer is one name: {line}"
         elif answers[0].id not in names_of_dots(cell):
@@ -143,11 +141,6 @@ def checks_called(cell):
     """The calls of `teach.check` in a cell."""
     calls = [node for node in ast.walk(parsed(cell)) if isinstance(node, ast.Call)]
     return [call for call in calls if ast.unparse(call.func) == "teach.check"]
-
-
-def is_old(call):
-    """Does a check hold its own answer?"""
-    return any(given.arg == "exercise" for given in call.keywords) or not isinstance(call.args[0], ast.Constant)
 
 
 def names_of_dots(cell):
@@ -252,7 +245,7 @@ WRONG = {
         notebook(code("mine = ...\nteach.check('02.1', mine, **given)")),
         notebook(code("mine = ...\nteach.check('02.1', 3)")),
         notebook(code("mine = 3\nteach.check('02.1', mine)")),
-        notebook(code("mine = ...\nteach.check('02.1', mine)"), code("teach.check(yours, 3, exercise='02.2')")),
+        notebook(code("mine = ...\nteach.check('02.1', mine)"), code("yours = ...\nteach.check(yours, 3)")),
     ],
     "nothing_made_by_running_is_stored": [
         notebook(nbformat.v4.new_code_cell("x = 1", execution_count=1)),

@@ -164,7 +164,7 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "page.explain.vectors": lambda t: {"angle": 104.5, "cutoff": 1.3},
     "page.explain.label_map": lambda t: {"start": "classical"},
     "page.explain.two_knobs": lambda t: {"results": {"rows": _models()}},
-    "course.teach.check": lambda t: {"answer": 1.0, "correct": 1.0, "hint": "think", "tolerance": 0.1, "exercise": "00.1"},
+    "course.teach.check": lambda t: {"exercise": "00.1", "answer": 600, "folder": _solutions().parent / "checks"},
     "course.teach.solution": lambda t: {"exercise": "00.1", "folder": _solutions()},
     "course.teach.solutions": lambda t: {"path": next(_solutions().glob("00_*.py"))},
     "course.teach.predict": lambda t: {"question": "What?", "options": ["a", "b"], "answer": "b", "because": "Count."},
@@ -176,7 +176,7 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
 }  # fmt: skip
 COVERED = ("plots", "teach", "observables", "liquid", "selection", "train.training.fit")
 NEVER_BAD = {  # what takes anything, by intent, or looks at it later
-    "course.teach.check": ("answer", "correct", "hint", "exercise"),
+    "course.teach.check": ("answer",),
     "show.plots": ("title", "x", "y", "unit", "quantity", "points", "name", "figure"),
     "show.plots.live_history": ("key",),
     "course.receipts.hand_in": ("name",),

@@ -12,11 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tpainn_lite.course.checks import Attempts, checks_of, verdict
 from tpainn_lite.course.receipts import hand_in
-from tpainn_lite.structures.arguments import check_list, check_numbers
+from tpainn_lite.structures.arguments import check_list, check_numbers, shown
 from tpainn_lite.structures.files import path_of
 
 if TYPE_CHECKING:
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 solved: set[str] = set()  # exercises answered rightly since the kernel started
 attempts: dict[str, Attempts] = {}  # all that were tried
 NUMBER = re.compile(r"\d\d\.\d+")  # of an exercise
-ROUNDING = 1e-9  # relative; numbers that differ by less are the same
 SMALL = 50.0  # MB; processes of fewer only keep count of others
 PACKAGES = ("torch", "torch-geometric", "ase", "lightning", "rdkit")
 
@@ -34,69 +31,7 @@ PACKAGES = ("torch", "torch-geometric", "ase", "lightning", "rdkit")
 # --- answers ---
 
 
-def _same(answer, correct, tolerance):
-    """Whether an answer is the correct one: containers part by part, numbers within the tolerance."""
-    if isinstance(correct, dict):
-        same_keys = isinstance(answer, dict) and answer.keys() == correct.keys()
-        return same_keys and all(_all_same(answer[key], correct[key], tolerance) for key in correct)
-    if hasattr(correct, "columns"):  # a table of pandas, which need not be there
-        columns = list(correct.columns)
-        same_columns = sorted(map(str, answer.columns)) == sorted(map(str, columns))
-        return same_columns and all(_all_same(answer[name], correct[name], tolerance) for name in columns)
-    answer, correct = _plain(answer), _plain(correct)
-    if isinstance(correct, (list, tuple)):
-        same_length = isinstance(answer, (list, tuple, np.ndarray)) and len(answer) == len(correct)
-        return same_length and all(_all_same(a, c, tolerance) for a, c in zip(answer, correct, strict=True))
-    if isinstance(correct, np.ndarray) and isinstance(answer, (list, tuple)):
-        answer = np.asarray([_plain(part) for part in answer])
-    if np.shape(answer) != np.shape(correct) and isinstance(correct, (np.ndarray, np.generic, int, float)):
-        return False
-    if not _are_numbers(correct):
-        return answer == correct
-    if tolerance is None and not any(np.asarray(value).dtype.kind in "fc" for value in (answer, correct)):
-        return answer == correct
-    if not _are_numbers(answer, correct):
-        raise TypeError(f"numbers are expected, not {type(answer).__name__}")
-    with np.errstate(invalid="ignore"):
-        off, allowed = np.abs(np.subtract(answer, correct)), ROUNDING * np.abs(correct)
-    return np.equal(answer, correct) | (off <= (allowed if tolerance is None else tolerance))
-
-
-def _all_same(answer, correct, tolerance):
-    return bool(np.all(_same(answer, correct, tolerance)))
-
-
-def _are_numbers(*values):
-    return {np.asarray(value).dtype.kind for value in values} <= set("biufc")
-
-
-def _plain(value):
-    """A tensor or a column of a table as an array; anything else as it is."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu()
-    if hasattr(value, "to_numpy") and not hasattr(value, "columns"):
-        return value.to_numpy()
-    return value.numpy() if hasattr(value, "numpy") else value
-
-
-def _is_nan(answer):
-    """Whether an answer is a number that is none, or an array with one in it."""
-    answer = _plain(answer)
-    if isinstance(answer, (list, tuple)):
-        return any(map(_is_nan, answer))
-    array = np.asarray(answer) if isinstance(answer, (float, complex, np.ndarray, np.generic)) else np.zeros(0)
-    return array.dtype.kind in "fc" and bool(np.isnan(array).any())
-
-
-def _in_words(error):
-    """Kind and words of an error; some errors cannot be put into words."""
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001
-        return type(error).__name__
-
-
-def check(exercise: Any, /, answer: Any = ..., *old: Any, folder: Path | str = "checks", **given: Any) -> None:
+def check(exercise: str, answer: Any, *, folder: Path | str = "checks", **given: Any) -> None:
     """Check the answer to an exercise, and say what is wrong with it if it is wrong.  Never raises for an answer.
 
     Parameters
@@ -112,10 +47,10 @@ def check(exercise: Any, /, answer: Any = ..., *old: Any, folder: Path | str = "
     00.1 not attempted yet: replace the ... and run this cell again
     """
     if not (isinstance(exercise, str) and NUMBER.fullmatch(exercise)):
-        return _compare(exercise, answer, *old, **given)
+        raise ValueError(f"exercise is {shown(exercise)}; a number such as '02.4' is expected")
     if answer is ...:
         print(f"{exercise} not attempted yet: replace the ... and run this cell again")
-        return None
+        return
     tests = checks_of(exercise[:2], folder)
     if exercise not in tests:
         raise ValueError(f"no check of exercise {exercise!r} in {folder}; there are {', '.join(tests)}")
@@ -128,48 +63,12 @@ def check(exercise: Any, /, answer: Any = ..., *old: Any, folder: Path | str = "
         tried.right = True
         solved.add(exercise)
     print(f"{exercise} right!" if wrong is None else f"{exercise} not yet: {wrong}")
-    return None
 
 
 def _this_cell():
     """The code of the cell that runs now; nothing outside a notebook."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     return shell.user_ns["In"][-1] if shell else ""
-
-
-def _compare(answer: Any, correct: Any, hint: str, tolerance: float | None = None, exercise: str = "") -> None:
-    """Compare an answer with the correct one; say what to think about if it is wrong.  Never raises.
-
-    Parameters
-    ----------
-    answer
-        ``...`` (an untouched exercise) is answered with "not attempted".
-    correct
-        A function (answer) -> bool tests behaviour, so that any right answer passes.  Numbers, arrays, tensors, tables,
-        and lists and dictionaries of them, are compared number by number, and must have the same shape; NaN is never
-        right.
-    tolerance
-        For numbers: how far off is still right; unless given, rounding alone is.
-    exercise
-        Its number, for the answer and for `solved`.
-
-    >>> _compare(0.1 + 0.2, 0.3, hint="add them")
-    right!
-    """
-    if tolerance is not None:
-        check_numbers(0, tolerance=tolerance)
-    if answer is ...:
-        print(f"{exercise} not attempted yet: replace the ... and run this cell again".strip())
-        return
-    try:
-        right = _plain(correct(answer)) if callable(correct) else _all_same(answer, correct, tolerance)
-        right = np.size(right) > 0 and bool(np.all(right)) and not _is_nan(answer)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  a wrong answer of any kind gets its hint, no traceback
-        print(f"{exercise} not yet ({_in_words(error)}). Hint: {hint}".strip())
-        return
-    if right and exercise:
-        solved.add(exercise)
-    print(f"{exercise} right!".strip() if right else f"{exercise} not yet. Hint: {hint}".strip())
 
 
 def solution(exercise: str, folder: Path | str = "solutions") -> "HTML":
