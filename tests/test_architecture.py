@@ -27,7 +27,7 @@ HEAVY = {
     "nglview": {"show.viewer"},
     "numba": {
         "model.listening", "model.listening_training", "model.pairs", "model.pointwise", "model.pointwise_training",
-        "model.products", "model.vectors", "model.weights",
+        "model.products", "model.program", "model.threads", "model.vectors", "model.weights",
     },
     "ipi": set(),  # a program of its own
     "lammps": {"engines.for_lammps"},

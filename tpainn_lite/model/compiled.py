@@ -3,7 +3,8 @@
 `painn.py` is written to be read and trained.  Here energy, forces and virial of a trained network are computed with its
 backward pass written out by hand, so that no graph of operations is kept; the radial filters W(d), which depend on the
 distance alone, are read from a table (`pairs.py`); and all loops are compiled by Numba, in vectors of the processor
-(`vectors.py`): those over pairs in `listening.py`, those within each atom in `pointwise.py`.
+(`vectors.py`): those over pairs in `listening.py`, those within each atom in `pointwise.py`.  With several threads the
+same calls are written down once, and gone through together (`program.py`).
 """
 
 from typing import Any
@@ -19,8 +20,12 @@ from tpainn_lite.model.listening import kernels
 from tpainn_lite.model.painn import Interaction, Mixing, PaiNN
 from tpainn_lite.model.pairs import Pairs, push, splines
 from tpainn_lite.model.products import ZEROS, product
-from tpainn_lite.model.vectors import padded
+from tpainn_lite.model.program import Program
+from tpainn_lite.model.vectors import LANES, padded
 from tpainn_lite.model.weights import Room, Weights, aligned
+
+ATOMS_OF_THREAD = 48  # at least; with fewer, to hand over the work would take too much of what is won
+MOST_PROGRAMS = 100  # numbers of atoms for which the steps are kept
 
 
 class FastPotential:
@@ -30,6 +35,8 @@ class FastPotential:
         painn = potential.painn
         self.n_features, self.cutoff, self.scale = padded(painn.n_features), painn.cutoff, potential.scale.item()
         self.room, self.embedding = Room(), Weights(painn.embedding.weight)
+        self.scales = np.full((1, 1), self.scale, np.float32)
+        self.programs: dict[int, tuple[Program, NDArray, NDArray]] = {}  # for each number of atoms
         dense, listen, mix = self.blocks()
         self.rounds = [
             (dense(block.phi, painn, self.room), listen(painn, block, self.room), mix(mixing, painn, self.room))
@@ -55,31 +62,76 @@ class FastPotential:
 
     def local_energies(self, atomic_numbers: NDArray, pairs: Pairs) -> Tensor:
         """Each atom's part of the energy (N,) in eV; what the way back needs is kept in the blocks."""
-        self.room.clear(len(atomic_numbers))
-        s = self.room(len(atomic_numbers), self.n_features)
+        s = self.start(len(atomic_numbers))
+        self.embed(atomic_numbers, s)
+        return self.scaled(self.forward(s, pairs))
+
+    def start(self, n_atoms: int) -> NDArray:
+        """Deal out memory anew; the first is for the atoms' scalars (N, F)."""
+        self.room.clear(n_atoms)
+        return self.room(n_atoms, self.n_features)
+
+    def embed(self, atomic_numbers: NDArray, s: NDArray) -> None:
+        """What each atom knows before it listens."""
         np.take(self.embedding.plain, atomic_numbers, axis=0, out=s, mode="clip")
+
+    def scaled(self, out: NDArray) -> Tensor:
+        """Energies (N,) in eV of what the readout says."""
+        return torch.from_numpy(np.float32(self.scale) * out[:, 0])
+
+    def forward(self, s: NDArray, pairs: Pairs) -> NDArray:
+        """What the readout says, (N, ·) with the energies in the first column."""
         v = self.nothing(3 * len(s))
         for phi, listen, mix in self.rounds:
             s, v = listen.forward(phi.forward(s), s, v, pairs)
             s, v = mix.forward(s, v)
-        return torch.from_numpy(np.float32(self.scale) * self.readout.forward(s)[:, 0])  # (N,)
+        return self.readout.forward(s)
 
     def of_pairs(
         self, atomic_numbers: NDArray, pairs: Pairs, batch: NDArray, n_graphs: int
     ) -> tuple[Tensor, NDArray, NDArray]:
         """Local energies (N,), forces (N, 3) and virials (B, 3, 3) of several structures, as in `graph.together`."""
-        local = self.local_energies(atomic_numbers, pairs)
-        by_place = np.zeros((len(pairs.idx_j), 4), np.float32)
-        self.back(pairs, by_place)
+        n_threads = self.threads(len(batch))
+        if n_threads > 1:
+            local, by_place = self.shared(atomic_numbers, pairs, n_threads)
+        else:
+            local = self.local_energies(atomic_numbers, pairs)
+            by_place = np.zeros((len(pairs.idx_j), 4), np.float32)
+            self.back(pairs, by_place)
         by_positions, virial = np.zeros((len(batch), 3)), np.zeros((n_graphs, 3, 3))
         push(pairs.first, pairs.idx_j, pairs.place, by_place, batch, by_positions, virial)
         return local, -by_positions, virial
 
+    def threads(self, n_atoms: int) -> int:
+        """How many share the work: as torch may use, but each has features of its own, and enough atoms."""
+        return min(torch.get_num_threads(), self.n_features // LANES, n_atoms // ATOMS_OF_THREAD)
+
+    def shared(self, atomic_numbers: NDArray, pairs: Pairs, n_threads: int) -> tuple[Tensor, NDArray]:
+        """Local energies (N,), and slopes by distances and directions (E, 4), by several threads."""
+        program, s, out = self.program(len(atomic_numbers), pairs)
+        self.embed(atomic_numbers, s)
+        by_place = program.run(pairs, self.n_features, n_threads).sum(0)
+        return self.scaled(out), by_place
+
+    def program(self, n_atoms: int, pairs: Pairs) -> tuple[Program, NDArray, NDArray]:
+        """What is to be done with so many atoms; its first scalars, and what the readout says at the end."""
+        if n_atoms not in self.programs:
+            if len(self.programs) >= MOST_PROGRAMS:
+                self.programs.clear()
+            self.room.program = program = Program(n_atoms)
+            try:
+                s = self.start(n_atoms)
+                out = self.forward(s, pairs)
+                self.back(pairs, ZEROS)
+            finally:
+                self.room.program = None
+            self.programs[n_atoms] = program, s, out
+        return self.programs[n_atoms]
+
     def back(self, pairs: Pairs, by_place: NDArray, to_embedding: bool = False) -> None:
         """Slopes of the energy by distances and directions, added to ``by_place`` (E, 4)."""
         last = self.room(len(pairs.first) - 1, padded(1))
-        last.fill(0)
-        last[:, 0] = self.scale
+        self.room.do(pointwise.set_column, last, self.scales)
         gs = self.readout.back(last, ZEROS)  # slopes of the energy
         gv = self.nothing(3 * len(gs))
         for k in reversed(range(len(self.rounds))):
@@ -92,7 +144,7 @@ class FastPotential:
     def nothing(self, n: int) -> NDArray:
         """Features of n vectors' components, or of n atoms, that are zero."""
         array = self.room(n, self.n_features)
-        array.fill(0)
+        self.room.do(pointwise.clear_rows, array)
         return array
 
 
@@ -115,14 +167,15 @@ class Dense:
     def forward(self, x: NDArray) -> NDArray:
         self.x, n = x, len(x)
         self.gate, self.act, out = self.room(n, self.n_hidden), self.room(n, self.n_hidden), self.room(n, self.n_out)
-        pointwise.dense(x, self.network, self.gate, self.act, out)
+        self.room.do(pointwise.dense, x, self.network, self.gate, self.act, out)
         return out
 
     def back(self, g: NDArray, added: NDArray) -> NDArray:
         """``added`` + slopes by x."""
         self.g, n = g, len(g)
         self.gated, self.g_hidden, by_x = (self.room(n, m) for m in (self.n_hidden, self.n_hidden, self.n_in))
-        pointwise.dense_back(g, self.network, ZEROS, added, self.gate, self.act, self.gated, self.g_hidden, by_x)
+        work = self.gate, self.act, self.gated, self.g_hidden, by_x
+        self.room.do(pointwise.dense_back, g, self.network, ZEROS, added, *work)
         return by_x
 
 
@@ -142,13 +195,14 @@ class Listen:
 
     def forward(self, x: NDArray, s: NDArray, v: NDArray, pairs: Pairs) -> tuple[NDArray, NDArray]:
         self.x, self.v, s_out, v_out = x, v, self.room(*s.shape), self.room(*v.shape)
-        self.kernels[0](x, v, *pairs, self.table, s, s_out, v_out)
+        self.room.do(self.kernels[0], x, v, self.table, s, s_out, v_out, pairs, 0, s.shape[1])
         return s_out, v_out
 
     def back(self, gs: NDArray, gv: NDArray, pairs: Pairs, by_place: NDArray) -> tuple[NDArray, NDArray]:
         """Slopes by x and v; those by distances and directions are added to ``by_place``."""
         self.gs, self.gv, by_x, by_v = gs, gv, self.room(*self.x.shape), self.room(*gv.shape)
-        self.kernels[1](self.x, self.v, gs, gv, *pairs, self.table, by_x, by_v, by_place)
+        arrays = self.x, self.v, gs, gv, self.table, by_x, by_v
+        self.room.do(self.kernels[1], *arrays, pairs, by_place, 0, gs.shape[1])
         return by_x, by_v
 
 
@@ -166,8 +220,9 @@ class Mix:
         VU, sl, dot = room(3 * n, 2 * f), room(n, 2 * f), room(n, f)
         gate, act, factors = room(n, a.n_hidden), room(n, a.n_hidden), room(n, 3 * f)
         s_out, v_out = room(n, f), room(3 * n, f)
-        pointwise.mix(s, v, self.VU.turned, a.network, ZEROS, VU, sl, dot, gate, act, factors, s_out, v_out)
-        self.v, self.kept = v, (VU, sl, dot, gate, act, factors)
+        work = VU, sl, dot, gate, act, factors
+        room.do(pointwise.mix, s, v, self.VU.turned, a.network, ZEROS, *work, s_out, v_out)
+        self.v, self.kept = v, work
         return s_out, v_out
 
     def back(self, gs: NDArray, gv: NDArray) -> tuple[NDArray, NDArray]:
@@ -175,5 +230,6 @@ class Mix:
         self.gs, self.gv = gs, gv
         self.slopes_kept = room(n, 3 * f), room(n, h), room(n, h), room(n, 2 * f), room(3 * n, 2 * f)
         gs_out, gv_out = room(n, f), room(3 * n, f)
-        pointwise.mix_back(gs, gv, self.VU.plain, self.a.network, ZEROS, self.kept, *self.slopes_kept, gs_out, gv_out)
+        known = self.VU.plain, self.a.network, ZEROS, self.kept
+        room.do(pointwise.mix_back, gs, gv, *known, *self.slopes_kept, gs_out, gv_out)
         return gs_out, gv_out

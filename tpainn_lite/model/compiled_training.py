@@ -71,6 +71,10 @@ class TrainingStep(FastPotential):
     def blocks() -> tuple[Any, Any, Any]:
         return TrainedDense, TrainedListen, TrainedMix
 
+    def threads(self, n_atoms: int) -> int:
+        """One: what each block keeps for the slopes by the weights is kept as it is called."""
+        return 1
+
     def of_batch(self, batch: FlatBatch) -> tuple[Tensor, NDArray, NDArray]:
         """Local energies (N,), forces (N, 3) and virials (B, 3, 3)."""
         for weight in self.weights:

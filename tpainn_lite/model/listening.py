@@ -31,34 +31,40 @@ def add(array, at, value):
 
 
 @njit(cache=True, nogil=True)
-def clear(array):
-    """Zeros."""
+def clear(array, F, start, stop):
+    """Zeros, in the features from ``start`` to ``stop`` of each part of F features."""
     none = filled(np.float32(0))
-    for k in range(0, array.size, LANES):
-        store(array, k, none)
+    for k in range(0, array.size, F):
+        for f in range(k + start, k + stop, LANES):
+            store(array, f, none)
 
 
 @njit(cache=True, nogil=True)
-def copy(array, target):
-    """Of as many numbers."""
-    for k in range(0, array.size, LANES):
-        store(target, k, load(array, k))
+def copy(array, target, F, start, stop):
+    """The features from ``start`` to ``stop`` of each part of F features."""
+    for k in range(0, array.size, F):
+        for f in range(k + start, k + stop, LANES):
+            store(target, f, load(array, f))
 
 
 @lru_cache
 def kernels(first_round):
-    """(listen, listen_back), compiled when they are first called."""
+    """(listen, listen_back), compiled when they are first called.
+
+    Both do the features from ``start`` to ``stop``: several threads can share the work, and each writes its own.
+    """
 
     @njit(cache=True, nogil=True)
-    def listen(x, v, first, idx_j, row, spline, place, table, s, s_out, v_out):
+    def listen(x, v, table, s, s_out, v_out, pairs, start, stop):
         """s_out (N, F) and v_out (N, 3, F): what there was, and what each atom hears."""
         F, width, none = s_out.shape[1], table.shape[1], filled(np.float32(0))
-        copy(s, s_out)
-        copy(v, v_out)
+        first, idx_j, row, spline, place = pairs
+        copy(s, s_out, F, start, stop)
+        copy(v, v_out, F, start, stop)
         x, v, spline, place, table = memory(x), memory(v), memory(spline), memory(place), memory(table)
         n_atoms, s_out, v_out = len(s_out), memory(s_out), memory(v_out)
         for i in range(n_atoms):
-            for f in range(0, F, LANES):
+            for f in range(start, stop, LANES):
                 at_i, of_i = i * width + f, i * 3 * F + f
                 heard_s, heard_x, heard_y, heard_z = none, none, none, none
                 x_s, x_r = load(x, at_i), load(x, at_i + F)
@@ -94,11 +100,12 @@ def kernels(first_round):
                 add(v_out, of_i + 2 * F, heard_z)
 
     @njit(cache=True, nogil=True)
-    def listen_back(x, v, gs, gv, first, idx_j, row, spline, place, table, by_x, by_v, by_place):
+    def listen_back(x, v, gs, gv, table, by_x, by_v, pairs, by_place, start, stop):
         """Slopes by x and v, which replace what is there; those by distance and direction (E, 4), added to it."""
         F, width, none = gs.shape[1], table.shape[1], filled(np.float32(0))
-        clear(by_x)
-        copy(gv, by_v)
+        first, idx_j, row, spline, place = pairs
+        clear(by_x, F, start, stop)
+        copy(gv, by_v, F, start, stop)
         x, v, spline, place, table = memory(x), memory(v), memory(spline), memory(place), memory(table)
         n_atoms, gs, gv, by_x, by_v, by_place = (
             len(gs),
@@ -109,7 +116,7 @@ def kernels(first_round):
             memory(by_place),
         )
         for i in range(n_atoms):
-            for f in range(0, F, LANES):
+            for f in range(start, stop, LANES):
                 at_i, of_i = i * width + f, i * 3 * F + f
                 xi_s, xi_r, g_i = load(x, at_i), load(x, at_i + F), load(gs, i * F + f)
                 gx_i, gy_i, gz_i = load(gv, of_i), load(gv, of_i + F), load(gv, of_i + 2 * F)

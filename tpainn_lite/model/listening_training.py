@@ -46,8 +46,8 @@ def moving_kernels(first_round):
     def listen_rates(x, dx, v, dv, first, idx_j, row, spline, place, moving, table, ds, ds_out, dv_out):
         """ds_out (N, F) and dv_out (3N, F): ds and dv, and the rates of what each atom hears."""
         n_atoms, F, width, none = len(ds), ds.shape[1], table.shape[1], filled(np.float32(0))
-        copy(ds, ds_out)
-        copy(dv, dv_out)
+        copy(ds, ds_out, F, 0, F)
+        copy(dv, dv_out, F, 0, F)
         x, dx, v, dv, table = memory(x), memory(dx), memory(v), memory(dv), memory(table)
         spline, place, moving = memory(spline), memory(place), memory(moving)
         ds_out, dv_out = memory(ds_out), memory(dv_out)
@@ -113,8 +113,8 @@ def moving_kernels(first_round):
         S_i and g_i are slopes by a message that i hears, and by its rate; Sw and gw those by a filter and its rate.
         """
         n_atoms, F, width, none = len(S), S.shape[1], table.shape[1], filled(np.float32(0))
-        clear(by_x)
-        copy(Sv, by_v)
+        clear(by_x, F, 0, F)
+        copy(Sv, by_v, F, 0, F)
         x, dx, v, dv, gs, gv = memory(x), memory(dx), memory(v), memory(dv), memory(gs), memory(gv)
         S, Sv, by_x, by_v, by_table, table = (
             memory(S), memory(Sv), memory(by_x), memory(by_v), memory(by_table), memory(table)

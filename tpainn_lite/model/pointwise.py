@@ -38,6 +38,21 @@ def silu_slope(gate, act):
 
 
 @njit(cache=True, nogil=True)
+def clear_rows(array):
+    """Zeros."""
+    for k in range(0, array.size, LANES):
+        store(array, k, filled(NONE))
+
+
+@njit(cache=True, nogil=True)
+def set_column(array, number):
+    """Zeros, but in the first column a number, which is given as an array (1, 1)."""
+    clear_rows(array)
+    for i in range(len(array)):
+        array[i, 0] = number[0, 0]
+
+
+@njit(cache=True, nogil=True)
 def dense(x, network, gate, act, out):
     """Linear, SiLU, Linear, of x (N, ·): SiLU(h) = h σ(h); ``gate`` becomes σ(h), ``act`` SiLU(h).
 

@@ -1,14 +1,17 @@
 """Weights and working memory as the compiled loops want them: widths that are multiples of `LANES`, aligned memory."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import prod
+from typing import Any
 
-import torch
+import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
 from tpainn_lite.model.vectors import LANES, padded
+
+LINE = 16  # float32 numbers in a line of the processor's cache
 
 
 class Room:
@@ -16,6 +19,7 @@ class Room:
 
     def __init__(self) -> None:
         self.whole, self.used = aligned(2**18), 0
+        self.program: Any = None  # where `do` writes down what it does
         self.dealt: dict[int, list[NDArray]] = {}  # for each number of atoms, what was dealt out, one after the other
         self.again: Iterator[NDArray] = iter(())
 
@@ -27,6 +31,13 @@ class Room:
             self.arrays.append(array)
         assert array.shape == shape
         return array
+
+    def do(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call a compiled function, or write down that it is to be called."""
+        if self.program is None:
+            function(*arguments)
+        else:
+            self.program.note(function, arguments)
 
     def new(self, shape: tuple[int, ...]) -> NDArray:
         """An array that is dealt out for the first time."""
@@ -48,9 +59,11 @@ class Room:
 
 
 def aligned(*shape: int) -> NDArray:
-    """A float32 array of zeros that begins at a multiple of 64 bytes, as torch's do, so that no vector crosses a line
-    of the cache."""
-    return torch.zeros(*shape).numpy()
+    """A float32 array of zeros that begins at a multiple of 64 bytes, so that no vector crosses a line of the cache."""
+    size = prod(shape)
+    longer = np.zeros(size + LINE, np.float32)
+    start = -longer.ctypes.data // longer.itemsize % LINE
+    return longer[start : start + size].reshape(shape)
 
 
 class Weights:
