@@ -26,8 +26,16 @@ HEAVY = {
     "matplotlib": {"show.viewer"},
     "nglview": {"show.viewer"},
     "numba": {
-        "model.listening", "model.listening_training", "model.pairs", "model.pointwise", "model.pointwise_training",
-        "model.products", "model.program", "model.threads", "model.vectors", "model.weights",
+        "model.listening",
+        "model.listening_training",
+        "model.pairs",
+        "model.pointwise",
+        "model.pointwise_training",
+        "model.products",
+        "model.program",
+        "model.threads",
+        "model.vectors",
+        "model.weights",
     },
     "ipi": set(),  # a program of its own
     "lammps": {"engines.for_lammps"},

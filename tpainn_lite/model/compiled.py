@@ -155,6 +155,8 @@ class Dense:
     """Linear, SiLU, Linear."""
 
     def __init__(self, network: nn.Sequential, painn: PaiNN, room: Room) -> None:
+        first: Any
+        second: Any
         first, second, f = network[0], network[2], painn.n_features
         self.w1, self.b1 = Weights(first.weight, columns=f), Weights(first.bias)
         self.w2, self.b2 = Weights(second.weight, rows=min(f, len(second.weight))), Weights(second.bias)

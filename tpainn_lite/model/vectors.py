@@ -134,7 +134,9 @@ def spread(typing, array, offset):
     """One number, in all lanes."""
 
     def code(context, builder, signature, args):
-        return _spread(builder, builder.load(_pointer(context, builder, signature.args[0], *args, _NUMBER), align=4))
+        array, offset = args
+        pointer = _pointer(context, builder, signature.args[0], array, offset, _NUMBER)
+        return _spread(builder, builder.load(pointer, align=4))
 
     return vector(array, types.intp), code
 
@@ -158,7 +160,7 @@ def add_sums(typing, array, offset, a, b, c, d):
         width = LANES
         while len(parts) > 1:  # fold halves onto each other, of two vectors in one go
             width //= 2
-            parts = [_folded(builder, *parts[k : k + 2], width) for k in range(0, len(parts), 2)]
+            parts = [_folded(builder, parts[k], parts[k + 1], width) for k in range(0, len(parts), 2)]
         while width > 1:
             width //= 2
             swapped = builder.shuffle_vector(parts[0], parts[0], _mask([k ^ width for k in range(LANES)]))
