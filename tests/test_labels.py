@@ -31,9 +31,9 @@ from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.checks import label_of
 from tpainn_lite.structures.files import locked, orderly_end
 from tpainn_lite.structures.identity import IdentityError
+from tpainn_lite.teachers import computing as label_work
 from tpainn_lite.teachers import journal
 from tpainn_lite.teachers import label as labels
-from tpainn_lite.teachers import computing as label_work
 from tpainn_lite.teachers.dft import PySCFCalculator
 from tpainn_lite.teachers.journal import LabelJournal
 from tpainn_lite.teachers.label import label, label_stream
