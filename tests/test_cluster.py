@@ -313,10 +313,9 @@ def few_steps(*arguments, **settings):
 
 
 def general(start, n_frames, seed):
-    from tpainn_lite.model.pretrained import load_pretrained
     from tpainn_lite.reading.shipped import load_molecules
 
-    return few_steps(load_pretrained(start), load_molecules("train")[:n_frames], seed=seed, progress=False)
+    return few_steps(start, load_molecules("train")[:n_frames], seed=seed, progress=False)
 
 
 def own(general, train, n_frames, seed):

@@ -98,13 +98,13 @@ def test_a_flat_molecule_is_seen_face_on_however_it_lies():
     benzene = molecule("C6H6")
     benzene.rotate(70, "x")
     benzene.rotate(35, "y")
-    turned = benzene.positions @ module._facing(benzene).T
+    turned = benzene.positions @ module.facing(benzene).T
     assert np.ptp(turned[:, 0]) > 4 and np.ptp(turned[:, 1]) > 4 and np.ptp(turned[:, 2]) < 2
 
 
 def test_a_molecule_is_turned_but_never_mirrored():
     for name in ("H2O", "CH3CH2OH", "CO2", "H2"):
-        turn = module._facing(molecule(name))
+        turn = module.facing(molecule(name))
         assert np.linalg.det(turn) == pytest.approx(1)
         assert turn @ turn.T == pytest.approx(np.eye(3))
 

@@ -87,7 +87,13 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "live": lambda t: {"atoms": t.atoms, "potentials": {"a": t.potential}, "ensemble": "nvt", "temperature": 300.0, "friction": 10.0, "timestep": 0.5, "seed": 0},
     "load_molecules": lambda t: {"split": "valid"},
     "load_pretrained": lambda t: {"recipe": "gas"},
+    "export": None,  # tests/test_export.py
+    "liquid": lambda t: {"molecules": "CO", "n_molecules": 6, "density": 0.4, "seed": 0},
+    "liquid_run": None,  # tests/test_liquids.py
+    "liquid_runs": None,
     "load_qm9": None,
+    "mmff94_liquid": None,  # tests/test_mmff_boxes.py
+    "openmm_teacher": None,  # tests/test_openmm_teacher.py
     "load_results": lambda t: {"name": "tour"},
     "load_scan": lambda t: {"name": "bond"},
     "load_water": lambda t: {"split": "valid", "kind": "dimer"},

@@ -16,7 +16,7 @@ from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
 from tpainn_lite.engines.engine import Answer, Engine, answer_of
-from tpainn_lite.engines.scripted import ScriptedPaiNN
+from tpainn_lite.engines.scripted import ScriptedPaiNN, torch_without_pyg
 from tpainn_lite.model.potential import Potential
 
 MODEL = "potential.pt"
@@ -68,7 +68,9 @@ class MetatomicEngine(Engine):
 
     def build(self, potential: Potential, folder: Path) -> None:
         """The model, as ``potential.pt``."""
-        metatomic_model(potential).save(str(folder / MODEL))
+        model = metatomic_model(potential)
+        with torch_without_pyg():
+            model.save(str(folder / MODEL))
 
     def answers(self, folder: Path, frames: Sequence[Atoms]) -> list[Answer]:
         """What the model in the file computes."""
@@ -84,9 +86,10 @@ class MetatomicEngine(Engine):
         return np.array(energies)
 
     def _calculator(self, folder):
-        from metatomic_ase import MetatomicCalculator
+        with torch_without_pyg():
+            from metatomic_ase import MetatomicCalculator
 
-        return MetatomicCalculator(str(folder / MODEL))
+            return MetatomicCalculator(str(folder / MODEL))
 
 
 def metatomic_model(potential: Potential) -> Any:
@@ -97,7 +100,8 @@ def metatomic_model(potential: Potential) -> Any:
     ImportError
         metatomic is not installed.
     """
-    import metatomic.torch as mta
+    with torch_without_pyg():
+        import metatomic.torch as mta
 
     range_of_all = potential.painn.n_interactions * potential.cutoff  # what an atom hears, it hears from neighbours
     outputs = {"energy": mta.ModelOutput(unit="eV", sample_kind="atom", explicit_gradients=[])}

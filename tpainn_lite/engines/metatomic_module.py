@@ -5,8 +5,12 @@
 from typing import Dict, List, Optional
 
 import torch
-from metatensor.torch import Labels, TensorBlock, TensorMap
-from metatomic.torch import ModelOutput, NeighborListOptions, System
+
+from tpainn_lite.engines.scripted import torch_without_pyg
+
+with torch_without_pyg():
+    from metatensor.torch import Labels, TensorBlock, TensorMap
+    from metatomic.torch import ModelOutput, NeighborListOptions, System
 
 
 class MetatomicPaiNN(torch.nn.Module):

@@ -6,12 +6,31 @@ the second call on where a part is not needed (torch 2.13), as the vectors after
 """
 
 import copy
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tpainn_lite.model.painn import EPSILON, PaiNN
+
+
+@contextmanager
+def torch_without_pyg() -> Iterator[None]:
+    """torch as TorchScript knows it: PyG, once loaded, has put a function of its own in the place of
+    ``torch.index_select``, which TorchScript cannot compile.
+
+    >>> with torch_without_pyg():
+    ...     scripted = torch.jit.script(nn.Linear(2, 1))
+    """
+    pyg, there = sys.modules.get("torch_geometric.hash_tensor"), torch.index_select
+    torch.index_select = getattr(pyg, "_old_index_select", there)
+    try:
+        yield
+    finally:
+        torch.index_select = there
 
 
 class ScriptedPaiNN(nn.Module):
