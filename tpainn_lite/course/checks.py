@@ -75,7 +75,7 @@ def one_number(answer: Any, called: str = "your answer") -> float:
     2.5
     """
     try:
-        values = np.asarray(answer.detach().cpu() if hasattr(answer, "detach") else answer, dtype=float)
+        values = _floats(answer)
     except (TypeError, ValueError):
         raise Wrong(f"{called} is {shown(answer)}; a number is expected") from None
     if values.size != 1 or not math.isfinite(values.item()):
@@ -89,10 +89,10 @@ def same_array(answer: Any, right: Any, called: str = "your array", tolerance: f
     >>> same_array([1.0, 2.0], np.array([1.0, 2.0]))
     """
     try:
-        given = np.asarray(answer.detach().cpu() if hasattr(answer, "detach") else answer, dtype=float)
+        given = _floats(answer)
     except (TypeError, ValueError):
         raise Wrong(f"{called} is {shown(answer)}; an array of numbers is expected") from None
-    wanted = np.asarray(right.detach().cpu() if hasattr(right, "detach") else right, dtype=float)
+    wanted = _floats(right)
     if given.shape != wanted.shape:
         raise Wrong(f"{called} has the shape {given.shape}; {wanted.shape} is expected")
     off = np.abs(given - wanted)
@@ -100,6 +100,11 @@ def same_array(answer: Any, right: Any, called: str = "your array", tolerance: f
         place = tuple(int(k) for k in np.unravel_index(int(np.nan_to_num(off, nan=np.inf).argmax()), off.shape))
         where = f" at {place[0] if len(place) == 1 else place}" if place else ""
         raise Wrong(f"{called} is off by {off[place]:.3g}{where}, where {given[place]:.6g} stands")
+
+
+def _floats(values):
+    """A number, a list, an array or a tensor as an array."""
+    return np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, dtype=float)
 
 
 def checks_of(notebook: str, folder: Path | str = "checks") -> dict[str, Callable[..., None]]:

@@ -4,6 +4,7 @@ OpenMM's particles are the atoms, in their order, and sites between them that it
 spreads to the atoms.  Its lengths are nm, its energies kJ/mol, and its cells have a along x and b in the x-y plane.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -181,7 +182,18 @@ def energy_and_forces(context: Any, positions: NDArray, cell: NDArray) -> tuple[
 
 
 def stress_by_differences(context: Any, positions: NDArray, cell: NDArray) -> NDArray:
-    """(6,) eV/Å³ in Voigt's order: the slope of the energy when box and atoms are stretched together."""
+    """(6,) eV/Å³ in Voigt's order, of what is in OpenMM's context."""
+
+    def energy_of(positions, cell):
+        place(context, positions, cell)
+        return context.getState(getEnergy=True).getPotentialEnergy()._value * KJ
+
+    return stress_of_energies(energy_of, positions, cell)
+
+
+def stress_of_energies(energy_of: Callable[[NDArray, NDArray], float], positions: NDArray, cell: NDArray) -> NDArray:
+    """(6,) eV/Å³ in Voigt's order: the slope of ``energy_of`` (positions, cell) in eV when box and atoms are stretched
+    together."""
     stress = []
     for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)):
         energy = []
@@ -190,7 +202,6 @@ def stress_by_differences(context: Any, positions: NDArray, cell: NDArray) -> ND
             strain[a, b] += sign * STRAIN / 2
             strain[b, a] += sign * STRAIN / 2
             stretch = np.eye(3) + strain
-            place(context, positions @ stretch, cell @ stretch)
-            energy.append(context.getState(getEnergy=True).getPotentialEnergy()._value * KJ)
+            energy.append(energy_of(positions @ stretch, cell @ stretch))
         stress.append((energy[0] - energy[1]) / (2 * STRAIN * abs(np.linalg.det(cell))))
     return np.array(stress)

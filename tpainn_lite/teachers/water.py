@@ -20,6 +20,7 @@ from tpainn_lite.structures.arguments import ForceFieldError, check_choice, chec
 from tpainn_lite.structures.charges import check_electrons
 from tpainn_lite.structures.geometry import check_extent, widths
 from tpainn_lite.teachers.charged import ChargedCalculator
+from tpainn_lite.teachers.openmm_calculator import stress_of_energies
 
 KJ = kJ / mol  # 1 kJ/mol in eV
 
@@ -46,7 +47,6 @@ DAMPING = 2.0  # 1/nm, of the damped-shifted sum
 COULOMB = 138.935458  # kJ/mol nm, of two elementary charges 1 nm apart
 MOST_MOLECULES = 100_000
 LONGEST_BOND = 2.5  # Å; longer ones are molecules cut by the box, or atoms in another order
-STRAIN = 1e-3  # for the stress, by differences: OpenMM computes in single precision
 
 
 class WaterForceField(ChargedCalculator):
@@ -105,7 +105,9 @@ class WaterForceField(ChargedCalculator):
         if "stress" in properties:
             if not atoms.pbc.all():
                 raise PropertyNotImplementedError("stress needs a box that is periodic in all directions")
-            self.results["stress"] = _stress_by_differences(context, atoms)
+            self.results["stress"] = stress_of_energies(
+                lambda *stretched: _energy_and_forces(context, *stretched)[0], atoms.positions, atoms.cell.array
+            )
 
     def _ready(self, atoms):
         boxed = bool(atoms.pbc.all())
@@ -327,19 +329,3 @@ def _energy_and_forces(context, positions, cell):
     state = context.getState(getEnergy=True, getForces=True)
     forces = state.getForces(asNumpy=True)._value.reshape(len(positions) // 3, -1, 3)[:, :3].reshape(-1, 3)
     return state.getPotentialEnergy()._value * KJ, forces @ turn * KJ / 10
-
-
-def _stress_by_differences(context, atoms):
-    """(6,) eV/Å³ in Voigt's order: the slope of the energy when box and atoms are stretched together."""
-    stress = []
-    for a, b in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)):
-        energy = []
-        for sign in (1, -1):
-            strain = np.zeros((3, 3))
-            strain[a, b] += sign * STRAIN / 2
-            strain[b, a] += sign * STRAIN / 2
-            stretch = np.eye(3) + strain
-            cell, positions = atoms.cell.array @ stretch, atoms.positions @ stretch
-            energy.append(_energy_and_forces(context, positions, cell)[0])
-        stress.append((energy[0] - energy[1]) / (2 * STRAIN * atoms.get_volume()))
-    return np.array(stress)
