@@ -458,6 +458,7 @@ def main():
     parser.add_argument("-v", action="store_true", help="show what each case printed")
     options = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).parent))
+    import torch_geometric.data  # noqa: F401  here, since its import in a child would wait for threads that a fork loses
     from bases import make_bases
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is temporary is removed
