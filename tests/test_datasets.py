@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.units import Hartree
 
+from tpainn_lite.course import teach
 from tpainn_lite.reading.frames import read_frames, write_frames
 from tpainn_lite.reading.shipped import PARTS, data_folder, load_molecules, load_qm9, molecule_list, sha256
 from tpainn_lite.structures.arguments import DatasetError
@@ -396,9 +397,21 @@ def test_a_draw_takes_one_frame_of_each_molecule_or_simulation_before_a_second(l
 
 
 def test_a_set_says_what_it_is_once(own_data, capsys, monkeypatch):
-    monkeypatch.setattr("tpainn_lite.reading.shipped._described", set())
+    monkeypatch.setattr("tpainn_lite.reading.shipped._described", {})
+    monkeypatch.setattr("tpainn_lite.reading.shipped._later", [])
     monkeypatch.setattr("tpainn_lite.reading.shipped.has_reader", lambda: True)
     (own_data / "molecules_b3lyp" / "README.md").write_text("# Title\n\nSmall molecules,\nat a level.\n\nMore.\n")
     load_molecules("train")
     load_molecules("test")
     assert capsys.readouterr().out == "Small molecules, at a level.\n"
+
+
+def test_a_lesson_says_it_at_its_end(own_data, capsys, monkeypatch):
+    monkeypatch.setattr("tpainn_lite.reading.shipped._described", {})
+    monkeypatch.setattr("tpainn_lite.reading.shipped._later", [])
+    monkeypatch.setattr("tpainn_lite.reading.shipped.has_reader", lambda: True)
+    receipt = teach.Receipt(minutes=3, megabytes=1200)
+    (own_data / "molecules_b3lyp" / "README.md").write_text("# Title\n\nSmall molecules,\nat a level.\n\nMore.\n")
+    load_molecules("train")
+    assert not capsys.readouterr().out
+    assert "data    Small molecules, at a level." in str(receipt).splitlines()

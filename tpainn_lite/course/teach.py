@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tpainn_lite.course.checks import Attempts, checks_of, verdict
 from tpainn_lite.course.receipts import hand_in
+from tpainn_lite.reading.shipped import cards_at_end
 from tpainn_lite.structures.arguments import check_list, check_numbers, shown
 from tpainn_lite.structures.files import path_of
 
@@ -161,7 +162,7 @@ def _said(option, options, answer, because):
 
 
 class Receipt:
-    """Started at the top of a notebook, printed at its end: time and memory against the promise, and versions.
+    """Started at the top of a notebook, printed at its end: time and memory against the promise, data, and versions.
 
     >>> receipt = Receipt(minutes=3, megabytes=1200)
     >>> receipt.seconds < 5
@@ -171,6 +172,7 @@ class Receipt:
     def __init__(self, minutes: float, megabytes: float):
         check_numbers(above=0, minutes=minutes, megabytes=megabytes)
         self.minutes, self.megabytes, self.started = minutes, megabytes, time.perf_counter()
+        self.cards = cards_at_end()  # of the shipped sets that the notebook loads
 
     @property
     def seconds(self) -> float:
@@ -209,6 +211,7 @@ class Receipt:
             f"solved  {len(solved)} exercises" + (f": {', '.join(sorted(solved))}" if solved else ""),
             "with    " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
         ]
+        lines += [f"data    {card}" for card in self.cards.values()]
         return "\n".join(lines + (['to hand in: receipt.hand_in("your name")'] if solved else []))
 
     def hand_in(self, name: str, folder: Path | str = ".") -> Path:

@@ -33,7 +33,8 @@ NEED = ("energy", "forces")  # labels of every shipped frame
 LONGEST_BLOCK = 1000  # lines of one molecule in an SDF file
 QM9_ROOT = Path("~/.cache/tpainn_lite/qm9")
 QM9_FILES = ("gdb9.sdf", "gdb9.sdf.csv", "uncharacterized.txt")
-_described: set[str] = set()  # sets whose card was printed
+_described: dict[str, str] = {}  # what the sets that were loaded are
+_later: list[bool] = []  # filled by a lesson, which prints this at its end
 
 
 # --- files under data/ ---
@@ -72,9 +73,17 @@ def shipped_file(name: str) -> Path:
 def tell_once(name: str) -> None:
     """Print what a shipped set is, the first time that it is loaded in a notebook or a terminal."""
     card = data_folder() / name / "README.md"
-    if name not in _described and card.exists() and has_reader():
-        print(card.read_text(encoding="utf-8").split("\n\n")[1].replace("\n", " "))
-    _described.add(name)
+    if name in _described or not card.exists():
+        return
+    _described[name] = card.read_text(encoding="utf-8").split("\n\n")[1].replace("\n", " ")
+    if has_reader() and not _later:
+        print(_described[name])
+
+
+def cards_at_end() -> dict[str, str]:
+    """What the shipped sets are that were loaded, by name, also later ones; from now on nothing of it is printed."""
+    _later.append(True)
+    return _described
 
 
 def _load_part(name, split):
