@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PLACES = (
     "README.md",
+    "notebooks",
     "CONTRIBUTING.md",
     "Makefile",
     "tpainn_lite",
@@ -17,7 +18,9 @@ PLACES = (
     "data/make",
     "data/README.md",
 )
-WORDS = re.compile(r"\b(dear|dearer|rivals?|pupils?|told|strangers?|by turns|held against|hold \w+ against)\b", re.I)
+WORDS = re.compile(
+    r"\b(dear|dearer|rivals?|pupils?|told|strangers?|by turns|held against|hold \w+ against|errs?|erred)\b", re.I
+)
 
 
 def texts():

@@ -150,6 +150,13 @@ def names_of_dots(cell):
     return {target.id for line in dots for target in line.targets if isinstance(target, ast.Name)}
 
 
+def a_prediction_hides_its_answer(notebook):
+    """JupyterLab and the site fold a cell whose source is hidden."""
+    for cell in cells(notebook, "code"):
+        if "teach.predict(" in cell.source and not cell.metadata.get("jupyter", {}).get("source_hidden"):
+            yield f"metadata.jupyter.source_hidden is not true: {cell.source[:60]!r}"
+
+
 def nothing_made_by_running_is_stored(notebook):
     for cell in cells(notebook, "code"):
         if cell.outputs or cell.execution_count is not None:
@@ -187,8 +194,8 @@ def the_format_is_sound(notebook):
 RULES = [
     code_cells_are_short, there_is_not_too_much_code, markdown_cells_are_short, there_is_not_too_much_prose,
     prose_stands_between_code, few_functions_are_defined, every_section_with_code_checks_something,
-    no_exercise_cell_holds_its_answer, nothing_made_by_running_is_stored, formulas_are_typeset, the_kernel_is_named,
-    time_and_memory_are_promised, the_format_is_sound,
+    no_exercise_cell_holds_its_answer, a_prediction_hides_its_answer, nothing_made_by_running_is_stored,
+    formulas_are_typeset, the_kernel_is_named, time_and_memory_are_promised, the_format_is_sound,
 ]  # fmt: skip
 
 
@@ -247,6 +254,7 @@ WRONG = {
         notebook(code("mine = 3\nteach.check('02.1', mine)")),
         notebook(code("mine = ...\nteach.check('02.1', mine)"), code("yours = ...\nteach.check(yours, 3)")),
     ],
+    "a_prediction_hides_its_answer": [notebook(code("teach.predict('Which?', ['a', 'b'], answer='a')"))],
     "nothing_made_by_running_is_stored": [
         notebook(nbformat.v4.new_code_cell("x = 1", execution_count=1)),
         notebook(widgets={}),
@@ -276,6 +284,8 @@ def test_rule_lets_a_good_notebook_pass(rule):
         text("## Step\n\nSay what comes."),
         code(CLAIM),
         code("check('sum', 2)"),
+        text("Guess."),
+        code("teach.predict('Which?', ['a', 'b'], answer='a')", jupyter={"source_hidden": True}),
         code("mine = ...  # a number\nteach.check('02.1', mine, forces=forces)"),
         text("## Play"),
         code("x = 1", tags=["play"]),

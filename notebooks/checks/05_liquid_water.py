@@ -91,7 +91,7 @@ def smaller_between(mine, tuned, test):
     own, before = (split_force_errors(model.predict(test)[1], test)["between_mae"] for model in (mine, tuned))
     if own >= 0.9 * before:
         raise Wrong(
-            f"between molecules yours errs by {own:.1f} meV/Å; less than nine tenths of {before:.1f} are wanted"
+            f"between molecules your error is {own:.1f} meV/Å; less than nine tenths of {before:.1f} are wanted"
         )
 
 
