@@ -13,7 +13,16 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-KEPT = {"torch", "numpy", "scipy", "ipython", "jupyterlab", "nbmake"}  # Colab's own, or of no use there
+KEPT = {
+    "torch",
+    "numpy",
+    "scipy",
+    "ipython",
+    "jupyterlab",
+    "nbclient",
+    "nbformat",
+    "nbmake",
+}  # Colab's own, or of no use there
 EXTRAS = ("dft", "notebooks", "xtb")
 
 

@@ -18,13 +18,15 @@ ORDER = [
 
 # A heavy package is known to these modules alone, so that exchanging it stays a small change.
 HEAVY = {
-    "anywidget": {"page.shown", "page.widget"},
-    "ipywidgets": {"show.plots", "show.sliders", "show.viewer", "course.teach", "show.dashboard"},
+    "anywidget": {"page.shown"},
+    "ipywidgets": {"show.plots", "show.sliders", "show.viewer", "course.teach"},
     "distributed": {"teachers.parallel"},
     "joblib": {"teachers.parallel"},
     "lightning": {"train.devices"},
     "matplotlib": {"show.viewer"},
     "nglview": {"show.viewer"},
+    "nbclient": {"course.regrade"},
+    "nbformat": {"course.regrade"},
     "numba": {
         "model.listening",
         "model.listening_training",
@@ -59,7 +61,7 @@ HEAVY = {
     "tblite": {"teachers.xtb"},
     "torch_sim": {"engines.for_torch_sim", "simulate.many"},
     "torch_geometric": {"model.graph", "reading.array_files", "reading.shipped"},
-    "typer": {"cli.app", "cli.checking", "cli.errors", "cli.export"},
+    "typer": {"cli.app", "cli.checking", "cli.errors", "cli.export", "cli.teaching"},
     "vesin": {"structures.geometry", "model.graph"},
 }
 LAZY = {

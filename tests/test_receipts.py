@@ -33,6 +33,16 @@ def test_a_later_session_adds_to_what_was_handed_in_but_not_to_a_forgery(tmp_pat
     assert read_receipt(hand_in("Ada", {"00.2"}, tmp_path, seconds=1))["solved"] == ["00.2"]
 
 
+def test_a_right_answer_stays_in_the_receipt_when_a_later_session_has_another(tmp_path):
+    def tried(right, code):
+        return {"right": right, "number": 1, "code": code}
+
+    hand_in("Ada", {"00.1"}, tmp_path, seconds=1, answers={"00.1": tried(True, "a"), "00.2": tried(False, "b")})
+    later = {"00.1": tried(False, "c"), "00.2": tried(True, "d"), "00.3": tried(False, "e")}
+    answers = read_receipt(hand_in("Ada", {"00.2"}, tmp_path, seconds=1, answers=later))["answers"]
+    assert {number: answer["code"] for number, answer in answers.items()} == {"00.1": "a", "00.2": "d", "00.3": "e"}
+
+
 @pytest.mark.parametrize("text", ["", "[]", '{"name": "Ada"}', "no JSON"])
 def test_what_is_no_receipt_is_said_to_be_none(tmp_path, text):
     (tmp_path / "x.json").write_text(text)

@@ -86,6 +86,7 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "mean_error": lambda t: {"rows": t.rows, "value": "force_mae"},
     "live": lambda t: {"atoms": t.atoms, "potentials": {"a": t.potential}, "ensemble": "nvt", "temperature": 300.0, "friction": 10.0, "timestep": 0.5, "seed": 0},
     "load_molecules": lambda t: {"split": "valid"},
+    "load_label_slider": lambda t: {},
     "load_pretrained": lambda t: {"recipe": "gas"},
     "export": None,  # tests/test_export.py
     "liquid": lambda t: {"molecules": "CO", "n_molecules": 6, "density": 0.4, "seed": 0},
@@ -97,7 +98,6 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "load_results": lambda t: {"name": "tour"},
     "load_scan": lambda t: {"name": "bond"},
     "load_water": lambda t: {"split": "valid", "kind": "dimer"},
-    "md_dashboard": lambda t: {"atoms": t.atoms, "calculators": {"MMFF94": t.calculator}, "temperature": 300.0, "timestep": 0.5, "size": 340, "interval": 50, "ensemble": "nvt"},
     "mmff94": lambda t: {"smiles": "CCO"},
     "molecule": lambda t: {"smiles": "CCO", "seed": 0},
     "molecule_list": lambda t: {"max_heavy": 3, "exclude": ("valid",)},
@@ -160,7 +160,6 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "show.plots.histogram": lambda t: {"groups": {"a": t.energies}, "x": "energy / eV", "n_bins": 5},
     "show.plots.bars": lambda t: {"categories": ["a", "b"], "groups": {"g": [1.0, 2.0]}, "x": "x", "y": "y"},
     "show.plots.lines": lambda t: {"curves": {"a": ([1, 2], [3, 4])}, "x": "x", "y": "y"},
-    "show.plots.stacked": lambda t: {"quantities": ["a", "b"], "x": "x"},
     "show.plots.in_place": lambda t: {"figure": _figure()},
     "show.plots.panels": lambda t: {"curves": {"q": {"a": ([1, 2], [3, 4])}}, "y": "y"},
     "show.plots.arrows": lambda t: {"symbols": ["O", "H", "H"], "positions": t.water.positions, "vectors": t.water.positions},
@@ -178,6 +177,7 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "course.receipts.hand_in": lambda t: {"name": "Ada", "solved": ["00.1"], "folder": "new"},
     "course.receipts.read_receipt": None,
     "course.receipts.receipt_table": lambda t: {"paths": ["."]},
+    "course.regrade.regrade": lambda t: {"hand_ins": [], "notebooks": _solutions().parent, "seconds": 10.0},
     "show.report.evaluate": lambda t: {"potential": t.potential, "frames": t.frames, "report": "new.html"},
 }  # fmt: skip
 COVERED = ("plots", "teach", "observables", "liquid", "selection", "train.training.fit")
@@ -192,7 +192,7 @@ NEVER_BAD = {  # what takes anything, by intent, or looks at it later
     "label_stream": ("progress",),
 }
 MAY_BE_EMPTY = (
-    "distinct", "write_frames", "Domain", "course.receipts.receipt_table", "course.receipts.hand_in", "show.plots.lines", "show.plots.learning_curve/lines",
+    "distinct", "write_frames", "Domain", "course.receipts.receipt_table", "course.receipts.hand_in", "course.regrade.regrade", "show.plots.lines", "show.plots.learning_curve/lines",
     "train.training.fit/replay", "train.training.fit/valid", "autotune/valid", "pretrain/valid", "autotune/freeze", "read_frames/need",
     "label_stream", "molecule_list/exclude", "shaken_molecules", "model.graph.to_graphs", "learning_curve/methods", "learning_curve/seeds",
     "side_by_side/jobs", "autotune/new_elements", "with_elements/new_elements", "learning_curve/sizes", "water_runs/states", "structures.geometry.composition",

@@ -35,6 +35,7 @@ from tpainn_lite.cli.inputs import (
     workers,
 )
 from tpainn_lite.cli.notes import say, tell
+from tpainn_lite.cli.teaching import receipts, regrade
 from tpainn_lite.structures.files import check_folder, check_target, is_weights, save_somewhere
 
 SHIPPED = "gas, gas_xtb, water, water_xtb or water_iamoeba"  # whose module is slow to import
@@ -326,15 +327,8 @@ def run(
 
 app.command()(one_line()(check))
 app.command()(one_line()(export))
-
-
-@app.command()
-@one_line()
-def receipts(files: Annotated[list[Path], typer.Argument(help="receipt-….json of students, or folders")]) -> None:
-    """For teachers: who solved which exercises, by the receipts that were handed in."""
-    from tpainn_lite.course.receipts import receipt_table
-
-    typer.echo(receipt_table(files))
+app.command()(one_line()(receipts))
+app.command()(one_line()(regrade))
 
 
 def stay_within_cores(at_most: float = math.inf) -> None:

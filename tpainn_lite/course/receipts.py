@@ -1,7 +1,8 @@
 """Progress receipts: what a student solved, in a small file to hand in, and a teacher's table of many.
 
 A receipt is sealed by a hash of its content, so that a changed number shows.  That keeps honest people honest, no more:
-whoever reads this file can seal what they like.  Nothing leaves the machine.
+whoever reads this file can seal what they like.  By itself it proves nothing; `tpainn_lite.course.regrade` runs the
+answers again.  Nothing leaves the machine.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from tpainn_lite.structures.files import path_of, write_text
 
 SALT = "tpainn_lite receipt, first edition"
 NEEDED = {"name", "solved", "seconds", "made"}
-LARGEST = 1_000_000  # bytes of a receipt; ours have less than a thousand
+LARGEST = 1_000_000  # bytes of a receipt; ours, with all answers of a notebook, have some thousands
 LONGEST = 100  # characters of a name that count
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # kinds of characters that show nothing, or move what is shown
 JOINERS = "\u200c\u200d"  # invisible, and part of names in Persian and in India
@@ -33,7 +34,7 @@ def hand_in(name: str, solved: Iterable[str], folder: Path | str = ".", **more: 
     solved
         Exercises: "00.1", …
     **more
-        What else is to be in it: seconds, versions.
+        What else is to be in it: seconds, versions, answers.
 
     Returns
     -------
@@ -54,10 +55,19 @@ def hand_in(name: str, solved: Iterable[str], folder: Path | str = ".", **more: 
         raise ValueError('exercises are named by short texts: {"00.1", "00.2"} is expected')
     notebooks = "-".join(sorted({_for_a_file(exercise.split(".")[0]) for exercise in solved})) or "none"
     path, before = _place(path_of(folder, "folder"), f"receipt-{notebooks[:100]}-{_for_a_file(name)}", name)
-    content: dict[str, object] = {"name": name, "solved": sorted(solved | before)}
+    content: dict[str, object] = {"name": name, "solved": sorted(solved | set(before.get("solved", ())))}
     content |= {"made": datetime.now(UTC).isoformat(timespec="seconds")} | more
+    if isinstance(earlier := before.get("answers"), dict) and isinstance(now := more.get("answers"), dict):
+        content["answers"] = earlier | {
+            number: now[number] for number in now if _is_news(earlier.get(number), now[number])
+        }
     write_text(path, json.dumps(content | {"seal": seal(content)}, indent=1, ensure_ascii=False) + "\n")
     return path
+
+
+def _is_news(earlier, now):
+    """Whether an answer takes the place of the one of an earlier session: unless that was right and this is not."""
+    return not (isinstance(earlier, dict) and earlier.get("right") and isinstance(now, dict) and not now.get("right"))
 
 
 def _for_a_file(text):
@@ -66,17 +76,17 @@ def _for_a_file(text):
 
 
 def _place(folder, stem, name):
-    """Where this student's receipt goes, and what it says so far: the first name that is free, or the student's."""
+    """Where this student's receipt goes, and the receipt there: the first name that is free, or the student's."""
     for number in range(1, 1000):
         path = folder / (f"{stem}.json" if number == 1 else f"{stem}-{number}.json")
         try:
             earlier = read_receipt(path)
         except FileNotFoundError:
-            return path, set()
+            return path, {}
         except (ValueError, OSError):
             continue
         if plain(earlier["name"]) == name:
-            return path, set(earlier["solved"])
+            return path, earlier
     raise FileExistsError(f"{folder} is full of files called {stem}: name another folder")
 
 
