@@ -1,4 +1,4 @@
-"""Write the measured numbers into README.md and docs/what_pretraining_buys.md, or check that they are there.
+"""Write the measured numbers into README.md, docs/what_pretraining_buys.md and docs/module.md, or check them.
 
 python docs/readme_numbers.py            # rewrite the blocks between their marks
 python docs/readme_numbers.py --check    # exit 1 if a block is not what data/results/*.json says
@@ -10,6 +10,7 @@ import statistics
 import sys
 from pathlib import Path
 
+import notebook_times
 import study_tables
 import water_tables
 from study_tables import spread
@@ -18,6 +19,7 @@ from tpainn_lite.structures.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 README, STUDY = ROOT / "README.md", ROOT / "docs" / "what_pretraining_buys.md"
+MODULE = ROOT / "docs" / "module.md"
 RESULTS = ROOT / "data" / "results"
 CASES = [("training step", "32 molecules"), *(("MD step", f"{n} H2O") for n in (64, 512, 4096))]
 METHODS = {  # as in the results: as in the table's head
@@ -115,7 +117,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a page is out of date")
     args = parser.parse_args()
-    for path, blocks in ((README, BLOCKS), (STUDY, study_tables.BLOCKS | water_tables.BLOCKS)):
+    tables = study_tables.BLOCKS | water_tables.BLOCKS
+    for path, blocks in ((README, BLOCKS), (STUDY, tables), (MODULE, notebook_times.blocks(RESULTS))):
         old = new = path.read_text(encoding="utf-8")
         for name, (results, block) in blocks.items():
             found = json.loads((RESULTS / f"{results}.json").read_text(encoding="utf-8"))
