@@ -7,15 +7,34 @@ would be black, have a grey that can be read on both.  A page (`docs/site/site.f
 
 import html
 import itertools
-from collections.abc import Hashable, Iterable, Mapping
+import sys
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
-import plotly.graph_objects as go
-import plotly.io as pio
 from numpy.typing import ArrayLike
 
 from tpainn_lite.show.plot_data import log_range
+
+
+@contextmanager
+def _withheld(name: str) -> Iterator[None]:
+    """As if an optional module were not installed."""
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None  # type: ignore[assignment]  # importing it then raises an ImportError
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+with _withheld("rfc3987_syntax"):  # a grammar of web addresses, by Plotly's nbformat: a second and 16 MB, for nothing
+    import plotly.basewidget  # noqa: F401
+    import plotly.graph_objects as go
+    import plotly.io as pio
 
 Name = TypeVar("Name", bound=Hashable)
 
