@@ -13,16 +13,8 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-KEPT = {
-    "torch",
-    "numpy",
-    "scipy",
-    "ipython",
-    "jupyterlab",
-    "nbclient",
-    "nbformat",
-    "nbmake",
-}  # Colab's own, or of no use there
+# Colab's own, or of no use there
+KEPT = {"torch", "numpy", "scipy", "ipython", "jupyterlab", "nbclient", "nbformat", "nbmake"}
 EXTRAS = ("dft", "notebooks", "xtb")
 
 

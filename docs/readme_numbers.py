@@ -10,8 +10,8 @@ import statistics
 import sys
 from pathlib import Path
 
-import notebook_times
 import study_tables
+import times_table
 import water_tables
 from study_tables import spread
 
@@ -118,7 +118,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a page is out of date")
     args = parser.parse_args()
     tables = study_tables.BLOCKS | water_tables.BLOCKS
-    for path, blocks in ((README, BLOCKS), (STUDY, tables), (MODULE, notebook_times.blocks(RESULTS))):
+    for path, blocks in ((README, BLOCKS), (STUDY, tables), (MODULE, times_table.blocks(RESULTS))):
         old = new = path.read_text(encoding="utf-8")
         for name, (results, block) in blocks.items():
             found = json.loads((RESULTS / f"{results}.json").read_text(encoding="utf-8"))
