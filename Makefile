@@ -36,7 +36,7 @@ endif
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab tour data-page site check-site bench engine test test-slow test-browser lint format dist env clean
+.PHONY: help lab tour data-page site check-site handout bench engine test test-slow test-browser lint format dist env clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -60,6 +60,9 @@ site: $(ready)  ## build/site/: the course as a web site that needs no network (
 check-site: site  ## open every page of it in a headless Chromium: figures, links, phone, accessibility (npm fetches axe)
 	$(py) tests/browser/check_site.py
 
+handout: $(ready)  ## build/handout.zip: the course for a class, without solutions, tests and the pages for teachers
+	$(py) docs/handout.py
+
 bench: $(ready)  ## speed compared with SchNetPack and graph-pes (seven minutes; the first time it fetches both)
 	$(py) benchmarks/speed.py
 	$(py) docs/speed_picture.py
@@ -71,11 +74,10 @@ test: lint  ## lint, unit and physics tests, and every notebook from top to bott
 test-slow: $(ready)  ## all generated attacks, kills at random moments, and DFT labels made again (half an hour)
 	$(py) -m pytest -m slow tests
 
-test-browser: $(ready)  ## run every notebook in JupyterLab in a headless Chromium, look at the pictures, and time the dashboard
+test-browser: $(ready)  ## run every notebook in JupyterLab in a headless Chromium, and look at the pictures
 	@command -v chromium >/dev/null || { echo "No chromium here. On Debian: apt-get install chromium"; exit 1; }
 	@$(py) -c "import playwright" 2>/dev/null || $(py) -m pip install $(pins) playwright
 	$(py) tests/browser/check_notebooks.py
-	$(py) tests/browser/check_dashboard.py
 	$(py) tests/browser/check_live.py
 	$(py) tests/browser/check_explain.py
 

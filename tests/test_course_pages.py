@@ -2,15 +2,19 @@
 
 import ast
 import doctest
-import importlib.util
+import importlib
 import json
 import re
 import sys
+import zipfile
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 import tpainn_lite as tp
+from tpainn_lite import teach
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -81,3 +85,52 @@ def test_the_block_of_times_waits_for_a_measurement(tmp_path):
     assert blocks(tmp_path) == {}
     (tmp_path / "notebook_times.json").write_text(json.dumps({}))
     assert list(blocks(tmp_path)) == ["notebook_times"]
+
+
+# --- the course without its answers ---
+
+
+@pytest.fixture(scope="module")
+def handout(tmp_path_factory):
+    """The unpacked archive that `make handout` writes."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout: what belongs to the course is not known")
+    folder = tmp_path_factory.mktemp("handout")
+    script("handout").write(folder / "course.zip")
+    zipfile.ZipFile(folder / "course.zip").extractall(folder)
+    return folder / "tpainn-lite"
+
+
+def test_the_handout_has_the_course_and_no_answers(handout):
+    assert {path.name for path in (handout / "notebooks").iterdir()} == {
+        path.name for path in (ROOT / "notebooks").glob("*.ipynb")
+    } | {"checks"}
+    assert (handout / "Makefile").is_file() and (handout / "data" / "SHA256SUMS").is_file()
+    assert not (handout / "tests").exists() and not (handout / "docs" / "instructor.md").exists()
+    blocks = [
+        line
+        for path in (ROOT / "notebooks" / "solutions").glob("*.py")
+        for code in teach.solutions(path).values()
+        for line in code.splitlines()
+        if len(line.strip()) > 40
+    ]
+    notebooks = "".join(path.read_text(encoding="utf-8") for path in (handout / "notebooks").glob("*.ipynb"))
+    assert not [line for line in blocks if json.dumps(line)[1:-1] in notebooks]
+
+
+def test_no_notebook_asks_for_its_solutions(handout):
+    for path in (handout / "notebooks").glob("*.ipynb"):
+        code = "\n".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "code")
+        assert "solution" not in code, f"{path.stem} does not run without its solutions"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_a_notebook_of_the_handout_runs_and_nothing_is_attempted(handout):
+    path = handout / "notebooks" / "02_painn_from_scratch.ipynb"
+    notebook = nbformat.read(path, 4)
+    NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": path.parent}}
+    ).execute()
+    printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ()))
+    assert printed.count("not attempted yet") == 7 and "right!" not in printed
