@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tpainn_lite.model.pretrained import load_label_slider
 from tpainn_lite.reading.frames import read_frames, write_frames
 from tpainn_lite.reading.shipped import SCANS, load_results
 from tpainn_lite.structures.files import sha256, write_text
@@ -75,6 +76,17 @@ def errors_of_weights():
     return "Mean absolute errors, of components of forces and stress:\n\n" + "\n".join(rows)
 
 
+def errors_of_slider():
+    """A Markdown table of the errors that the weights of `label_slider.py` carry."""
+    rows = ["| start | DFT labels | forces / meV/Å | energies / meV/atom |", "|---" * 4 + "|"]
+    for way, potentials in load_label_slider().items():
+        for n, potential in potentials.items():
+            errors = potential.metadata["test_errors"]
+            energy = f"{errors['energy_mae']:.0f}" if n else "–"
+            rows.append(f"| {way} | {n:,} | {errors['force_mae']:.0f} | {energy} |")
+    return "Mean absolute errors on new molecules:\n\n" + "\n".join(rows)
+
+
 def checksums():
     """A Markdown table of every shipped data file with its SHA-256."""
     rows = ["| file | kB | SHA-256 |", "|---|---|---|"]
@@ -106,6 +118,8 @@ def cards():
     found |= {DATA / name / "README.md": counts(name) for name in SETS if (DATA / name / "README.md").exists()}
     if (DATA / "results" / "checkpoints.json").exists():
         found[DATA / "checkpoints" / "README.md"] = errors_of_weights()
+    if (DATA / "label_slider" / "README.md").exists():
+        found[DATA / "label_slider" / "README.md"] = errors_of_slider()
     return {path: with_numbers(path.read_text(encoding="utf-8"), numbers) for path, numbers in found.items()}
 
 

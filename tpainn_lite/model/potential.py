@@ -216,7 +216,8 @@ class Potential(nn.Module):
         try:
             _check_size(header["painn"], tensors)
             potential = cls(PaiNN(**header["painn"]), {}, metadata=header["metadata"])
-            potential.to(tensors["painn.embedding.weight"].dtype)
+            dtype = tensors["painn.embedding.weight"].dtype
+            potential.to(torch.float32 if dtype == torch.float16 else dtype)  # 16 bits are for files
             potential.load_state_dict({"of_charge": potential.of_charge, **tensors})
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise WeightsError(f"{path}: the weights do not fit the network the file describes ({error})") from error

@@ -6,6 +6,7 @@ from tpainn_lite.model.potential import Potential
 from tpainn_lite.reading.shipped import shipped_file, tell_once
 from tpainn_lite.structures.arguments import check_choice
 
+SLIDER_LABELS = (0, 10, 50, 200, 1000)  # `data/make/label_slider.py`
 PRETRAINED = ("gas", "gas_xtb", "water", "water_xtb", "water_iamoeba")  # `data/make/pretrained.py` made them
 
 
@@ -30,6 +31,28 @@ def load_pretrained(recipe: str) -> Potential:
     check_choice(PRETRAINED, recipe=recipe)
     tell_once("checkpoints")
     return Potential.load(shipped_file(f"checkpoints/{recipe}.safetensors"))
+
+
+def load_label_slider() -> dict[str, dict[int, Potential]]:
+    """One network after 0, 10, 50, 200 and 1,000 DFT labels of molecules, pretrained ("gas") and from scratch.
+
+    What a slider in the page chooses from: see `live`.  ``metadata["test_errors"]`` has the errors on the molecules of
+    `load_molecules("test")`, in meV/Å and meV/atom; without labels, energies have no reference.
+
+    Returns
+    -------
+    dict
+        {"pretrained": {number of labels: potential}, "from scratch": {...}}; new ones at each call.
+
+    >>> errors = {way: p[50].metadata["test_errors"]["force_mae"] for way, p in load_label_slider().items()}
+    >>> errors["from scratch"] > 2 * errors["pretrained"]
+    True
+    """
+    tell_once("label_slider")
+    return {
+        way: {n: Potential.load(shipped_file(f"label_slider/{file}_{n}.safetensors")) for n in SLIDER_LABELS}
+        for way, file in (("pretrained", "pretrained"), ("from scratch", "scratch"))
+    }
 
 
 Start = str | Path | Potential
