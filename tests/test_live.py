@@ -14,8 +14,10 @@ from conftest import lively_potential, small_water_box
 
 import tpainn_lite as tp
 from tpainn_lite.model.potential import WeightsError
-from tpainn_lite.page import widget
+from tpainn_lite.page import shown as shown_module
+from tpainn_lite.page.shown import source
 from tpainn_lite.page.weights import STEPS, weight_bytes
+from tpainn_lite.page.widget import BINS, SCRIPTS
 
 ROOT = Path(__file__).parents[1]
 
@@ -81,6 +83,17 @@ def test_an_element_that_one_potential_does_not_know_is_said_in_the_page_and_no_
         ({"arrows": "yes"}, "arrows"),
         ({"atoms": Atoms("Ar2001", np.indices((13, 13, 12)).reshape(3, -1).T[:2001] * 4.0)}, "n_atoms"),
         ({"atoms": Atoms()}, "no atoms"),
+        (
+            {"potentials": {"a": {0: lively_potential()}, "b": {10: lively_potential()}}},
+            r"'b' has .* \[10\] labels; \[0\]",
+        ),
+        ({"potentials": {"a": {}}}, "are expected"),
+        ({"potentials": {"a": {-1: lively_potential()}}}, "labels"),
+        ({"notes": {"b": "It flows."}}, "notes has 'b'"),
+        ({"notes": {"potential": 5}}, "a sentence for one of"),
+        ({"notes": "It flows."}, "expected"),
+        ({"reference": {"water": ([1, 2], [1])}}, "as many of each"),
+        ({"reference": {"water": ([1, 2], [0, 1])}}, "a box with 4 oxygens or more"),
     ],
 )
 def test_what_cannot_work_is_refused_in_a_sentence(change, words, ethanol):
@@ -103,6 +116,41 @@ def test_a_box_is_drawn_and_a_slab_gets_a_whole_cell():
     assert not structure["boxed"] and np.allclose(cell @ inverse, np.eye(3))
 
 
+def test_potentials_by_their_number_of_labels_are_chosen_with_a_slider(ethanol):
+    groups = {way: {n: lively_potential(seed=n) for n in (0, 10)} for way in ("pretrained", "from scratch")}
+    groups["pretrained"][10].metadata["test_errors"] = {"force_mae": 123.4}
+    scene = tp.live(ethanol, groups, notes={"from scratch": "It knows nothing."}).scene
+    assert scene["names"] == ["pretrained", "from scratch"] and scene["labels"] == [0, 10]
+    found = [(p["name"], p["error"], p["note"]) for p in scene["potentials"]]
+    assert found[1] == ("pretrained, 10 labels", 123.4, None)
+    assert found[2] == ("from scratch, 0 labels", None, "It knows nothing.")
+    assert scene["potentials"][0]["colour"] == scene["potentials"][1]["colour"] != scene["potentials"][2]["colour"]
+
+
+def test_the_shipped_slider_says_what_its_labels_bought():
+    errors = [
+        [p.metadata["test_errors"]["force_mae"] for p in group.values()] for group in tp.load_label_slider().values()
+    ]
+    assert all(row == sorted(row, reverse=True) for row in errors)
+    assert all(pretrained < scratch for pretrained, scratch in zip(*errors, strict=True))
+
+
+def test_errors_of_the_shipped_slider_are_those_of_the_study_within_its_scatter():
+    study = [r for r in tp.load_results("learning_curve_qm9")["rows"] if r.get("subset") == "test" and "force_mae" in r]
+    for group, method in zip(tp.load_label_slider().values(), ("tpainn_shipped", "scratch_atomref"), strict=True):
+        for n, potential in list(group.items())[1:]:
+            seeds = [r["force_mae"] for r in study if (r["method"], r["n_train"]) == (method, n)]
+            assert potential.metadata["test_errors"]["force_mae"] == pytest.approx(np.mean(seeds), rel=0.1)
+
+
+def test_g_of_r_is_that_of_oxygens_in_boxes_of_them(ethanol):
+    box, r = tp.load_water("valid", "liquid")[0], np.linspace(2, 6, 9)
+    found = tp.live(box, lively_potential(), reference={"water": (r, 1 + 0 * r)}).scene["rdf"]
+    assert found["n_bins"] == BINS and found["r_max"] <= 0.5 * min(box.cell.lengths())
+    assert found["curves"] == [{"name": "water", "r": r.tolist(), "g": [1.0] * 9}]
+    assert tp.live(ethanol, lively_potential()).scene["rdf"] is None
+
+
 # --- outputs ---
 
 
@@ -115,9 +163,9 @@ def test_the_output_has_a_widget_html_and_a_picture(shown):
 
 def test_without_anywidget_there_is_the_html(shown, monkeypatch, ethanol):
     monkeypatch.setitem(sys.modules, "anywidget", None)
-    widget._widget_class.cache_clear()
+    shown_module._widget_class.cache_clear()
     bundle = tp.live(ethanol, lively_potential())._repr_mimebundle_()
-    widget._widget_class.cache_clear()
+    shown_module._widget_class.cache_clear()
     assert "application/vnd.jupyter.widget-view+json" not in bundle
     assert '<script type="module">' in bundle["text/html"]
 
@@ -159,6 +207,7 @@ def test_the_site_keeps_it_alive_and_its_picture_is_a_file(shown):
     assert all("still.png" in problem for problem in wrong_resources(page, Path("/nowhere")))
 
 
-def test_the_script_is_short_enough_to_be_read():
-    lines = (ROOT / "tpainn_lite" / "page" / "live.js").read_text(encoding="utf-8").splitlines()
-    assert len(lines) < 960 and max(map(len, lines)) <= 120
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_each_script_is_short_enough_to_be_read(script):
+    lines = source(script).splitlines()
+    assert len(lines) <= 350 and max(map(len, lines)) <= 120

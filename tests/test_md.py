@@ -11,7 +11,7 @@ from ase.io import read
 
 from tpainn_lite.model.calculator import PotentialCalculator
 from tpainn_lite.simulate import md
-from tpainn_lite.simulate.md import Simulation, run_md, trouble
+from tpainn_lite.simulate.md import run_md, trouble
 from tpainn_lite.simulate.observables import energy_drift
 
 
@@ -272,19 +272,6 @@ def test_what_is_no_calculator_is_an_error(water, bad):
 def test_constant_pressure_needs_a_calculator_with_stress():
     with pytest.raises(ValueError, match="Springs has no stress, which constant pressure needs"):
         run(gas(8, 8.0), Springs(gas(8, 8.0)), ensemble="npt")
-
-
-@pytest.mark.parametrize("bad", [{"temperature": -5}, {"timestep": np.nan}, {"ensemble": "nvx"}])
-def test_a_simulation_refuses_the_same_settings(water, bad):
-    with pytest.raises(ValueError, match="expected|not one of"):
-        Simulation(water, Springs(water), **bad)
-    simulation = Simulation(water, Springs(water))
-    with pytest.raises(ValueError, match="expected|not one of"):
-        simulation.change(**bad)
-    with pytest.raises(ValueError, match="n_steps is 0"):
-        simulation.advance(0)
-    simulation.advance(2)
-    assert simulation.time == 1.0
 
 
 def test_a_bad_start_is_an_error_before_anything_runs():

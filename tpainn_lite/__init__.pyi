@@ -57,7 +57,7 @@ from .model.errors import energy_mae as energy_mae, errors as errors, force_mae 
 from .model.graph import to_graph as to_graph
 from .model.painn import PaiNN as PaiNN
 from .model.potential import Potential as Potential
-from .model.pretrained import load_pretrained as load_pretrained
+from .model.pretrained import load_label_slider as load_label_slider, load_pretrained as load_pretrained
 from .model.references import (
     fit_atomref as fit_atomref,
     rereference as rereference,
@@ -83,7 +83,6 @@ from .simulate.observables import energy_drift as energy_drift
 from .engines.export import export as export
 
 from .show import plots as plots
-from .show.dashboard import md_dashboard as md_dashboard
 from .show.viewer import view as view, view_side_by_side as view_side_by_side
 
 from .page import explain as explain

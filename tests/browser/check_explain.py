@@ -11,7 +11,6 @@ something is wrong, 2 Chromium or Playwright is missing.
 import argparse
 import io
 import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -20,6 +19,7 @@ import check_notebooks as lab
 import nbformat
 import numpy as np
 import psutil
+from chromium import PHONE, ROOT, WITHOUT_GPU, Desk, Report, browser
 from PIL import Image
 
 from tpainn_lite.page import explain
@@ -27,71 +27,29 @@ from tpainn_lite.page.shown import FOLDER
 
 EVERY = {"ruler": explain.ruler, "vectors": explain.vectors, "labelmap": explain.label_map}
 SHARES = (0.0, 0.1, 0.4)  # of made-up models for the two knobs
-HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>explain</title>
-<link rel="icon" href="data:,"><meta name="viewport" content="width=device-width, initial-scale=1"><style>
-:root { color-scheme: light dark; }
-body { margin: 16px; font-family: system-ui; background: light-dark(#fff, #14171a); }</style></head><body>"""
 HOST = ".tpainn-explain-host"
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, "device_scale_factor": 2}
 COLOURS = 192  # of a still picture
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, default=lab.ROOT / "build" / "explain")
+    parser.add_argument("--pictures", type=Path, default=ROOT / "build" / "explain")
     parser.add_argument("--bare", action="store_true", help="without JupyterLab")
     parser.add_argument("--stills", action="store_true", help="write the pictures of the package, and nothing else")
     arguments = parser.parse_args()
-    chromium = next(filter(None, map(shutil.which, lab.BROWSERS)), None)
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        chromium = None
-    if chromium is None:
-        print("Chromium and Playwright are needed; see tests/browser/check_notebooks.py", file=sys.stderr)
-        return 2
-    arguments.pictures.mkdir(parents=True, exist_ok=True)
-    report = lab.Report("explain")
-    with tempfile.TemporaryDirectory(prefix="tpainn-browser-") as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*lab.FLAGS, "--disable-gpu"])
-        desk = Desk(browser, report, Path(folder), arguments.pictures)
+    report = Report("explain")
+    with tempfile.TemporaryDirectory(prefix="tpainn-browser-") as folder, browser(WITHOUT_GPU) as running:
+        desk = Desk(running, report, Path(folder), arguments.pictures)
         looks = [stills] if arguments.stills else [ruler, vectors, label_map, knobs, phone, no_scripts]
         for look in looks if arguments.stills or arguments.bare else [*looks, notebook]:
-            try:
-                look(desk)
-            except Exception as error:  # noqa: BLE001  what fails must not hide the rest
-                report.fail(f"{look.__name__}: {type(error).__name__}: {str(error).splitlines()[0]}")
-        browser.close()
+            report.attempt(look, desk)
     print(*report.problems, sep="\n")
     return int(any(report.problems))
 
 
-class Desk:
-    """The browser, and pages that hold one explanation each."""
-
-    def __init__(self, browser, report, folder, pictures):
-        self.browser, self.report, self.folder, self.pictures = browser, report, folder, pictures
-
-    def check(self, is_well, problem):
-        if not is_well:
-            self.report.fail(problem)
-
-    def page(self, name, **settings):
-        settings = {"viewport": {"width": 930, "height": 700}, "color_scheme": "light", **settings}
-        page = self.browser.new_context(offline=True, **settings).new_page()
-        page.on("console", lambda message: self.report.fail(f"{name}: console: {message.text[:300]}"))
-        page.on("pageerror", lambda error: self.report.fail(f"{name}: page error: {str(error)[:300]}"))
-        page.on(
-            "request", lambda r: self.check(r.url.startswith(("file:", "blob:", "data:")), f"asks for {r.url[:99]}")
-        )
-        path = self.folder / f"{len(list(self.folder.iterdir()))}.html"
-        path.write_text(f"{HEAD}{(EVERY | {'knobs': two_knobs})[name]().html}</body></html>", encoding="utf-8")
-        page.goto(path.as_uri())
-        return page
-
-    def photograph(self, page, name):
-        page.wait_for_timeout(150)
-        page.screenshot(path=self.pictures / f"{name}.png", full_page=True)
+def opened(desk, name, **settings):
+    """A page with this explanation."""
+    return desk.page((EVERY | {"knobs": two_knobs})[name](), **settings)
 
 
 def text(page, selector):
@@ -122,7 +80,7 @@ def labels_for(curve, error):
 
 def ruler(desk):
     curves = explain.ruler().scene["data"]["tasks"][0]["curves"]
-    page = desk.page("ruler")
+    page = opened(desk, "ruler")
     page.locator(HOST).wait_for()
     x, y = middle(page, ".ruler .grip")
     drag(page, (x, y), (x, y - 30))
@@ -186,7 +144,7 @@ def read_out(page):
 
 
 def vectors(desk):
-    page = desk.page("vectors")
+    page = opened(desk, "vectors")
     page.locator(HOST).wait_for()
     for angle, turn, cutoff, rounds, bias in ((104.5, 0, 1.3, 1, 0), (150, 77, 1.3, 3, 0), (95, -40, 2.2, 2, 1)):
         for name, value in (("angle", angle), ("turn", turn), ("cutoff", cutoff)):
@@ -234,7 +192,7 @@ def mean_error(page):
 
 
 def label_map(desk):
-    page = desk.page("labelmap")
+    page = opened(desk, "labelmap")
     page.locator(HOST).wait_for()
     begun = mean_error(page)
     field = page.locator(".said .field").bounding_box()
@@ -280,7 +238,7 @@ def two_knobs():
 
 
 def knobs(desk):
-    page = desk.page("knobs")
+    page = opened(desk, "knobs")
     page.locator(HOST).wait_for()
     desk.check(text(page, ".big").startswith("320 meV/Å"), f"it begins with {text(page, '.big')}")
     page.locator("input.bonds").focus()
@@ -301,7 +259,7 @@ def phone(desk):
     """390 pixels wide nothing sticks out, and a finger moves the ruler."""
     for name in EVERY:
         for theme in ("light", "dark"):
-            page = desk.page(name, color_scheme=theme, **PHONE)
+            page = opened(desk, name, color_scheme=theme, **PHONE)
             page.locator(HOST).wait_for()
             desk.check(page.evaluate("document.documentElement.scrollWidth") <= 390, f"{name} is wider than a phone")
             if name == "ruler":
@@ -325,7 +283,7 @@ def touch(page, x, y):
 
 def no_scripts(desk):
     for name in EVERY:
-        page = desk.page(name, java_script_enabled=False)
+        page = opened(desk, name, java_script_enabled=False)
         still = page.locator("img")
         desk.check(still.count() == 1 and still.bounding_box()["width"] > 300, f"{name}: no picture without scripts")
         page.context.close()
@@ -334,7 +292,7 @@ def no_scripts(desk):
 def stills(desk):
     """What the package ships for readers without scripts: how each explanation begins."""
     for name in EVERY:
-        page = desk.page(name, viewport={"width": 812, "height": 900}, device_scale_factor=1.5)
+        page = opened(desk, name, viewport={"width": 812, "height": 900}, device_scale_factor=1.5)
         page.locator(HOST).wait_for()
         page.wait_for_timeout(300)
         image = Image.open(io.BytesIO(page.locator(HOST).screenshot())).convert("RGB")

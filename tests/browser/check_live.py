@@ -15,11 +15,9 @@ import base64
 import contextlib
 import json
 import os
-import shutil
 import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 
 import check_notebooks as lab
@@ -27,15 +25,14 @@ import nbformat
 import numpy as np
 import psutil
 from ase import Atoms
+from chromium import PHONE, ROOT, WITHOUT_GPU, Desk, Report, browser
 
 import tpainn_lite as tp
+from tpainn_lite.page.shown import Shown
+from tpainn_lite.page.widget import SCRIPTS
 
-FLAGS = [*lab.FLAGS, "--disable-gpu"]  # as Chromium paints by itself where there is no GPU
 ETHANOL, WATER = (60, 500), (15, 0)  # pictures/s and fs/s, at least
 SOON = 1.0  # s until the first picture
-HEAD = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>live</title><link rel="icon" href="data:,">
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>:root { color-scheme: light dark; }
-body { margin: 16px; font-family: system-ui; background: light-dark(#fff, #14171a); }</style></head><body>"""
 CELL = """
 import os
 import tpainn_lite as tp
@@ -50,6 +47,17 @@ RATES = """() => {
 }""".replace("LIVE", LIVE)
 
 
+KEEP = """() => {  // where the atoms were in each picture since reset, and g(r) of them
+    const live = LIVE, take = live.take.bind(live);
+    [window.kept, window.found] = [[], null];
+    live.take = (answer) => {
+        if (answer.resets === 1 && answer.steps && window.kept.length < 10) {
+            window.kept.push([...answer.places]);
+            window.found = [...answer.rdf.g];
+        }
+        take(answer);
+    };
+}""".replace("LIVE", LIVE)
 COUNT = """() => {  // pictures
     const live = LIVE, remember = live.remember.bind(live);
     window.counted = 0;
@@ -60,52 +68,34 @@ COUNT = """() => {  // pictures
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--windows", type=int, default=12, help="seconds in which pictures are counted, one by one")
-    parser.add_argument("--pictures", type=Path, default=lab.ROOT / "build" / "live")
-    every = (speeds, use, keys, phone, shapes, no_scripts, little_motion, sentences, jupyter)
+    parser.add_argument("--pictures", type=Path, default=ROOT / "build" / "live")
+    every = (speeds, use, slider, liquid, keys, phone, shapes, no_scripts, little_motion, sentences, jupyter)
     looks = {look.__name__: look for look in every}
     parser.add_argument("looks", nargs="*", choices=[*looks, []], help="what to look at; everything by default")
     arguments = parser.parse_args()
-    chromium = next(filter(None, map(shutil.which, lab.BROWSERS)), None)
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        chromium = None
-    if chromium is None:
-        print("Chromium and Playwright are needed; see tests/browser/check_notebooks.py", file=sys.stderr)
-        return 2
-    arguments.pictures.mkdir(parents=True, exist_ok=True)
-    report = lab.Report("live")
-    with tempfile.TemporaryDirectory(prefix="tpainn-browser-") as folder, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        desk = Desk(browser, report, Path(folder), arguments)
+    report = Report("live")
+    with tempfile.TemporaryDirectory(prefix="tpainn-browser-") as folder, browser(WITHOUT_GPU) as running:
+        desk = LiveDesk(running, report, Path(folder), arguments.pictures, arguments.windows)
         for name in arguments.looks or looks:
-            attempt(report, looks[name], desk)
-        browser.close()
+            report.attempt(looks[name], desk)
     print(*report.problems, sep="\n")
     return int(any(report.problems))
 
 
-def attempt(report, look, desk):
-    try:
-        look(desk)
-    except Exception as error:  # noqa: BLE001  what fails must not hide the rest
-        lines = [str(frame.lineno) for frame in traceback.extract_tb(error.__traceback__) if frame.filename == __file__]
-        report.fail(f"{look.__name__}, lines {', '.join(lines)}: {type(error).__name__}: {str(error).splitlines()[0]}")
+class LiveDesk(Desk):
+    """The browser, and what most looks look at."""
 
-
-class Desk:
-    """The browser, and pages that hold one scene each."""
-
-    def __init__(self, browser, report, folder, arguments):
-        self.browser, self.report, self.folder, self.arguments = browser, report, folder, arguments
+    def __init__(self, running, report, folder, pictures, windows):
+        super().__init__(running, report, folder, pictures)
+        self.windows = windows
         gas, xtb = tp.load_pretrained("gas"), tp.load_pretrained("gas_xtb")
         self.ethanol = tp.live(tp.molecule("CCO"), {"T-PaiNN": xtb, "from scratch": gas})
         water = {"T-PaiNN": tp.load_pretrained("water_iamoeba"), "q-TIP4P/F": tp.load_pretrained("water")}
-        self.water = tp.live(tp.load_water("test_large")[0], water)
-
-    def check(self, is_well, problem):
-        if not is_well:
-            self.report.fail(problem)
+        self.box = tp.load_water("test_large")[0]
+        found = tp.load_results("water_models")["curves"]["q-TIP4P/F"]["OO"]
+        reference = {"q-TIP4P/F, long run": (found["r"], found["g"])}
+        notes = {"T-PaiNN": "Its liquid was not measured."}
+        self.water = tp.live(self.box, water, reference=reference, notes=notes)
 
     def judge(self, is_fast, problem):
         """Speed, which is not judged while other work keeps the processor busy."""
@@ -113,30 +103,6 @@ class Desk:
         if is_fast or busy < 1.5 * os.cpu_count():
             return self.check(is_fast, problem)
         print(f"not judged, for the machine is busy (load {busy:.0f} on {os.cpu_count()} cores): {problem}")
-
-    def page(self, shown, prepare="", **settings):
-        """A page of its own that may reach nothing; ``prepare`` is a script that runs before all others."""
-        settings = {"viewport": {"width": 950, "height": 640}, "color_scheme": "light", **settings}
-        page = self.browser.new_context(offline=True, **settings).new_page()
-        page.on("console", lambda message: self.heard(message))
-        page.on("pageerror", lambda error: self.report.fail(f"page error: {str(error)[:300]}"))
-        page.on("request", lambda request: self.asked(request.url))
-        if prepare:
-            page.add_init_script(prepare)
-        path = self.folder / f"{len(list(self.folder.iterdir()))}.html"
-        path.write_text(f"{HEAD}{shown.html}</body></html>", encoding="utf-8")
-        page.goto(path.as_uri())
-        return page
-
-    def heard(self, message):
-        if message.type in ("error", "warning"):
-            self.report.fail(f"console: {message.text[:300]}")
-
-    def asked(self, url):
-        self.check(url.startswith(("file:", "blob:", "data:")), f"wants the network: {url[:99]}")
-
-    def photograph(self, page, name):
-        page.screenshot(path=self.arguments.pictures / f"{name}.png")
 
 
 def time_of(page):
@@ -163,7 +129,7 @@ def speeds(desk):
         began(page)
         page.evaluate(COUNT)
         before, start, windows = processor_seconds(), time_of(page), []
-        for _ in range(desk.arguments.windows):
+        for _ in range(desk.windows):
             page.wait_for_timeout(1000)
             windows.append(page.evaluate(RATES))
         done = np.array([page.evaluate("window.counted"), time_of(page) - start])  # pictures, fs
@@ -275,6 +241,54 @@ def guard(desk, page):
     desk.check(time_of(page) == stopped, "the guard stops nothing")
 
 
+def slider(desk):
+    """More labels, and the other start, while the molecule moves on: no run begins anew, and the errors are said."""
+    potentials = tp.load_label_slider()
+    page = desk.page(tp.live(tp.molecule("CCO"), potentials))
+    began(page)
+    labels = list(potentials["pretrained"])
+    for name, group in enumerate(potentials.values()):
+        page.locator(".potential select").select_option(str(name))
+        for number, potential in enumerate(group.values()):
+            before, index = time_of(page), name * len(labels) + number
+            page.locator(".labels input").fill(str(number))
+            wait_for(page, f"live.picture.potential === {index} || live.picture.stopped")
+            desk.check(time_of(page) >= before, "another number of labels began a new run")
+            error = potential.metadata["test_errors"]["force_mae"]
+            desk.check(f": {error:.0f} meV/Å" in page.locator(".about").inner_text(), f"no error of {index}")
+        desk.photograph(page, f"slider-{name}")
+    print(f"labels: {labels}; the last of them says: {page.locator('.about').inner_text()}")
+    page.context.close()
+
+
+def liquid(desk):
+    """g(r) is NumPy's over the same pictures, stands over the long run's, and begins anew with each change."""
+    page = desk.page(desk.water)
+    began(page)
+    page.evaluate(KEEP)
+    page.locator(".reset").click()
+    wait_for(page, "live.picture.resets === 1 && live.picture.rdf && window.kept.length > 9", timeout=120)
+    kept, found = page.evaluate("[window.kept, window.found]")
+    frames = [desk.box.copy() for _ in kept]
+    for atoms, places in zip(frames, kept, strict=True):
+        atoms.positions = np.reshape(places, (-1, 3))
+    _, expected = tp.observables.rdf(frames, "OO", r_max=desk.water.scene["rdf"]["r_max"], n_bins=len(found))
+    desk.check(np.abs(expected - found).max() < 0.02 * expected.max(), "g(r) is not that of NumPy")
+    print(f"g(r) of {len(kept)} pictures: peak {max(found):.3f}, NumPy {expected.max():.3f}")
+    desk.photograph(page, "liquid")
+    for change in (lambda: page.locator(".potential select").select_option("1"), lambda: heat(page, 400)):
+        before, spent = time_of(page), page.evaluate(f"{LIVE}.picture.rdf.time")
+        change()
+        wait_for(page, f"live.picture.rdf.time < {spent}")
+        desk.check(time_of(page) >= before, "a change began a new run")
+    desk.check(page.locator(".about").is_hidden(), "the note of another potential stays")
+    page.context.close()
+
+
+def heat(page, kelvin):
+    page.locator(".heat input").fill(str(kelvin))
+
+
 def keys(desk):
     """Space pauses and goes on; arrows turn; plus zooms."""
     page = desk.page(desk.water)
@@ -304,8 +318,7 @@ def keys(desk):
 def phone(desk):
     """390 pixels wide nothing sticks out, and a finger pulls an atom."""
     for theme in ("light", "dark"):
-        size = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2}
-        page = desk.page(desk.ethanol, color_scheme=theme, has_touch=True, is_mobile=True, **size)
+        page = desk.page(desk.ethanol, color_scheme=theme, **PHONE)
         began(page)
         desk.check(page.evaluate("document.documentElement.scrollWidth") <= 390, "wider than a phone")
         touch(page, *place_of(page, 8))
@@ -360,13 +373,11 @@ def little_motion(desk):
 # ---------------------------------------------------------------- what goes wrong is said
 
 
-class Changed:
-    """The scene of a `Live` with something changed in it."""
-
-    def __init__(self, shown, change):
-        scene = json.loads(json.dumps(shown.scene))
-        change(scene)
-        self.html = type(shown).html.fget(type("", (), {"scene": scene, "png": shown.png, "alt": shown.alt})())
+def changed(shown, change):
+    """The same with something changed in its scene."""
+    scene = json.loads(json.dumps(shown.scene))
+    change(scene)
+    return Shown(scene, SCRIPTS, shown.png)
 
 
 def shorter(scene):
@@ -386,9 +397,9 @@ def other_format(scene):
 def sentences(desk):
     """Broken or foreign weights, an unknown element, no WebAssembly: a sentence in the box."""
     cases = {
-        "damaged or foreign": (Changed(desk.ethanol, shorter), ""),
-        "no finite energy": (Changed(desk.ethanol, not_finite), ""),
-        "another version": (Changed(desk.ethanol, other_format), ""),
+        "damaged or foreign": (changed(desk.ethanol, shorter), ""),
+        "no finite energy": (changed(desk.ethanol, not_finite), ""),
+        "another version": (changed(desk.ethanol, other_format), ""),
         "no WebAssembly": (desk.ethanol, "delete window.WebAssembly"),
     }
     for words, (shown, prepare) in cases.items():

@@ -28,20 +28,11 @@ import time
 import urllib.request
 from pathlib import Path
 
+import chromium
 import numpy as np
+from chromium import ROOT, Report
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-FLAGS = [  # draw WebGL in software, and do not phone home
-    "--no-sandbox",
-    "--use-gl=angle",
-    "--use-angle=swiftshader",
-    "--enable-unsafe-swiftshader",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SETTINGS = {  # of JupyterLab
     # Cells out of sight are otherwise taken out of the page, and their pictures with them.
     "@jupyterlab/notebook-extension/tracker": {"windowingMode": "none"},
@@ -62,24 +53,13 @@ MOVED = ("canvas", ".js-plotly-plot", "img", "pre", ".jp-RenderedHTMLCommon", ".
 
 def main():
     arguments = _arguments()
-    chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if chromium is None:
-        print("No Chromium found. On Debian or Ubuntu: apt-get install chromium", file=sys.stderr)
-        return 2
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        print(f"Playwright is missing: {sys.executable} -m pip install playwright", file=sys.stderr)
-        return 2
     if not arguments.notebooks:
         print(f"No notebooks in {ROOT / 'notebooks'}: nothing to look at.")
         return 0
-    with tempfile.TemporaryDirectory(prefix="tpainn-browser-") as folder, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory(prefix="tpainn-browser-") as folder, chromium.browser() as browser:
         names = _copy(arguments.notebooks, Path(folder))
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         with _jupyter(Path(folder), arguments.app) as server:
             reports = [_check(browser, server, name, arguments) for name in names]
-        browser.close()
     return _tell(reports)
 
 
@@ -186,18 +166,6 @@ def _wait_for(server, process, log):
 
 
 # ---------------------------------------------------------------- one notebook
-
-
-class Report:
-    """What was seen in one notebook."""
-
-    def __init__(self, name):
-        self.name, self.problems, self.seconds = name, [], 0.0
-        self.cells = self.canvases = self.plots = self.controls = self.questions = 0
-
-    def fail(self, problem):
-        if problem not in self.problems:
-            self.problems.append(problem)
 
 
 def _check(browser, server, name, arguments):

@@ -20,15 +20,13 @@ import tarfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build"
-sys.path.insert(0, str(Path(__file__).parent))
-from check_notebooks import BROWSERS, FLAGS, Report  # noqa: E402
+from chromium import ROOT, Report, browser, leave
 
+BUILD = ROOT / "build"
 AXE = "4.14.1"
 HARMLESS = "Canvas2D: Multiple readback operations"  # advice to Plotly about speed
 SERIOUS = ("serious", "critical")
-WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 TALL = 2400  # pixels of one picture
 DRAWN = """async () => {
     for (const figure of document.querySelectorAll('figure.plot')) {
@@ -73,22 +71,15 @@ def main():
     parser.add_argument("--site", type=Path, default=BUILD / "site")
     parser.add_argument("--pictures", type=Path, default=BUILD / "site-pictures")
     args = parser.parse_args()
-    chromium = next(filter(None, map(shutil.which, BROWSERS)), None)
     try:
-        from playwright.sync_api import sync_playwright
-
         axe = axe_script()
-    except (ImportError, OSError, subprocess.SubprocessError) as error:
-        chromium = print(f"Playwright or axe-core is missing: {error}", file=sys.stderr)
-    if chromium is None:
-        return 2
+    except (OSError, subprocess.SubprocessError) as error:
+        leave(f"axe-core is missing: {error}")
     shutil.rmtree(args.pictures, ignore_errors=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    with browser() as running:
         pages = sorted(args.site.resolve().glob("*.html"))
-        reports = [guarded(check, path.name, browser, path, axe, args.pictures) for path in pages]
-        reports.append(guarded(check_search, "search", browser, args.site.resolve() / "index.html"))
-        browser.close()
+        reports = [guarded(check, path.name, running, path, axe, args.pictures) for path in pages]
+        reports.append(guarded(check_search, "search", running, args.site.resolve() / "index.html"))
     return tell(reports)
 
 
@@ -110,18 +101,15 @@ def guarded(look, name, *things):
     """What `look(report, ...)` reports; an error of its own is a problem, too."""
     report = Report(name)
     report.figures = report.controls = report.minor = 0
-    try:
-        look(report, *things)
-    except Exception as error:  # noqa: BLE001  one page that fails must not hide the others
-        report.fail(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+    report.attempt(look, report, *things)
     return report
 
 
-def check(report, browser, path, axe, pictures):
+def check(report, running, path, axe, pictures):
     """One page: wide and narrow, light and dark, with scripts and without."""
     for theme in ("light", "dark"):
         for name, size in (("wide", WIDE), ("phone", PHONE)):
-            page = opened(browser, path, report, viewport=size, color_scheme=theme)
+            page = opened(running, path, report, viewport=size, color_scheme=theme)
             check_figures(page, report)
             check_answers(page, report)
             check_access(page, axe, report, f"{theme}, {name}")
@@ -129,16 +117,16 @@ def check(report, browser, path, axe, pictures):
                 report.fail(f"wider than a phone: {wide}")
             photograph(page, pictures, f"{path.stem}-{theme}-{name}")
             page.context.close()
-    page = opened(browser, path, report, viewport=WIDE, java_script_enabled=False)
+    page = opened(running, path, report, viewport=WIDE, java_script_enabled=False)
     if missing := page.locator("figure.plot").evaluate_all(STILLS):
         report.fail(f"without scripts there is no picture of {', '.join(missing)}")
     photograph(page, pictures, f"{path.stem}-no-scripts")
     page.context.close()
 
 
-def opened(browser, path, report, **settings):
+def opened(running, path, report, **settings):
     """The page in a window of its own that reports errors and reaches nothing but files."""
-    page = browser.new_context(offline=True, reduced_motion="reduce", **settings).new_page()
+    page = running.new_context(offline=True, reduced_motion="reduce", **settings).new_page()
     page.on("console", lambda message: on_console(report, message))
     page.on("pageerror", lambda error: report.fail(f"page error: {str(error)[:300]}"))
     page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:")) else network(report, r))
@@ -209,9 +197,9 @@ def photograph(page, pictures, name):
     page.set_viewport_size({"width": width, "height": height})
 
 
-def check_search(report, browser, path):
+def check_search(report, running, path):
     """The search box finds a word, its first answer leads to a page, and the choice of light or dark is kept."""
-    page = opened(browser, path, report, viewport=WIDE)
+    page = opened(running, path, report, viewport=WIDE)
     page.locator("#query").fill("autotune")
     page.locator("#found a").first.wait_for(timeout=5000)
     page.locator("#found a").first.click()

@@ -1,6 +1,6 @@
 // What all explanations share: a panel, its light and dark, SVG, numbers, and hands (mouse, finger, keys).
 //
-// This text stands before that of ruler.js, vectors.js, labelmap.js or knobs.js; each of them defines
+// With that of theme.js this text stands before that of ruler.js, vectors.js, labelmap.js or knobs.js; each of them defines
 // `build(panel, data)`, which fills the panel and gives back what draws it.  Nothing else is ever loaded.
 
 const FORMAT = 1; // of the scene, as in explain.py
@@ -26,8 +26,7 @@ class Panel {
         this.root = this.host.attachShadow({ mode: "open" });
         this.root.innerHTML = `<style>${scene?.style ?? ""}</style><section class="panel"></section>`;
         this.part("section").setAttribute("aria-label", scene?.alt ?? "");
-        this.closers = [];
-        this.followTheme();
+        this.closers = [followTheme((theme) => { this.host.dataset.theme = this.theme = theme; this.refresh(); })];
         element.replaceChildren(this.host);
         try {
             if (scene?.format !== FORMAT) throw new Error("What this box should show is damaged, or of another version of tpainn_lite.");
@@ -79,23 +78,6 @@ class Panel {
         const input = this.part(selector);
         Object.assign(input, range, { value: state[name] });
         input.oninput = () => { state[name] = Number(input.value); this.refresh(); };
-    }
-
-    /** Light or dark as the notebook, the page or the system has it. */
-    followTheme() {
-        const system = matchMedia("(prefers-color-scheme: dark)"), { body, documentElement: page } = document;
-        const follow = () => {
-            const said = [body.dataset.jpThemeLight && (body.dataset.jpThemeLight === "false" ? "dark" : "light"),
-                page.dataset.theme, page.getAttribute("theme"), /vscode-(dark|light)/.exec(body.className)?.[1]].find(Boolean);
-            this.host.dataset.theme = this.theme = said ?? (system.matches ? "dark" : "light");
-            this.refresh();
-        };
-        follow();
-        system.addEventListener("change", follow);
-        const observer = new MutationObserver(follow);
-        for (const part of [body, page])
-            observer.observe(part, { attributes: true, attributeFilter: ["data-jp-theme-light", "data-theme", "theme", "class"] });
-        this.closers.push(() => system.removeEventListener("change", follow), () => observer.disconnect());
     }
 
     close() {

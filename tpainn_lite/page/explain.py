@@ -1,7 +1,7 @@
 """Explanations that answer to their reader: boxes in a notebook or a page, which need no kernel.
 
-Each is one script (`ruler.js`, `vectors.js`, `labelmap.js`, `knobs.js`) behind what they share (`explain.js`,
-`explain.css`); the functions here give them their data, as JSON.
+Each is one script (`ruler.js`, `vectors.js`, `labelmap.js`, `knobs.js`) behind what they share (`theme.js`,
+`explain.js`, `explain.css`); the functions here give them their data, as JSON.
 """
 
 import itertools
@@ -181,7 +181,7 @@ def vectors(angle: float = 104.5, cutoff: float = 1.3) -> Shown:
 
 
 def label_map(start: Literal["classical", "nothing"] = "classical") -> Shown:
-    """A map of two torsions: click to label, and a committee learns at once; where it doubts, and where it errs.
+    """A map of two torsions: click to label, and a committee learns at once; where it doubts, and where it is wrong.
 
     Glycolaldehyde, rigid, in steps of 15 degrees: energies of MMFF94 and of GFN2-xTB, which stands for the expensive
     method (``benchmarks/torsion_map.py``).  The members, sums of waves with random beginnings, are fitted in the page.
@@ -267,4 +267,5 @@ def _explanation(name: str, data: dict[str, Any], words: str, still: bool = True
     """A scene of its data, in front of the scripts; with the shipped picture of how it begins."""
     picture = FOLDER / f"{name}.png"
     scene = {"format": FORMAT, "alt": words, "data": data, "style": source("explain.css")}
-    return Shown(scene, ("explain.js", f"{name}.js"), picture.read_bytes() if still and picture.exists() else None)
+    begun = picture.read_bytes() if still and picture.exists() else None
+    return Shown(scene, ("theme.js", "explain.js", f"{name}.js"), begun)

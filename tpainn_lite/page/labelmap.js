@@ -1,4 +1,4 @@
-// A map of a molecule's two torsions: click to label, and a committee learns at once; where does it doubt, where does it err?
+// A map of a molecule's two torsions: click to label, and a committee learns at once; where does it doubt, where is it wrong?
 //
 // `data` (explain.py): n × n energies {classical, reference} in meV, row by row of the first torsion; torsions, molecule,
 // methods, start.  A member of the committee is a sum of waves cos(pφ + qψ), which a mirror image leaves as they are.

@@ -1,17 +1,11 @@
 """`live`: MD that runs in the reader's browser, with the weights of a trained potential, and goes on without a kernel.
 
-The scene holds all that the page needs: the structure, the weights, the engine and its style.  A notebook shows it
-through anywidget; where there are no widgets, on the course's site say, the same scene and the same script stand in the
-output's HTML; and where no script may run, a picture.
+The scene holds all that the page needs: the structure, the weights, the engine and its style (`shown.py` says how it is
+shown).
 """
 
 import base64
-import hashlib
-import html
-import json
 from collections.abc import Mapping
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,90 +15,70 @@ from ase.data.colors import jmol_colors
 from numpy.typing import ArrayLike
 
 from tpainn_lite.model.potential import Potential, check_potential
+from tpainn_lite.page.shown import FOLDER, Shown, source
 from tpainn_lite.page.weights import packed
 from tpainn_lite.show.painting import png
+from tpainn_lite.show.plot_data import check_named, numbers, pair_of
 from tpainn_lite.show.scenes import ball_radii, facing, make_scenes
 from tpainn_lite.show.style import COLOURS, places_of
 from tpainn_lite.simulate.md import check_settings, moving
 from tpainn_lite.structures.arguments import check_choice, check_counts, shown
 from tpainn_lite.structures.checks import check_structure
-from tpainn_lite.structures.geometry import is_boxed
+from tpainn_lite.structures.geometry import is_boxed, widths
 
-FORMAT = 1  # of the scene, as in live.js
-FOLDER = Path(__file__).parent
+FORMAT = 2  # of the scene, as in live.js
+SCRIPTS = ("theme.js", "camera.js", "charts.js", "hands.js", "physics.js", "live.js")
 ROOM = 1.2  # around the structure, in which it can be pulled about
 FEW = 40  # atoms, up to which arrows do not hide them
 MOST = 2000  # atoms; with more a picture takes seconds
 SIZE = 400  # pixels of the still picture
+OXYGEN, LIQUID = 8, 4  # g(r) is that of oxygens, where a box has so many
+FARTHEST, BINS = 6.0, 60  # Å, of g(r)
 
-
-class Live:
-    """What `live` returns: one output in several formats.
-
-    ``scene`` is what the page gets, ``html`` a page's part that needs nothing else, ``widget`` the same for notebooks
-    (None without anywidget), ``png`` a picture and ``alt`` what is seen, in words.
-    """
-
-    def __init__(self, scene: dict[str, Any], picture: bytes):
-        self.scene, self.png, self.alt = scene, picture, scene["alt"]
-        self.widget = _widget(scene)
-
-    @property
-    def html(self) -> str:
-        """A picture, the scene as JSON, and the script that brings it to life."""
-        text = json.dumps(self.scene, separators=(",", ":")).replace("<", "\\u003c")
-        name = hashlib.sha256(text.encode()).hexdigest()[:12]
-        still = f"data:image/png;base64,{_text(self.png)}"
-        start = (
-            f"for (const place of document.querySelectorAll('[data-live=\"{name}\"]:not([data-alive])')) {{\n"
-            '    place.dataset.alive = "yes";\n'
-            "    show(place, JSON.parse(place.nextElementSibling.textContent));\n}"
-        )
-        return (
-            f'<div class="tpainn-live" data-live="{name}"><img src="{still}" alt="{html.escape(self.alt)}" '
-            'style="max-width: 100%"></div>'
-            f'<script type="application/json">{text}</script>'
-            f'<script type="module">{_source("live.js")}\n{start}\n</script>'
-        )
-
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        bundle = self.widget._repr_mimebundle_() if self.widget is not None else None
-        live = bundle[0] if isinstance(bundle, tuple) else bundle or {}
-        return dict(live) | {"text/html": self.html, "image/png": _text(self.png), "text/plain": self.alt}
+Named = Mapping[str, Potential] | Mapping[str, Mapping[int, Potential]]
 
 
 def live(
     atoms: Atoms,
-    potentials: Potential | Mapping[str, Potential],
+    potentials: Potential | Named,
     *,
     ensemble: str = "nvt",
     temperature: float = 300.0,
     friction: float = 10.0,
     timestep: float = 0.5,
     arrows: bool | None = None,
+    reference: Mapping[str, tuple[ArrayLike, ArrayLike]] | None = None,
+    notes: Mapping[str, str] | None = None,
     seed: int = 0,
-) -> Live:
+) -> Shown:
     """MD in the page: watch it, heat it, pull an atom, change the potential on the way.
 
     The run begins as that of `run_md` with the same settings and seed, and has its guards.  The weights travel in 16
-    bits a number: forces differ from the library's by less than 2 meV/Å.
+    bits a number: forces differ from the library's by less than 2 meV/Å.  In boxes with four oxygens or more, g(r) of
+    these is drawn; it begins anew whenever something is changed.
 
     Parameters
     ----------
     atoms
         A molecule, or a box that is periodic in any of its directions; left as it is.
     potentials
-        One, or several by name to choose from; the first one begins.
+        One, or several by name to choose from; the first one begins.  Or for each name the potentials after so many
+        DFT labels, ``{0: ..., 10: ...}``, the same numbers for all names: these are chosen with a slider.  What a
+        potential's metadata say of its errors (`load_label_slider`) is shown.
     ensemble
         "nvt" (Langevin) or "nve", to begin with.
     temperature, friction, timestep
         K; 1/ps, of Langevin; fs.
     arrows
         Whether forces are drawn at first; by default for up to 40 atoms.
+    reference
+        By name, curves (r in Å, g) that g(r) is drawn over.
+    notes
+        By a potential's name, a sentence that is shown while it runs.
 
     Returns
     -------
-    Live
+    Shown
         Displays itself as the last line of a cell.
 
     Raises
@@ -123,42 +97,92 @@ def live(
     check_settings(ensemble, temperature=temperature, friction=friction, timestep=timestep)
     check_counts(least=0, seed=seed)
     named = _named(potentials)
-    networks = [{"name": name, **packed(potential, atoms.numbers)} for name, potential in named.items()]
-    if all(network["unknown"] for network in networks):
-        raise ValueError(
-            f"{next(iter(named))} was not made for {', '.join(networks[0]['unknown'])}; it knows "
-            f"{', '.join(networks[0]['elements'])}. Give a potential that knows all elements of the structure"
-        )
+    networks = _networks(named, atoms.numbers, _checked_notes(notes, named))
     settings = {"ensemble": ensemble, "temperature": temperature, "friction": friction, "timestep": timestep}
     settings |= {"arrows": len(atoms) <= FEW if arrows is None else arrows, "seed": seed}
-    return Live(*_scene(atoms, networks, settings))
+    scene, picture = _scene(atoms, named, networks, settings)
+    return Shown(scene | {"rdf": _rdf(atoms, reference)}, SCRIPTS, picture)
 
 
 def _named(potentials):
-    """{name: potential}, checked."""
+    """{name: {number of labels or None: potential}}, checked."""
     named = dict(potentials) if isinstance(potentials, Mapping) else {"potential": potentials}
     if not named or not all(isinstance(name, str) for name in named):
         raise ValueError(f"potentials is {shown(potentials)}; at least one is expected, by name: {{'name': potential}}")
-    for potential in named.values():
-        check_potential(potential)
-    return named
+    grouped = {name: dict(given) if isinstance(given, Mapping) else {None: given} for name, given in named.items()}
+    first = list(next(iter(grouped.values())))
+    for name, group in grouped.items():
+        if list(group) != first or not first:
+            raise ValueError(f"{name!r} has potentials for {list(group)} labels; {first} are expected, as of the first")
+        for potential in group.values():
+            check_potential(potential)
+    if first != [None]:
+        check_counts(least=0, **{f"labels[{k}]": n for k, n in enumerate(first)})
+    return grouped
 
 
-def _scene(atoms, networks, settings):
+def _checked_notes(notes, named):
+    notes = {} if notes is None else notes
+    check_named(notes, "sentence", may_be_empty=True)
+    for name, note in notes.items():
+        if name not in named or not isinstance(note, str):
+            raise ValueError(f"notes has {name!r}: {shown(note)}; a sentence for one of {list(named)} is expected")
+    return notes
+
+
+def _networks(named, atomic_numbers, notes):
+    """What the page gets of each potential, by name and then by its number of labels."""
+    places = places_of(named)
+    networks = []
+    for name, group in named.items():
+        for n, potential in group.items():
+            about = {"name": name if n is None else f"{name}, {n:,} labels", "colour": COLOURS[places[name]]}
+            about |= {"note": notes.get(name), "error": _error(potential)}
+            network: dict[str, Any] = about | packed(potential, atomic_numbers)
+            networks.append(network | {"weights": _text(network["weights"])})
+    if all(network["unknown"] for network in networks):
+        raise ValueError(
+            f"{networks[0]['name']} was not made for {', '.join(networks[0]['unknown'])}; it knows "
+            f"{', '.join(networks[0]['elements'])}. Give a potential that knows all elements of the structure"
+        )
+    return networks
+
+
+def _error(potential):
+    """Mean error of its forces in meV/Å on the molecules of the test, where its metadata say so."""
+    error = potential.metadata.get("test_errors", {}).get("force_mae")
+    return None if error is None else float(error)
+
+
+def _scene(atoms, named, networks, settings):
     """(what live.js reads, the still picture)."""
-    names = [network["name"] for network in networks]
-    colours = places_of(names)
-    for network in networks:
-        network |= {"weights": _text(network["weights"]), "colour": COLOURS[colours[network["name"]]]}
+    names, labels = list(named), list(next(iter(named.values())))
     start, _ = moving(atoms, None, settings["ensemble"], settings["temperature"], settings["seed"])
     scenes, half_width = make_scenes([[atoms]], [""])
     scene = {
         "format": FORMAT, "alt": f"Molecular dynamics of {atoms.get_chemical_formula()} with {' or '.join(names)}",
         "structure": _structure(start), "potentials": networks, "settings": settings,
-        "view": _view(atoms, half_width),
-        "engine": _text((FOLDER / "engine.wasm").read_bytes()), "style": _source("live.css"),
+        "names": names, "labels": None if labels == [None] else labels, "view": _view(atoms, half_width),
+        "engine": _text((FOLDER / "engine.wasm").read_bytes()), "style": source("live.css"),
     }  # fmt: skip
     return scene, png(scenes, half_width, SIZE)
+
+
+def _rdf(atoms, reference):
+    """How g(r) of the oxygens is counted, and what it is compared with; None where there is no liquid."""
+    reference = {} if reference is None else reference
+    check_named(reference, "(r, g)", may_be_empty=True)
+    curves = []
+    for name, curve in reference.items():
+        r, g = (numbers(values, name).round(4).tolist() for values in pair_of(curve, name))
+        curves.append({"name": str(name), "r": r, "g": g})
+    if not atoms.pbc.all() or (atoms.numbers == OXYGEN).sum() < LIQUID:
+        if curves:
+            raise ValueError(f"reference has {list(reference)}; a box with {LIQUID} oxygens or more is expected for it")
+        return None
+    species = sorted(set(atoms.numbers.tolist())).index(OXYGEN)
+    r_max = min(FARTHEST, 0.499 * float(widths(atoms.cell.array).min()))
+    return {"species": species, "symbol": "O", "r_max": r_max, "n_bins": BINS, "curves": curves}
 
 
 def _structure(atoms):
@@ -193,30 +217,3 @@ def _numbers(values: ArrayLike) -> str:
 
 def _text(content: bytes) -> str:
     return base64.b64encode(content).decode()
-
-
-@lru_cache
-def _source(name):
-    return (FOLDER / name).read_text(encoding="utf-8")
-
-
-def _widget(scene):
-    """An anywidget that shows the scene, or None where that package is missing."""
-    try:
-        return _widget_class()(scene=scene)
-    except ImportError:
-        return None
-
-
-@lru_cache
-def _widget_class():
-    import anywidget
-    import traitlets
-
-    class LiveWidget(anywidget.AnyWidget):
-        """The scene, as the page gets it."""
-
-        _esm = _source("live.js")
-        scene = traitlets.Dict().tag(sync=True)
-
-    return LiveWidget

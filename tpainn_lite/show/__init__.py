@@ -1,4 +1,4 @@
-"""What is looked at: plots, molecules, the dashboard, reports."""
+"""What is looked at: plots, molecules, reports."""
 
 import lazy_loader
 

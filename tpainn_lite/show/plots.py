@@ -287,24 +287,6 @@ def lines(curves: Curves, x: str, y: str, title: str | None = None) -> go.Figure
     return add_curves(new_figure(x, y, title), {name: pair_of(curve, name) for name, curve in curves.items()})
 
 
-def stacked(quantities: Sequence[str], x: str, title: str | None = None) -> go.FigureWidget:
-    """Empty traces below each other with one x axis, each of a quantity / unit; they can be changed in place.
-
-    >>> len(stacked(["temperature / K", "density / g cm⁻³"], "time / ps").data)
-    2
-    """
-    check_list(quantities, "quantities")
-    if len(quantities) == 0:
-        raise ValueError(f"{quantities!r} was given to draw; a list of quantities, at least one, is expected")
-    figure = new_figure(x, None, title)
-    figure.set_subplots(len(quantities), 1, shared_xaxes=True, vertical_spacing=0.06)
-    for k, quantity in enumerate(quantities):
-        figure.add_scatter(x=[], y=[], name=text_of(quantity), row=k + 1, col=1, **style_of(k))
-        figure.update_yaxes(title=text_of(quantity), row=k + 1, col=1)
-    figure.update_layout(height=150 * len(quantities) + 60, showlegend=False).update_xaxes(title=None)
-    return in_place(figure.update_xaxes(title=text_of(x), row=len(quantities), col=1))
-
-
 def panels(curves: Mapping[str, Curves], y: str, points: str = "DFT", title: str | None = None) -> go.Figure:
     """Small plots next to each other, each with its own x axis and all with the same y quantity.
 

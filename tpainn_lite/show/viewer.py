@@ -161,7 +161,7 @@ def _live(scenes, half_width, size, interval):
     """An ipywidgets box: viewers side by side, and below them, for trajectories, one player and one slider for all."""
     from ipywidgets import HTML, HBox, IntSlider, Label, Play, VBox, jslink
 
-    viewers = [live_viewer(scene.drawings, half_width, size) for scene in scenes]
+    viewers = [_live_viewer(scene.drawings, half_width, size) for scene in scenes]
     heads = [HTML(f"<b>{html.escape(scene.title)}</b>") for scene in scenes]
     notes = [Label(scene.notes[0]) for scene in scenes]
     row = HBox([VBox(column) for column in zip(heads, viewers, notes, strict=True)])
@@ -181,16 +181,13 @@ def _live(scenes, half_width, size, interval):
     return VBox([row, HBox([player, slider])])
 
 
-def live_viewer(drawings: Sequence[Drawing], half_width: float, size: int, is_moving: bool = False) -> Any:
+def _live_viewer(drawings: Sequence[Drawing], half_width: float, size: int) -> Any:
     """An nglview widget that holds each frame as a model of its own, and shows the first.
 
     nglview's own trajectories move the atoms of the first frame and keep its bonds, so that a bond that breaks would
     be stretched across the picture; models have each their bonds.  The widget usually waits for Python to send it
     what to draw, and is blank while the cells below it run.  So all of it is put in the state that the browser has
     from the start, as for a page that is loaded again, and nothing is left to send.
-
-    ``is_moving``, for atoms that `move_atoms` moves all the time, leaves out the eight draws by which NGL makes a
-    picture at rest smoother.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # those of nglview's own making
@@ -203,8 +200,7 @@ def live_viewer(drawings: Sequence[Drawing], half_width: float, size: int, is_mo
     kinds = {"0": {"type": "ball+stick", "params": balls}, "1": {"type": "licorice", "params": edges}}
     widget.n_components, widget._ngl_repr_dict = 1, {"0": kinds}
     # The picture's projection; and nothing is cut off for being near: NGL's 10 Å is more than a small molecule has.
-    stage = {"cameraType": "orthographic", "clipDist": 0}
-    widget._ngl_full_stage_parameters = stage | ({"sampleLevel": -1} if is_moving else {})
+    widget._ngl_full_stage_parameters = {"cameraType": "orthographic", "clipDist": 0}
     distance = half_width / np.tan(np.radians(20))  # NGL's eye spans 40 degrees
     camera = np.diag([distance] * 3 + [1]).ravel().tolist()
     widget._remote_call("set_camera_orientation", args=[camera], fire_embed=True)
@@ -224,11 +220,6 @@ def _show_model(widget, model):
         which = {"component_index": 0, "repr_index": k}
         widget._remote_call("setSelection", "Representation", [selection], which, fire_once=True)
     widget._remote_call("request_repr_dict", fire_once=True)  # remembered, should the page be loaded again
-
-
-def move_atoms(widget: Any, drawing: Drawing) -> None:
-    """Put the atoms of a viewer of one frame where this drawing has them; its bonds stay as they are."""
-    widget.set_coordinates({0: _ngl_positions(drawing)})
 
 
 def _ngl_positions(drawing):

@@ -122,57 +122,6 @@ def run_md(
     return record.run
 
 
-class Simulation:
-    """MD that advances bit by bit while somebody watches, with the same integrators and guards as `run_md`.
-
-    Parameters
-    ----------
-    atoms
-        Left as they are.
-    settings
-        ``ensemble``, ``temperature``, ``pressure``, ``friction``, ``timestep`` as in `run_md`; they may be changed on
-        the way with `change`.
-
-    ``work`` are the atoms as they are now, ``time`` (fs) is what has passed, ``stopped`` says why it cannot continue.
-
-    >>> from ase.build import bulk
-    >>> from ase.calculators.emt import EMT
-    >>> simulation = Simulation(bulk("Cu", cubic=True), EMT(), temperature=100.0)
-    >>> simulation.advance(4)
-    >>> simulation.time
-    2.0
-    """
-
-    def __init__(self, atoms: Atoms, calculator: GetPropertiesMixin, seed: int = 0, **settings: Any):
-        self.settings: dict[str, Any] = {
-            "ensemble": "nvt", "temperature": 300.0, "pressure": 1.0, "friction": 10.0, "timestep": 0.5, **settings,
-        }  # fmt: skip
-        check_settings(**self.settings)
-        check_md_calculator(calculator, self.settings["ensemble"])
-        start = (self.settings["ensemble"], self.settings["temperature"], seed)
-        self.work, self.rng = moving(atoms, calculator, *start)
-        self.time = 0.0
-        self.stopped: str | None = None
-        self.bonds, self.volume = bonds_of(self.work), _volume(self.work)
-        self.change()
-
-    def change(self, **settings: Any) -> None:
-        """Continue with another temperature, pressure, … from where the atoms are."""
-        check_settings(**self.settings | settings)
-        self.settings |= settings
-        self.dynamics = _integrator(self.work, self.rng, **self.settings)
-
-    def advance(self, n_steps: int) -> None:
-        """So many steps; nothing more once a guard has stopped it."""
-        check_counts(n_steps=n_steps)
-        if self.stopped:
-            return
-        self.stopped = _advanced(self.dynamics, n_steps)
-        if not self.stopped:
-            self.time += n_steps * self.settings["timestep"]
-            self.stopped = trouble(self.work, self.settings["temperature"], self.bonds, self.volume)
-
-
 def check_settings(
     ensemble: str,
     n_steps: int = 1,
