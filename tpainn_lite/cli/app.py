@@ -15,6 +15,7 @@ from tpainn_lite.cli.checking import Trust, believed, check
 from tpainn_lite.cli.errors import one_line
 from tpainn_lite.cli.export import export
 from tpainn_lite.cli.inputs import (
+    BY_PYSCF,
     Ensemble,
     FramesOf,
     TeacherName,
@@ -298,7 +299,7 @@ def run(
     check_shaking(frames, hottest, seed)
     folder = folder or source.with_suffix("")
     check_folder(folder)
-    nobody = labels or elsewhere or (teacher == TeacherName.b3lyp and not has_pyscf())
+    nobody = labels or elsewhere or (teacher in BY_PYSCF and not has_pyscf())
     if not nobody:
         check_teacher(teacher)
     from tpainn_lite.project.run import LabelsWanted, run_project

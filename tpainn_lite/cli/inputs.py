@@ -51,7 +51,12 @@ class TeacherName(StrEnum):
     iamoeba = "iamoeba"
     gfn2_xtb = "gfn2-xtb"
     b3lyp = "b3lyp"
+    pbe0 = "pbe0"
+    wb97x = "wb97x"
     revpbe_d3 = "revpbe-d3"
+
+
+BY_PYSCF = (TeacherName.b3lyp, TeacherName.pbe0, TeacherName.wb97x)
 
 
 def given(**options: Any) -> dict[str, Any]:
@@ -242,6 +247,8 @@ def calculator(teacher: TeacherName) -> Teacher:
         TeacherName.iamoeba: lambda: water.water("iAMOEBA"),
         TeacherName.gfn2_xtb: xtb.gfn2_xtb,
         TeacherName.b3lyp: dft.PySCFCalculator,
+        TeacherName.pbe0: lambda: dft.PySCFCalculator("pbe0"),
+        TeacherName.wb97x: lambda: dft.PySCFCalculator("wb97x"),
         TeacherName.revpbe_d3: cp2k.CP2KCalculator,
     }
     return made_by[teacher]()
@@ -258,8 +265,8 @@ def workers(jobs: int, scheduler: str | None) -> Iterator["Jobs"]:
 
 def check_teacher(teacher: TeacherName) -> None:
     """Raise ImportError or OSError before any work where the program of a teacher is not installed."""
-    if teacher == TeacherName.b3lyp and not has_pyscf():
-        raise ImportError("--with b3lyp needs PySCF: pip install 'tpainn_lite[dft]'")
+    if teacher in BY_PYSCF and not has_pyscf():
+        raise ImportError(f"--with {teacher} needs PySCF: pip install 'tpainn_lite[dft]'")
     if teacher == TeacherName.revpbe_d3 and not any(map(shutil.which, ("cp2k.psmp", "cp2k.ssmp", "cp2k"))):
         raise OSError("--with revpbe-d3 needs CP2K: apt-get install cp2k, or conda install -c conda-forge cp2k")
     calculator(teacher)

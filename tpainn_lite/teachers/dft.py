@@ -3,7 +3,12 @@
 `PySCFCalculator("qm9")` computes molecules at the level of the QM9 data set (Ramakrishnan et al. 2014,
 doi:10.1038/sdata.2014.22), B3LYP/6-31G(2df,p) as Gaussian defines it.  Two things must be right for that, and
 neither is PySCF's default: the polarisation exponents, and a basis that mixes six Cartesian d functions with seven
-pure f functions.  PySCF (the optional extra ``dft``) loads on first use.
+pure f functions.
+
+For other elements, and for molecules that are held together by dispersion, there are levels with D3(BJ)
+(doi:10.1002/jcc.21759) and the Karlsruhe bases def2-SVP and def2-TZVP (doi:10.1039/b508541a): PBE0
+(doi:10.1063/1.478522) and ωB97X (doi:10.1063/1.2834918; its D3(BJ): doi:10.1021/acs.jctc.8b00842).
+PySCF (the optional extra ``dft``) loads on first use.
 
 `tpainn_lite.teachers.cp2k` computes liquids.
 """
@@ -17,6 +22,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed, all_changes
+from ase.data import chemical_symbols
 from ase.units import Bohr, Hartree
 
 from tpainn_lite.structures.arguments import check_choice, check_counts
@@ -29,17 +35,26 @@ D_EXPONENTS = (1.6, 0.4)
 F_EXPONENT = {"C": 0.8, "N": 1.0, "O": 1.4, "F": 1.85}
 P_EXPONENT_H = 1.1
 
-B3LYP = {"xc": "b3lyp", "name": "B3LYP/6-31G(2df,p)", "open_shells": "unrestricted"}
+POPLE = "6-31G(2df,p)"
+B3LYP = {"xc": "b3lyp", "name": f"B3LYP/{POPLE}", "open_shells": "unrestricted"}
+QUICK = {"density_fit": True, "grid_level": 1}  # 2 meV/Å and < 0.7 meV from no density fitting on a fine grid
+KARLSRUHE = {"open_shells": "unrestricted", "density_fit": True, "grid_level": 2}
+PBE0, WB97X = {"xc": "pbe0-d3bj", **KARLSRUHE}, {"xc": "wb97x-d3bj", **KARLSRUHE}
+# What each costs, and how far each is from the last: `benchmarks/dft_levels.py`, data/results/dft_levels.json.
 LEVELS: dict[str, dict[str, Any]] = {
-    # the labels we ship: density fitting and a coarse grid, 2 meV/Å and < 0.7 meV away from "qm9_exact"
-    "qm9": {**B3LYP, "density_fit": True, "grid_level": 1},
-    # no density fitting, a fine grid: for checking against QM9's own numbers
-    "qm9_exact": {**B3LYP, "density_fit": False, "grid_level": 4},
+    "qm9": {**B3LYP, **QUICK},  # the labels we ship
+    "qm9_exact": {**B3LYP, "density_fit": False, "grid_level": 4},  # QM9's own numbers
+    "pbe0": {**PBE0, "name": "PBE0-D3(BJ)/def2-SVP", "basis": "def2-svp"},
+    "pbe0_tzvp": {**PBE0, "name": "PBE0-D3(BJ)/def2-TZVP", "basis": "def2-tzvp"},
+    "wb97x": {**WB97X, "name": "ωB97X-D3(BJ)/def2-TZVP", "basis": "def2-tzvp"},
 }
+OF_POPLE = {"H", "C", "N", "O", "F"}
+LAST_OF_KARLSRUHE, FIRST_WITH_CORE = 86, 37  # radon; from rubidium on, a potential replaces the inner electrons
+KEPT_ON_GRID = 1e9  # bytes
 
 
 class PySCFCalculator(ChargedCalculator):
-    """Kohn–Sham DFT for molecules, ions and radicals of H, C, N, O, F, as an ASE calculator.
+    """Kohn–Sham DFT for molecules, ions and radicals, as an ASE calculator.
 
     The charge and the multiplicity are those of each structure (`tpainn_lite.structures.charges`): ``info["charge"]``
     and ``info["multiplicity"]``, or what its SMILES says.  Paired electrons are computed restricted, others
@@ -52,7 +67,8 @@ class PySCFCalculator(ChargedCalculator):
     Parameters
     ----------
     level
-        One of `LEVELS`: "qm9", or "qm9_exact".
+        One of `LEVELS`: "qm9" (H, C, N, O, F), "qm9_exact", or, up to radon and with dispersion, "pbe0", "pbe0_tzvp"
+        and "wb97x", each more expensive than the one before.
     n_threads
         To label many molecules, one thread and several processes are faster.
 
@@ -84,7 +100,7 @@ class PySCFCalculator(ChargedCalculator):
 
     def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
         super().calculate(atoms, properties, system_changes)
-        _check_molecule(atoms)
+        _check_molecule(atoms, self.settings.get("basis", POPLE))
         charge, multiplicity = charge_and_multiplicity(atoms)
         started, lib, same = time.perf_counter(), _pyscf().lib, (atoms.numbers.tobytes(), charge, multiplicity)
         with lib.with_omp_threads(self.n_threads):
@@ -99,7 +115,9 @@ class PySCFCalculator(ChargedCalculator):
         self.record |= {"charge": charge, "multiplicity": multiplicity}
 
     def _converged(self, atoms, same):
-        field = mean_field(atoms, **{k: self.settings[k] for k in ("xc", "density_fit", "grid_level")})
+        field = mean_field(
+            atoms, **{k: self.settings[k] for k in ("xc", "basis", "density_fit", "grid_level") if k in self.settings}
+        )
         last, guess = self._last or (None, None)
         field.kernel(dm0=guess if last == same else None)
         if not field.converged:
@@ -114,33 +132,53 @@ class PySCFCalculator(ChargedCalculator):
         return field
 
 
-def mean_field(atoms: Atoms, xc: str = "b3lyp", density_fit: bool = True, grid_level: int = 1) -> Any:
-    """The PySCF mean-field object of a molecule in 6-31G(2df,p) with 6 Cartesian d and 7 pure f functions.
+def mean_field(
+    atoms: Atoms, xc: str = "b3lyp", basis: str = POPLE, density_fit: bool = True, grid_level: int = 1
+) -> Any:
+    """The PySCF mean-field object of a molecule; charge and multiplicity are the structure's own.
 
-    PySCF's molecules are either Cartesian or pure throughout.  So the molecule is Cartesian, and the orbitals are
-    restricted to the span of T = blockdiag(identity for s, p, d; Cartesian-to-pure for f).  T does not depend
-    on the geometry, so PySCF's analytic gradient stays exact.  ``grid_level`` is 0 to 9.  Charge and multiplicity
-    are the structure's own.  ValueError for an element without a basis here.
+    6-31G(2df,p) has 6 Cartesian d and 7 pure f functions; PySCF's molecules are either Cartesian or pure throughout.
+    So the molecule is Cartesian, and the orbitals are restricted to the span of T = blockdiag(identity for s, p, d;
+    Cartesian-to-pure for f).  T does not depend on the geometry, so PySCF's analytic gradient stays exact.
+
+    Parameters
+    ----------
+    xc
+        PySCF's name of a functional; one that ends in ``-d3bj`` needs pyscf-dispersion.
+    basis
+        Or PySCF's name of another.
+    grid_level
+        0 to 9.
+
+    Raises
+    ------
+    ValueError
+        An element without a basis here, or no name of a functional.
     """
     check_counts(least=0, most=9, grid_level=grid_level)
     if not isinstance(xc, str) or not xc.strip():
         raise ValueError(f"xc is {xc!r}; the name of a functional is expected, like 'b3lyp'")
-    pyscf = _pyscf()
-    molecule = _pyscf_molecule(pyscf, atoms)
+    pyscf = _pyscf(dispersion="-d3" in xc or "-d4" in xc)
+    molecule = _pyscf_molecule(pyscf, atoms, basis)
     field = (pyscf.dft.UKS if molecule.spin else pyscf.dft.RKS)(molecule, xc=xc)
     if density_fit:
         field = field.density_fit(auxbasis="def2-universal-jkfit")
     field.grids.level = grid_level
     field.conv_tol, field.max_cycle, field.verbose = 1e-8, 60, 0
     field.conv_tol_grad = 1e-5  # PySCF's own 1e-4 leaves up to 1.6 meV/Å in the forces; costs one cycle in ten
-    pure_f = _six_d_seven_f(pyscf, molecule)  # (n_cartesian, n_functions)
+    if basis == POPLE:
+        _restrict_to_pure_f(pyscf, field)
+    _keep_orbitals_on_grid(field._numint)
+    return field
+
+
+def _restrict_to_pure_f(pyscf, field):
+    pure_f = _six_d_seven_f(pyscf, field.mol)  # (n_cartesian, n_functions)
 
     def orthogonal_basis(overlap, *_):
         return pure_f @ pyscf.scf.hf.check_linear_dependency(pure_f.T @ overlap @ pure_f)
 
     field.check_linear_dependency = orthogonal_basis
-    _keep_orbitals_on_grid(field._numint)
-    return field
 
 
 def _keep_orbitals_on_grid(numint):
@@ -149,7 +187,8 @@ def _keep_orbitals_on_grid(numint):
     kept: dict[str, Any] = {"coords": None, "blocks": []}
 
     def block_loop(mol, grids, nao=None, deriv=0, *args, **kwargs):
-        if deriv != 1:  # the gradient's second derivatives are used once
+        too_many = 4 * 8 * len(grids.coords) * mol.nao > KEPT_ON_GRID
+        if deriv != 1 or too_many:  # the gradient's second derivatives are used once
             yield from evaluate(mol, grids, nao, deriv, *args, **kwargs)
             return
         if kept["coords"] is not grids.coords:
@@ -161,30 +200,41 @@ def _keep_orbitals_on_grid(numint):
     numint.block_loop = block_loop
 
 
-def _check_molecule(atoms):
+def _check_molecule(atoms, basis):
     check_structure(atoms)
     if atoms.pbc.any():
         raise ValueError(
             f"{atoms.get_chemical_formula()} has pbc {atoms.pbc.tolist()}; PySCF computes single molecules here: set "
             "atoms.pbc = False if this is one, or take CP2KCalculator"
         )
-    _check_elements(atoms)
+    _check_elements(atoms, basis)
 
 
-def _check_elements(atoms):
-    unknown = sorted(set(atoms.get_chemical_symbols()) - {"H", "C", "N", "O", "F"})
+def _check_elements(atoms, basis):
+    pople = basis == POPLE
+    known = OF_POPLE if pople else set(chemical_symbols[1 : LAST_OF_KARLSRUHE + 1])
+    unknown = ", ".join(sorted(set(atoms.get_chemical_symbols()) - known))
+    if unknown and pople:
+        raise ValueError(
+            f"no {basis} basis here for {unknown}; H, C, N, O and F are supported: other levels know more elements, "
+            'PySCFCalculator("pbe0") (--with pbe0) for one'
+        )
     if unknown:
-        raise ValueError(f"no 6-31G(2df,p) basis here for {', '.join(unknown)}; H, C, N, O and F are supported")
+        raise ValueError(f"no {basis} basis for {unknown}; elements up to radon are supported")
 
 
-def _pyscf():
+def _pyscf(dispersion=False):
     try:
         with _processor_named():
             import pyscf
             import pyscf.dft
             import pyscf.scf
+
+            if dispersion:
+                import pyscf.dispersion
     except ImportError as error:
-        raise ImportError("DFT labels need PySCF: pip install 'tpainn_lite[dft]' (Linux and macOS)") from error
+        what = "PySCF and pyscf-dispersion" if dispersion else "PySCF"
+        raise ImportError(f"DFT labels need {what}: pip install 'tpainn_lite[dft]' (Linux and macOS)") from error
     return pyscf
 
 
@@ -203,14 +253,17 @@ def _processor_named():
         del os.environ[name]
 
 
-def _pyscf_molecule(pyscf, atoms):
-    _check_elements(atoms)
+def _pyscf_molecule(pyscf, atoms, basis):
+    _check_elements(atoms, basis)
     geometry = [(int(z), tuple(xyz)) for z, xyz in zip(atoms.numbers, atoms.positions, strict=True)]
-    symbols = set(atoms.get_chemical_symbols())
-    basis = {symbol: _basis(pyscf, symbol) for symbol in symbols}
     charge, multiplicity = charge_and_multiplicity(atoms)
-    electrons = {"charge": charge, "spin": multiplicity - 1}
-    return pyscf.gto.M(atom=geometry, basis=basis, cart=True, unit="Angstrom", verbose=0, **electrons)
+    settings = {"charge": charge, "spin": multiplicity - 1, "unit": "Angstrom", "verbose": 0}
+    if basis == POPLE:
+        settings |= {"basis": {symbol: _basis(pyscf, symbol) for symbol in set(atoms.symbols)}, "cart": True}
+    else:
+        heavy = {symbol for symbol, z in zip(atoms.symbols, atoms.numbers, strict=True) if z >= FIRST_WITH_CORE}
+        settings |= {"basis": basis, "ecp": dict.fromkeys(heavy, basis)}
+    return pyscf.gto.M(atom=geometry, **settings)
 
 
 def _basis(pyscf, symbol):
