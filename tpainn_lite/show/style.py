@@ -46,6 +46,7 @@ OWN = {  # what a name begins with: its place in these lists, the same in every 
     "T-PaiNN": 0, "from scratch": 1, "one energy per element": 1, "Δ-learning": 2, "MMFF94": 3, "q-TIP4P/F": 3,
     "UFF": 4, "SPC/Fw": 4, "DFT": 6, "experiment": 6,
 }  # fmt: skip
+OTHERS = (5, 2, 4, 3, 1, 6)  # places for other names, in this order where they are free; never the first, T-PaiNN's
 CLEAR, FAINT = "rgba(0,0,0,0)", "rgba(118,118,118,0.25)"
 AXIS = {"gridcolor": FAINT, "linecolor": FAINT, "zerolinecolor": "rgba(118,118,118,0.5)"}
 TEMPLATE = go.layout.Template(pio.templates["plotly_white"]).update(
@@ -88,7 +89,7 @@ def places_of(names: Iterable[Name]) -> dict[Name, int]:
         own = next((k for beginning, k in OWN.items() if str(name).startswith(beginning)), None)
         if own is not None and own not in places.values():
             places[name] = own
-    left = itertools.cycle([k for k in range(len(COLOURS)) if k not in places.values()] or [0])
+    left = itertools.cycle([k for k in OTHERS if k not in places.values()] or OTHERS)
     return {name: places[name] if name in places else next(left) for name in names}
 
 
