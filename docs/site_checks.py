@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 from bs4 import BeautifulSoup
 from site_text import SiteError
 
+FROZEN = r"(answer|stands here) in the live notebook\."  # what build_page says in place of a control
 LOADED = {"script": "src", "img": "src", "source": "srcset", "iframe": "src", "video": "src", "audio": "src"}
 
 
@@ -20,6 +21,7 @@ def check_site(out, megabytes):
         problems += [f"{name}: the anchor {anchor!r} is there twice" for anchor in twice]
         problems += [f"{name}: {problem}" for problem in wrong_links(name, page, anchors, out)]
         problems += [f"{name}: {problem}" for problem in wrong_resources(page, out)]
+        problems += [f"{name}: a control that stands still" for _ in page.find_all(string=re.compile(FROZEN))]
         problems += [f"{name}: a picture without words: {tag.get('src')}" for tag in page("img") if not tag.get("alt")]
     problems += [f"{path.name} asks the network" for path in out.glob("*.css") if asks_network(path.read_text())]
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6

@@ -3,8 +3,8 @@
     python tests/browser/check_site.py [--site build/site] [--pictures build/site-pictures]
 
 Each page is opened from its file in a headless Chromium that can reach nothing else, wide and as narrow as a phone,
-light and dark.  Every slider and list beneath a figure is moved and every guess made, without a kernel.  Fails on
-errors in the console, on anything asked of the network, on figures that are not drawn, on controls that change
+light and dark.  Every slider and list beneath a figure is moved, every guess made and every box set in motion, without
+a kernel.  Fails on errors in the console, on anything asked of the network, on figures that are not drawn, on controls that change
 nothing, on pictures that do not load or are missing without scripts, on pages wider than a phone, on a search that
 finds nothing, and on what the accessibility checker axe calls serious or critical.  axe-core is fetched once, by npm,
 into build/.  Pictures of all pages are left in build/site-pictures/ for a person to look at.
@@ -112,6 +112,7 @@ def check(report, running, path, axe, pictures):
             page = opened(running, path, report, viewport=size, color_scheme=theme)
             check_figures(page, report)
             check_answers(page, report)
+            check_boxes(page, report)
             check_access(page, axe, report, f"{theme}, {name}")
             if name == "phone" and (wide := page.evaluate(TOO_WIDE)):
                 report.fail(f"wider than a phone: {wide}")
@@ -171,6 +172,22 @@ def check_answers(page, report):
         guess.locator("summary").click()
         if "Your guess" not in guess.locator("p").inner_text(timeout=5000):
             report.fail("a guess is not answered")
+
+
+def check_boxes(page, report):
+    """Molecules move once they are set in motion, explanations are drawn: no box stands still."""
+    for box in page.locator(".tpainn-shown").all():
+        report.controls += 1
+        box.scroll_into_view_if_needed()
+        host = box.locator(".tpainn-live-host, .tpainn-explain-host")
+        host.wait_for(timeout=30_000)
+        if message := host.locator(".message:visible").all_inner_texts():
+            report.fail(f"a box says {message[0][:99]!r}")
+        if host.evaluate("e => e.live !== undefined"):
+            host.locator(".play").click()
+            moves = "e => new Promise(done => setInterval(() => e.live.picture.time > 2 && done(true), 50))"
+            host.evaluate(moves)
+            host.locator(".play").click()
 
 
 def check_access(page, axe, report, how):
