@@ -41,7 +41,7 @@ Name = TypeVar("Name", bound=Hashable)
 NEUTRAL = "#767676"  # contrast: 4.5 with white, 4.6 with black
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", NEUTRAL)
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
-DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "solid")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "solid", "solid")
 OWN = {  # what a name begins with: its place in these lists, the same in every figure
     "T-PaiNN": 0, "from scratch": 1, "one energy per element": 1, "Δ-learning": 2, "MMFF94": 3, "q-TIP4P/F": 3,
     "UFF": 4, "SPC/Fw": 4, "DFT": 6, "experiment": 6,
