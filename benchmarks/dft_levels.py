@@ -1,7 +1,7 @@
 """What DFT labels cost at each level, and how far the levels are apart.
 
     python benchmarks/dft_levels.py                       # half an hour on one core; resumes where it stopped
-    python benchmarks/dft_levels.py --molecules thioether --levels pbe0 wb97x
+    python benchmarks/dft_levels.py --molecules thioether --levels pbe0_svp wb97x
 
 Small molecules and ions of ten elements, bent and stretched as at 300 K along the normal modes of GFN2-xTB.  Forces
 are compared with those at the last level, and energies of a molecule's frames with each other.  Two frames of a
@@ -23,7 +23,7 @@ MOLECULES = {
     "sulfonamide": "CS(=O)(=O)N", "phosphate": "COP(=O)(O)O", "silane": "C[Si](C)(C)F", "ammonium": "CC[NH3+]",
     "carboxylate": "CC(=O)[O-]",
 }  # fmt: skip
-WANTED = ("qm9", "pbe0", "pbe0_tzvp", "wb97x")  # each is compared with the last
+WANTED = ("qm9", "pbe0_svp", "pbe0", "wb97x")  # each is compared with the last
 N_FRAMES, KELVIN = 2, 300
 KEY = ("molecule", "level")
 

@@ -169,14 +169,14 @@ def test_a_molecule_does_not_start_from_the_electrons_of_another_charge():
 
 def test_an_unknown_level_is_an_error_that_lists_the_known_ones():
     with pytest.raises(
-        ValueError, match=r"level 'ccsd' is not one of \('qm9', 'qm9_exact', 'pbe0', 'pbe0_tzvp', 'wb97x'\)"
+        ValueError, match=r"level 'ccsd' is not one of \('qm9', 'qm9_exact', 'pbe0_svp', 'pbe0', 'wb97x'\)"
     ):
         PySCFCalculator("ccsd")
 
 
 @pytest.mark.parametrize(
     ("level", "name", "method", "damping"),
-    [("pbe0", "HCl", "pbe0", "d3bj"), ("wb97x", "HF", "wb97x", "d3bj"), ("pbe0", "I2", "pbe0", "d3bj")],
+    [("pbe0_svp", "HCl", "pbe0", "d3bj"), ("wb97x", "HF", "wb97x", "d3bj"), ("pbe0_svp", "I2", "pbe0", "d3bj")],
 )
 def test_levels_for_other_elements_are_functional_basis_and_dispersion(level, name, method, damping):
     """Put together here from PySCF's parts: the electrons without dispersion, and the dispersion apart."""
@@ -184,10 +184,10 @@ def test_levels_for_other_elements_are_functional_basis_and_dispersion(level, na
     from pyscf.gto import M
 
     atoms = Atoms("I2", [[0, 0, 0], [0, 0, 2.7]]) if name == "I2" else ase_molecule(name)
-    basis = {"pbe0": "def2-svp", "wb97x": "def2-tzvp"}[level]
+    basis = {"pbe0_svp": "def2-svp", "wb97x": "def2-tzvp"}[level]
     mol = M(atom=list(zip(atoms.symbols, atoms.positions, strict=True)), basis=basis, verbose=0,
             ecp={"I": basis} if name == "I2" else {})  # fmt: skip
-    field = pyscf.RKS(mol, xc={"pbe0": "pbe0", "wb97x": "wb97x-v"}[level])
+    field = pyscf.RKS(mol, xc={"pbe0_svp": "pbe0", "wb97x": "wb97x-v"}[level])
     field.nlc, field.disp, field.grids.level, field.conv_tol = 0, None, 4, 1e-9
     d3 = dispersion.DFTD3Dispersion(mol, xc=method, version=damping).get_dispersion()["energy"]
     energy = PySCFCalculator(level).get_potential_energy(atoms)
@@ -197,7 +197,7 @@ def test_levels_for_other_elements_are_functional_basis_and_dispersion(level, na
 
 @pytest.mark.parametrize(
     ("smiles", "charge", "level"),
-    [("CS", 0, "pbe0"), ("[NH4+]", 1, "pbe0"), ("I", 0, "pbe0"), ("[SH-]", -1, "wb97x")],
+    [("CS", 0, "pbe0_svp"), ("[NH4+]", 1, "pbe0_svp"), ("I", 0, "pbe0_svp"), ("[SH-]", -1, "wb97x")],
 )
 def test_forces_of_the_other_levels_are_slopes(smiles, charge, level):
     atoms, calculator, step = shaken(molecule(smiles, seed=0), by=0.05), PySCFCalculator(level), 2e-3
@@ -213,7 +213,7 @@ def test_elements_that_qm9s_level_lacks_have_another_level_up_to_radon():
     with pytest.raises(ValueError, match=r'other levels know more elements, PySCFCalculator\("pbe0"\)'):
         PySCFCalculator("qm9").get_potential_energy(ase_molecule("SH2"))
     with pytest.raises(ValueError, match="no def2-svp basis for Ra; elements up to radon are supported"):
-        PySCFCalculator("pbe0").get_potential_energy(Atoms("RaH2", [[0, 0, 0], [0, 0, 2], [0, 2, 0]]))
+        PySCFCalculator("pbe0_svp").get_potential_energy(Atoms("RaH2", [[0, 0, 0], [0, 0, 2], [0, 2, 0]]))
 
 
 def test_without_dispersion_the_error_says_how_to_install_it(monkeypatch):

@@ -44,8 +44,8 @@ PBE0, WB97X = {"xc": "pbe0-d3bj", **KARLSRUHE}, {"xc": "wb97x-d3bj", **KARLSRUHE
 LEVELS: dict[str, dict[str, Any]] = {
     "qm9": {**B3LYP, **QUICK},  # the labels we ship
     "qm9_exact": {**B3LYP, "density_fit": False, "grid_level": 4},  # QM9's own numbers
-    "pbe0": {**PBE0, "name": "PBE0-D3(BJ)/def2-SVP", "basis": "def2-svp"},
-    "pbe0_tzvp": {**PBE0, "name": "PBE0-D3(BJ)/def2-TZVP", "basis": "def2-tzvp"},
+    "pbe0_svp": {**PBE0, "name": "PBE0-D3(BJ)/def2-SVP", "basis": "def2-svp"},
+    "pbe0": {**PBE0, "name": "PBE0-D3(BJ)/def2-TZVP", "basis": "def2-tzvp"},
     "wb97x": {**WB97X, "name": "ωB97X-D3(BJ)/def2-TZVP", "basis": "def2-tzvp"},
 }
 OF_POPLE = {"H", "C", "N", "O", "F"}
@@ -67,7 +67,7 @@ class PySCFCalculator(ChargedCalculator):
     Parameters
     ----------
     level
-        One of `LEVELS`: "qm9" (H, C, N, O, F), "qm9_exact", or, up to radon and with dispersion, "pbe0", "pbe0_tzvp"
+        One of `LEVELS`: "qm9" (H, C, N, O, F), "qm9_exact", or, up to radon and with dispersion, "pbe0_svp", "pbe0"
         and "wb97x", each more expensive than the one before.
     n_threads
         To label many molecules, one thread and several processes are faster.

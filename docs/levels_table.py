@@ -1,0 +1,26 @@
+"""The table of docs/your_own_system.md: what DFT labels cost at each level, from data/results/dft_levels.json."""
+
+
+def block(results):
+    """Markdown: a level's CPU seconds of a frame, and its errors compared with the last level."""
+    rows, levels = results["rows"], list(dict.fromkeys(row["level"] for row in results["rows"]))
+    molecules = {row["molecule"] for row in rows}
+    known = [m for m in molecules if {row["level"] for row in rows if row["molecule"] == m} == set(levels)]
+    lines = ["| level | CPU-s a frame | forces, meV/Å | relative energies, meV | molecules |", "|---|---|---|---|---|"]
+    for level in levels:
+        own = [row for row in rows if row["level"] == level]
+        cost = sum(row["cpu_seconds"] for row in own if row["molecule"] in known) / len(known)
+        forces, energies = (
+            f"{sum(row[key] for row in own) / len(own):.0f}" if level != levels[-1] else "–"
+            for key in ("force_mae", "relative_energy_error")
+        )
+        lines.append(f"| {own[0]['theory']} | {cost:.0f} | {forces} | {energies} | {len(own)} |")
+    size = sum(row["force_size"] for row in rows) / len(rows)
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Mean absolute differences from {levels[-1]}'s; forces have {size:.0f} meV/Å on average. The cost is that of "
+            f"the {len(known)} molecules with three to five heavy atoms that all levels know, on {results['machine']}.",
+        ]
+    )
