@@ -36,7 +36,7 @@ endif
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab tour data-page site check-site handout bench engine test test-slow test-browser lint format dist env clean
+.PHONY: help lab tour data-page site check-site slides handout bench engine test test-slow test-browser lint format dist env clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,11 @@ site: $(ready)  ## build/site/: the course as a web site that needs no network (
 
 check-site: site  ## open every page of it in a headless Chromium: figures, links, phone, accessibility (npm fetches axe)
 	$(py) tests/browser/check_site.py
+
+slides: $(ready)  ## build/slides/: four lectures as slides that need no network (wants Chromium, for their figures)
+	@$(py) -c "import sys; from importlib.util import find_spec; sys.exit(not find_spec('sphinx_revealjs'))" || $(py) -m pip install --no-deps sphinx-revealjs  # carries reveal.js
+	@$(py) -c "import playwright" 2>/dev/null || $(py) -m pip install $(pins) playwright
+	$(py) docs/build_slides.py
 
 handout: $(ready)  ## build/handout.zip: the course for a class, without solutions, tests and the pages for teachers
 	$(py) docs/handout.py

@@ -39,6 +39,7 @@ ROOT = Path(__file__).parents[1]
 TEMPLATES = Path(__file__).parent / "site"
 BUILD = ROOT / "build"
 DOCUMENTS = {  # of docs/, by their names in the menu
+    "primer": "Primer",
     "what_pretraining_buys": "What pretraining buys",
     "your_data": "Your data",
     "engines": "Other engines",
@@ -46,6 +47,9 @@ DOCUMENTS = {  # of docs/, by their names in the menu
     "speed": "Speed",
     "glossary": "Glossary",
     "symbols": "Symbols",
+    "capstone": "Capstone",
+    "module": "Module",
+    "slides": "Slides",
     "instructor": "Instructors",
 }
 GLANCE = ("you will be able to", "you should see", "time")  # rows of a notebook's table that its card shows

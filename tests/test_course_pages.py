@@ -5,6 +5,7 @@ import doctest
 import importlib
 import json
 import re
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -134,3 +135,66 @@ def test_a_notebook_of_the_handout_runs_and_nothing_is_attempted(handout):
     ).execute()
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ()))
     assert printed.count("not attempted yet") == 7 and "right!" not in printed
+
+
+# --- other tools ---
+
+
+@pytest.mark.parametrize("number", ["00", "05"])
+def test_an_assignment_of_nbgrader_has_a_graded_check_behind_each_exercise(tmp_path, number):
+    folder = script("nbgrader_assignment").write(number, tmp_path)
+    (path,) = folder.glob("*.ipynb")
+    notebook = nbformat.read(path, 4)
+    nbformat.validate(notebook)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    graded = [k for k, cell in enumerate(cells) if cell.metadata.get("nbgrader", {}).get("grade")]
+    exercises = [cells[k - 1].source.split('check("')[1].split('"')[0] for k in graded]
+    assert exercises == list(teach.solutions(ROOT / "notebooks" / "solutions" / f"{path.stem}.py"))
+    for k in graded:
+        marks = cells[k].metadata["nbgrader"]
+        assert marks["locked"] and marks["points"] == 1 and re.fullmatch(r"[\w-]+", marks["grade_id"])
+        assert "### BEGIN HIDDEN TESTS" in cells[k].source and compile(cells[k].source, "check", "exec")
+    assert (folder / "checks" / f"{path.stem}.py").is_file() and "solution" not in {p.name for p in folder.rglob("*")}
+
+
+def test_nbgrader_takes_the_assignment(tmp_path):
+    pytest.importorskip("nbgrader", reason="nbgrader is no dependency; docs/instructor.md says how this was tried")
+    folder = script("nbgrader_assignment").write("00", tmp_path)
+    done = subprocess.run(["nbgrader", "generate_assignment", folder.name, "--create"], cwd=tmp_path, check=False)
+    assert done.returncode == 0
+
+
+# --- slides ---
+
+LECTURES = sorted((DOCS / "slides").glob("*.md"))
+
+
+@pytest.mark.parametrize("path", LECTURES, ids=lambda path: path.stem)
+def test_a_lecture_has_short_slides_with_a_heading_each(path):
+    slides = re.split(r"^---$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert 12 <= len(slides) <= 15
+    for slide in slides:
+        shown = slide.partition("\nNote:")[0]
+        assert len(re.findall(r"^##? ", shown, flags=re.MULTILINE)) == 1
+        assert len(re.sub(r"!\[.*?\]\(.*?\)|\$\$.*?\$\$", "", shown, flags=re.DOTALL).split()) <= 75, shown
+
+
+def test_the_slides_are_built_without_the_network(tmp_path, monkeypatch):
+    builder = script("build_slides")
+    for name in builder.REVEAL:
+        (tmp_path / "reveal" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "reveal" / name).write_text("")
+    monkeypatch.setattr(builder, "reveal", lambda: tmp_path / "reveal")
+    drawn = []
+    made = builder.build(tmp_path / "out", draw_figures=lambda names, out: drawn.extend(names))
+    assert list(made) == [path.stem for path in LECTURES] and set(drawn) <= set(builder.FIGURES)
+    page = (tmp_path / "out" / "2_painn.html").read_text(encoding="utf-8")
+    assert page.count("<section>") == made["2_painn"] and '<aside class="notes">' in page and "<math" in page
+    assert 'src="http' not in page and 'alt="' in page and (tmp_path / "out" / "pictures" / "hero.gif").is_file()
+
+
+@pytest.mark.parametrize("name", script("slide_figures").FIGURES)
+def test_a_figure_of_the_slides_shows_numbers_with_named_axes(name):
+    figure = script("slide_figures").FIGURES[name]()
+    assert figure.data and figure.layout.yaxis.title.text
+    assert script("slide_figures").FIGURES[name].__doc__

@@ -166,6 +166,7 @@ def _run(notebook, folder, seconds):
             notebook, kernel_name="python3", timeout=seconds, allow_errors=True, store_widget_state=False,
             shutdown_kernel="immediate", resources={"metadata": {"path": str(here)}},
             on_cell_start=lambda cell, cell_index: place.update(cell=cell),
+            extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
         )  # fmt: skip
         try:
             client.execute()
