@@ -60,7 +60,7 @@ def test_the_module_has_five_questions_a_week_and_each_has_an_answer():
     quizzes = [week for week in weeks if week.startswith("Week ")]
     assert len(quizzes) == 4
     for week in quizzes:
-        answers = re.findall(r"^<details><summary>(\d)\. .+?</summary>.+</details>$", week, flags=re.MULTILINE)
+        answers = re.findall(r"^<details><summary>\((\d)\) .+?</summary>.+</details>$", week, flags=re.MULTILINE)
         assert answers == list("12345")
         assert "**Afterwards you can**" in week and re.search(r"doi\.org|arxiv\.org", week)
 
