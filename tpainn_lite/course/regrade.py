@@ -32,7 +32,11 @@ print("\\n" + json.dumps(None if _answer is ... else
 
 
 def regrade(
-    hand_ins: Sequence[Path | str], notebooks: Path | str = "notebooks", *, seconds: float = 300.0
+    hand_ins: Sequence[Path | str],
+    notebooks: Path | str = "notebooks",
+    *,
+    seconds: float = 300.0,
+    progress: bool = True,
 ) -> list[Grade]:
     """Judge what learners handed in by running it, in a container: this runs their code.
 
@@ -46,6 +50,8 @@ def regrade(
         The folder of the course, with ``checks/``; the solutions are not needed, and no learner's code sees them.
     seconds
         That a cell may take; an answer that takes longer is wrong.
+    progress
+        Whether to show a bar.
 
     Returns
     -------
@@ -63,6 +69,8 @@ def regrade(
     Ada 00.1 passed
     Ada 00.2 wrong your factor, 3.1, is too large
     """
+    from tqdm.auto import tqdm
+
     check_numbers(above=0, seconds=seconds)
     lessons = lessons_of(notebooks)
     sources = {
@@ -70,7 +78,7 @@ def regrade(
     }
     learners, faults = handed_in(hand_ins, sources)
     grades = [Grade(name, "", UNREAD, why) for name, why in faults.items()]
-    for learner in learners:
+    for learner in tqdm(learners, desc="regrading", unit=" learner", disable=not progress):
         for lesson in lessons.values():
             exercises = asked_in(lesson)
             if set(exercises) & (learner.answers.keys() | learner.claimed):
