@@ -109,6 +109,21 @@ def test_panels_name_every_curve_once_and_every_axis():
     assert figure.data[0].marker.color == figure.data[2].marker.color
 
 
+def test_the_browser_hears_of_a_figure_once_its_traces_are_there(monkeypatch):
+    """Or else a busy one draws none, for ever."""
+    import ipywidgets
+
+    sent, really_open = [], ipywidgets.Widget.open
+
+    def spy(self):
+        sent.append(self.get_state())
+        really_open(self)
+
+    monkeypatch.setattr(ipywidgets.Widget, "open", spy)
+    plots.in_place(plots.lines({"spring": ([0, 1], [0, 2])}, "x", "y"))
+    assert [len(state["_widget_data"]) for state in sent if "_widget_data" in state] == [1]
+
+
 def test_a_slider_redraws_the_figure_in_place():
     def draw(k, kind):
         drawn = plots.lines({kind: ([0, 1], [0, k])}, "r / Å", "energy / eV", title=f"k = {k:g}")

@@ -41,9 +41,11 @@ SETTINGS = {  # of JupyterLab
 }
 HARMLESS = [  # console errors, as regular expressions, that are no fault of the notebook
     r"Failed to load resource: net::ERR_FAILED",  # what was kept from the network; reported with its address
+    r"\[anywidget\] Failed to initialize model",  # after 2 s, of a busy machine; what is not drawn then is reported
 ]
 HARMLESS_IN = {"notebook": [r"undefined \(reading 'schema'\)"]}  # Notebook 7.6 by itself, on an empty notebook too
 APPS = {"lab": ("jupyterlab", "LabApp", "lab/tree"), "notebook": ("notebook", "JupyterNotebookApp", "notebooks")}
+PATIENCE = 60  # s that a busy browser gets to draw, and a control to change something
 FAR = 0.6  # of its length that a slider is dragged
 TALL = 2500  # pixels: nobody wants to scroll through more than that
 BADGES = ("https://mybinder.org/badge", "https://colab.research.google.com/assets/", "https://img.shields.io/")
@@ -284,7 +286,7 @@ def _check_canvases(page, report):
         if canvas.evaluate("e => e.closest('.js-plotly-plot') !== null"):
             continue
         report.canvases += 1
-        if not _wait(lambda canvas=canvas: _pixels(canvas).std() > 2, 10):
+        if not _wait(lambda canvas=canvas: _pixels(canvas).std() > 2, PATIENCE):
             report.fail(f"canvas {number} is empty")
 
 
@@ -293,7 +295,7 @@ def _check_plots(page, report):
     traces = "e => e.querySelectorAll('.trace, .heatmaplayer image, .contour, .slice, .gl-container canvas').length"
     for number, plot in enumerate(_visible(page, ".js-plotly-plot"), 1):
         report.plots += 1
-        if not _wait(lambda plot=plot: plot.evaluate(traces), 10):
+        if not _wait(lambda plot=plot: plot.evaluate(traces), PATIENCE):
             report.fail(f"plot {number} has no traces")
     points = "e => Math.max(...e.data.map(trace => trace.x.length))"
     for cell in page.locator(".jp-CodeCell", has_text="live_history(").all():
@@ -313,7 +315,7 @@ def _check_controls(page, report):
             control.scroll_into_view_if_needed()
             before = _settled(cell)
             act(control)
-            if not _wait(lambda cell=cell, before=before: _look(cell) != before, 10):
+            if not _wait(lambda cell=cell, before=before: _look(cell) != before, PATIENCE):
                 report.fail(f"{kind} {number} changes nothing")
             if kind == "player":
                 _play_or_pause(control)
@@ -328,7 +330,7 @@ def _check_questions(page, report):
             report.fail(f"question {report.questions} has no buttons")
             continue
         buttons[0].click()
-        if not _wait(lambda cell=cell: cell.get_by_text("Your guess:").count() > 0, 10):
+        if not _wait(lambda cell=cell: cell.get_by_text("Your guess:").count() > 0, PATIENCE):
             report.fail(f"question {report.questions} does not note a guess")
     for folded in _visible(page, ".jp-MarkdownOutput details"):
         report.questions += 1
@@ -366,7 +368,7 @@ def _settled(cell):
         looks.append(_look(cell))
         return looks[-1] == looks[-2]
 
-    _wait(same, 10)
+    _wait(same, PATIENCE)
     return looks[-1]
 
 

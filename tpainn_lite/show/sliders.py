@@ -5,6 +5,7 @@ While `docs/build_page.py` runs a notebook, such a figure also carries its state
 
 import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,13 +23,36 @@ PAGE = "TPAINN_PAGE"  # an environment variable: what is shown now will stand in
 CHANGED = ("title", "xaxis", "yaxis", "annotations", "shapes")  # of a layout, by a slider
 
 
+@lru_cache
+def _widget_class():
+    class WholeWidget(go.FigureWidget):
+        """A widget that the browser hears of once its traces are there.
+
+        Plotly's own is announced empty, and its traces follow; a browser so busy that it has drawn the widget by then
+        leaves it empty for ever.
+        """
+
+        _is_whole = False
+
+        def __init__(self, figure: go.Figure) -> None:
+            super().__init__(figure)
+            self._is_whole = True
+            self.open()
+
+        def open(self) -> None:
+            if self._is_whole:
+                super().open()
+
+    return WholeWidget
+
+
 def in_place(figure: go.Figure) -> go.FigureWidget:
     """The same figure as a widget, whose traces can be changed where it stands.
 
     >>> in_place(go.Figure()).add_scatter(y=[1, 2]).data[0].y
     (1, 2)
     """
-    return go.FigureWidget(figure)
+    return _widget_class()(figure)
 
 
 def interactive(draw: Callable[..., go.Figure], **controls: tuple[float, float, float, float] | list) -> "VBox":
