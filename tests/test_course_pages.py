@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -198,3 +199,44 @@ def test_a_figure_of_the_slides_shows_numbers_with_named_axes(name):
     figure = script("slide_figures").FIGURES[name]()
     assert figure.data and figure.layout.yaxis.title.text
     assert script("slide_figures").FIGURES[name].__doc__
+
+
+# --- how long the notebooks run ---
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores can be given to a process on Linux only")
+def test_the_times_of_notebooks_are_measured_once_and_resumed(tmp_path, monkeypatch):
+    times = importlib.import_module("notebook_times")
+    monkeypatch.setenv("TPAINN_DATA", str(tmp_path))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    (tmp_path / "SHA256SUMS").write_text("")
+    for name in ("00_a", "01_b"):
+        (tmp_path / f"{name}.ipynb").write_text("")
+    monkeypatch.setattr(sys, "argv", ["notebook_times.py", "--notebooks", str(tmp_path)])
+    asked = []
+
+    def timed(path, cores, busy):
+        asked.append((path.stem, cores, busy))
+        if len(asked) == 4:
+            raise KeyboardInterrupt
+        return {"seconds": 10.0 * cores, "megabytes": 900, "load": 0.1}
+
+    monkeypatch.setattr(times, "timed", timed)
+    with pytest.raises(KeyboardInterrupt):
+        times.main()
+    times.main()
+    assert [one for one in asked if one[0] == "00_a"] == [("00_a", 1, False), ("00_a", 2, False), ("00_a", 1, True)]
+    assert len(asked) == 7
+    block = script("times_table").block(tp.load_results("notebook_times"))
+    assert "| 01_b | 10 s | 20 s | 10 s | 900 MB |" in block
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores can be given to a process on Linux only")
+def test_a_core_that_another_program_uses_is_shared_and_given_back(tmp_path, monkeypatch):
+    times, before = importlib.import_module("notebook_times"), os.sched_getaffinity(0)
+    monkeypatch.setattr(times, "quiet", lambda: 0.3)
+    code = "import os\nprint(f'memory     12 MB, {len(os.sched_getaffinity(0))} core')"
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path / "x.ipynb")
+    row = times.timed(tmp_path / "x.ipynb", 1, True)
+    assert row["megabytes"] == 12 and row["seconds"] > 0 and os.sched_getaffinity(0) == before
