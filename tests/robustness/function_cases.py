@@ -36,7 +36,7 @@ def things(base):
     rng = np.random.default_rng(0)
     return SimpleNamespace(
         base=base, frames=frames, atoms=tp.molecule("CCO"), water=molecule("H2O"), potential=potential, box=box,
-        committee=Committee([potential, other]), calculator=tp.mmff94(), run=run, boxes=[box, box.copy()],
+        methanol=tp.liquid("CO", n_molecules=64, density=0.79), committee=Committee([potential, other]), calculator=tp.mmff94(), run=run, boxes=[box, box.copy()],
         rows=[{"method": m, "n_train": n, "seed": s, "force_mae": 9.0 / n, "energy_mae": 1.0 / n}
               for m in ("a", "b") for n in (2, 4) for s in (0, 1)],
         history=[{"step": k, "train_loss": 1.0 / k, "force_mae": 2.0 / k} for k in (1, 2, 3)],
@@ -88,12 +88,12 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "load_molecules": lambda t: {"split": "valid"},
     "load_label_slider": lambda t: {},
     "load_pretrained": lambda t: {"recipe": "gas"},
-    "export": None,  # tests/test_export.py
+    "export": lambda t: {"potential": t.potential, "engine": "torch-sim", "folder": "new", "start": t.atoms, "check": False},
     "liquid": lambda t: {"molecules": "CO", "n_molecules": 6, "density": 0.4, "seed": 0},
-    "liquid_run": None,  # tests/test_liquids.py
-    "liquid_runs": None,
+    "liquid_run": lambda t: {"start": t.methanol, "temperature": 300.0, "n_frames": 1, "spacing": 2.0, "warm_up": 2.0, "pressure": 1.0, "friction": 1.0, "timestep": 1.0, "seed": 0, "threads": 1, "labels": True, "stress": False},
+    "liquid_runs": lambda t: {"molecules": "CO", "n_molecules": 64, "densities": [0.79], "temperatures": [300.0], "n_frames": 1, "n_jobs": 1, "seed": 0, "spacing": 2.0, "warm_up": 2.0},
     "load_qm9": None,
-    "mmff94_liquid": None,  # tests/test_mmff_boxes.py
+    "mmff94_liquid": lambda t: {"cutoff": 7.5},
     "openmm_teacher": None,  # tests/test_openmm_teacher.py
     "load_results": lambda t: {"name": "tour"},
     "load_scan": lambda t: {"name": "bond"},
