@@ -36,7 +36,7 @@ endif
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab tour data-page site check-site slides handout bench engine test test-slow test-browser lint format dist env clean
+.PHONY: help lab live tour data-page site check-site slides handout bench engine test test-slow test-browser lint format dist env clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -44,6 +44,9 @@ help:  ## this list
 
 lab: $(ready)  ## install what is missing, then open the course in JupyterLab
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(py) -m jupyterlab $(as_root) --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb
+
+live: $(ready)  ## build/live.html: a molecule that moves in any browser, with the number of DFT labels on a slider
+	$(py) docs/live_page.py
 
 tour: $(ready)  ## run the tour without a browser: build/tour.html and its table of results
 	$(py) docs/build_page.py notebooks/00_tour.ipynb build/tour.html

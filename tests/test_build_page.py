@@ -102,7 +102,7 @@ def test_the_table_of_the_readme_has_mean_and_spread_over_seeds():
     text = NUMBERS["errors_block"]({"rows": rows, "seconds": 120})
     assert "| 10 | 302 ± 2 | 102 ± 2 |" in text
     assert "3 seeds; made in 2 min" in text and "network 110, MMFF94, its teacher, 120" in text
-    assert "30 meV/atom without\npretraining, 10 with it" in text
+    assert "30 meV/atom\nwithout pretraining, 10 with it" in text
 
 
 def test_the_table_of_speed_takes_each_package_at_its_best(monkeypatch):
