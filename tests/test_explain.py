@@ -12,7 +12,7 @@ from tpainn_lite.reading.shipped import load_results
 
 HOW = {"n_molecules": 64, "picoseconds": 20.0, "r": [2.5, 2.8, 3.5], "g": [0.0, 3.1, 0.9]}
 ERRORS = {"force_mae": 9.0, "deform_mae": 7.0, "between_mae": 4.0, "diffusion": 2.3, "diffusion_error": 0.2}
-EVERY = {"ruler": explain.ruler, "vectors": explain.vectors, "labelmap": explain.label_map}
+EVERY = {"ruler": explain.ruler, "vectors": explain.vectors, "labelmap": explain.label_map, "knobs": explain.two_knobs}
 MOST_LINES = 250  # of one explanation's script
 
 

@@ -25,7 +25,7 @@ from PIL import Image
 from tpainn_lite.page import explain
 from tpainn_lite.page.shown import FOLDER
 
-EVERY = {"ruler": explain.ruler, "vectors": explain.vectors, "labelmap": explain.label_map}
+EVERY = {"ruler": explain.ruler, "vectors": explain.vectors, "labelmap": explain.label_map, "knobs": explain.two_knobs}
 SHARES = (0.0, 0.1, 0.4)  # of made-up models for the two knobs
 HOST = ".tpainn-explain-host"
 COLOURS = 192  # of a still picture
@@ -49,7 +49,7 @@ def main():
 
 def opened(desk, name, **settings):
     """A page with this explanation."""
-    return desk.page((EVERY | {"knobs": two_knobs})[name](), **settings)
+    return desk.page(EVERY[name](), **settings)
 
 
 def text(page, selector):
@@ -223,7 +223,7 @@ def label_map(desk):
 # ---------------------------------------------------------------- two knobs
 
 
-def two_knobs():
+def made_up():
     """Made-up models, whose forces feel the bonds and whose g(r) feels the charges."""
     r = np.linspace(2, 5, 31)
     how = {"n_molecules": 64, "picoseconds": 20.0, "diffusion_error": 0.2, "r": r.tolist()}
@@ -238,7 +238,7 @@ def two_knobs():
 
 
 def knobs(desk):
-    page = opened(desk, "knobs")
+    page = desk.page(made_up())
     page.locator(HOST).wait_for()
     desk.check(text(page, ".big").startswith("320 meV/Å"), f"it begins with {text(page, '.big')}")
     page.locator("input.bonds").focus()

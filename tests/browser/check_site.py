@@ -5,9 +5,9 @@
 Each page is opened from its file in a headless Chromium that can reach nothing else, wide and as narrow as a phone,
 light and dark.  Every slider and list beneath a figure is moved, every guess made and every box set in motion, without
 a kernel.  Fails on errors in the console, on anything asked of the network, on figures that are not drawn, on controls
-that change nothing, on pictures that do not load or are missing without scripts, on pages wider than a phone, on a search that
-finds nothing, and on what the accessibility checker axe calls serious or critical.  axe-core is fetched once, by npm,
-into build/.  Pictures of all pages are left in build/site-pictures/ for a person to look at.
+that change nothing, on pictures that do not load or are missing without scripts, on pages wider than a phone, on a
+search that finds nothing, and on what the accessibility checker axe calls serious or critical.  axe-core is fetched
+once, by npm, into build/.  Pictures of all pages are left in build/site-pictures/ for a person to look at.
 
 Exit code: 0 all well, 1 something is wrong, 2 Chromium, Playwright or axe-core is missing.
 """

@@ -4,6 +4,7 @@
 // deform_mae, between_mae / meV/Å, diffusion and diffusion_error / 10⁻⁹ m²/s and g, r / Å, and how it was run.
 
 const SHADES = ["#fdf6ec", "#fdcc8a", "#f28e4b", "#c7402d", "#6d0d1f"];
+const error = (value) => number(value < 0.1 ? 0 : value); // meV/Å; what is left of a difference of equal numbers is none
 const percent = (share) => `${number(100 * share)} %`;
 
 /** How far a liquid's g(r) is from the truth's: the mean of |g − g_true|. */
@@ -24,7 +25,7 @@ function build(panel, data) {
   ${range("bonds", "Springs in molecules, too stiff by")}${range("between", "Charges, too small by")}
   <table><thead><tr><th>liquid</th><th class="base">truth</th><th class="main">yours</th></tr></thead><tbody></tbody></table>
 </div>
-<p class="hint">Move one knob at a time, or click a cell. What to see: the left map changes from below to above, the right one from left to right.
+<p class="hint">Move one knob at a time, or click a cell. What to see: the left map changes most from below to above, the right one from left to right.
   The error of forces is made in the bonds, the liquid between the molecules. ${data.n_molecules} H2O, ${data.model}, ${number(data.picoseconds)} ps for each of ${data.bonds.length * data.between.length} models.</p>`);
     const state = { bonds: 0, between: 0, ...data.start }, truth = data.models[0][0], pads = panel.part(".pads"), screen = {};
     for (const name of ["bonds", "between"]) panel.slider(`.${name}`, { min: 0, max: data[name].length - 1, step: 1 }, state, name);
@@ -45,8 +46,8 @@ function build(panel, data) {
             panel.part(`input.${name}`).value = state[name];
             panel.part(`input.${name}`).setAttribute("aria-valuetext", text);
         }
-        panel.part(".big").replaceChildren(`${number(model.force_mae)} meV/Å`, Object.assign(document.createElement("small"), { textContent: "mean error of the forces" }));
-        panel.part(".words").textContent = model === truth ? "Both knobs at zero: this is the truth." : `Inside molecules ${number(model.deform_mae)}, between them ${number(model.between_mae)} meV/Å.`;
+        panel.part(".big").replaceChildren(`${error(model.force_mae)} meV/Å`, Object.assign(document.createElement("small"), { textContent: "mean error of the forces" }));
+        panel.part(".words").textContent = model === truth ? "Both knobs at zero: this is the truth." : `Inside molecules ${error(model.deform_mae)}, between them ${error(model.between_mae)} meV/Å.`;
         const peak = ({ g }) => Math.max(...g).toFixed(2), moves = (m) => `${m.diffusion.toFixed(1)} ± ${m.diffusion_error.toFixed(1)}`;
         panel.part("tbody").innerHTML = [["first peak of g", peak], ["D / 10⁻⁹ m²/s", moves]].map(([words, ask]) => `<tr><th>${words}</th><td>${ask(truth)}</td><td>${ask(model)}</td></tr>`).join("");
     };
@@ -76,7 +77,7 @@ function drawPads(node, screen, data, state, truth) {
     node.setAttribute("viewBox", `0 0 ${width} ${height}`);
     node.style.height = `${height}px`;
     node.setAttribute("aria-label", "Maps of all models: force error, error of g(r)");
-    const every = data.models.flat(), maps = [["Force error / meV/Å", (m) => m.force_mae, (v) => number(v)], ["Error of g(r)", (m) => structureError(m, truth), (v) => v.toFixed(2)]];
+    const every = data.models.flat(), maps = [["Force error / meV/Å", (m) => m.force_mae, error], ["Error of g(r)", (m) => structureError(m, truth), (v) => v.toFixed(2)]];
     node.replaceChildren(...maps.flatMap(([words, ask, text], k) => {
         const from = screen.pads[k], most = Math.max(...every.map(ask));
         return [svg("text", { class: "strong", x: from, y: 18 }, words), ...data.models.flatMap((row, i) => row.flatMap((model, j) => {
