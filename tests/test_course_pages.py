@@ -240,3 +240,10 @@ def test_a_core_that_another_program_uses_is_shared_and_given_back(tmp_path, mon
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path / "x.ipynb")
     row = times.timed(tmp_path / "x.ipynb", 1, True)
     assert row["megabytes"] == 12 and row["seconds"] > 0 and os.sched_getaffinity(0) == before
+
+
+def test_solutions_that_were_withheld_are_said_to_be(handout):
+    with pytest.raises(
+        ValueError, match=r"no solutions of exercise '00.1' in .*: whoever gave out this course withheld"
+    ):
+        teach.solution("00.1", handout / "notebooks" / "solutions")

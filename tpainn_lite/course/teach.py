@@ -83,7 +83,8 @@ def solution(exercise: str, folder: Path | str = "solutions") -> "HTML":
 
     files = sorted(path_of(folder, "folder").glob(f"{str(exercise)[:2]}_*.py"))
     if not files:
-        raise ValueError(f"no solutions of exercise {exercise!r} in {folder}; a number such as '00.2' is expected")
+        why = "whoever gave out this course withheld them" if NUMBER.fullmatch(str(exercise)) else "'00.2' is a number"
+        raise ValueError(f"no solutions of exercise {exercise!r} in {folder}: {why}")
     blocks = solutions(files[0])
     if exercise not in blocks:
         raise ValueError(f"no solution {exercise!r}; there are {', '.join(blocks)}")
