@@ -11,7 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from typer.testing import CliRunner
 
 from tpainn_lite.cli.app import app
-from tpainn_lite.course.grades import PASSED, UNREAD, UNTRIED, WRONG, Grade, grades_csv, grades_html, grades_text
+from tpainn_lite.course.grades import PASSED, UNJUDGED, UNTRIED, WRONG, Grade, grades_csv, grades_html, grades_text
 from tpainn_lite.course.handed_in import ASKED, answers_in, checked_in, without_checks
 from tpainn_lite.course.receipts import hand_in, seal
 from tpainn_lite.course.regrade import lessons_of, regrade, with_answers
@@ -127,6 +127,17 @@ def test_an_answer_that_does_harm_is_wrong_and_the_next_one_is_judged(course, tm
     assert grades["42.3"].outcome == (WRONG if "devnull" in code else PASSED)
 
 
+def test_a_lesson_that_does_not_end_leaves_what_comes_after_it_unjudged(course, tmp_path):
+    slow = with_cells(c3="import time\ntime.sleep(60)")
+    write(course / "42_a_lesson.ipynb", slow)
+    slow[2], slow[5] = 'twice = 6\nteach.check("42.1", twice, given=given)', 'third = 1 / 3\nteach.check("42.3", third)'
+    write(tmp_path / "in" / "Ada" / "mine.ipynb", slow)
+    grades = {grade.exercise: grade for grade in regrade([tmp_path / "in"], course, seconds=3)}
+    assert grades["42.1"].outcome == PASSED
+    assert grades["42.3"].outcome == UNJUDGED
+    assert grades["42.3"].sentence == "a cell of the notebook was not finished: it took more than 3 s"
+
+
 def test_what_cannot_be_read_is_a_line_of_its_own(course, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()
@@ -136,7 +147,7 @@ def test_what_cannot_be_read_is_a_line_of_its_own(course, tmp_path):
     content = {"name": "Odd", "solved": ["42.1"], "seconds": 1, "made": "2030", "answers": [1]}
     (folder / "odd.json").write_text(json.dumps(content | {"seal": seal(content)}))
     grades = regrade([folder, tmp_path / "nowhere.ipynb"], course)
-    assert {grade.learner for grade in grades if grade.outcome == UNREAD} == {
+    assert {grade.learner for grade in grades if grade.outcome == UNJUDGED} == {
         "torn.ipynb", "list.ipynb", "forged.json", "nowhere.ipynb",
     }  # fmt: skip
     assert [grade.outcome for grade in grades if grade.learner == "Odd"] == [UNTRIED] * 3

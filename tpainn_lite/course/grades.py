@@ -6,13 +6,13 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-PASSED, WRONG, UNTRIED, UNREAD = "passed", "wrong", "not attempted", "not read"
+PASSED, WRONG, UNTRIED, UNJUDGED = "passed", "wrong", "not attempted", "not judged"
 OTHERWISE = "the receipt says solved"
-MARKS = {PASSED: "✓", WRONG: "✗", UNTRIED: "–", UNREAD: "?"}
+MARKS = {PASSED: "✓", WRONG: "✗", UNTRIED: "–", UNJUDGED: "?"}
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Grades</title>
 <style>body {{ font: 16px/1.5 sans-serif; margin: 2em }} table {{ border-collapse: collapse; margin-bottom: 2em }}
 td, th {{ border: 1px solid #999; padding: .2em .6em; text-align: left }} .otherwise {{ background: #fde8b0 }}</style>
-<h1>Grades</h1><p>✓ passed, ✗ wrong, – not attempted, ? not read; shaded: {otherwise}, and the rerun does not.</p>
+<h1>Grades</h1><p>✓ passed, ✗ wrong, – not attempted, ? not judged; shaded: {otherwise}, and the rerun does not.</p>
 {tables}</html>
 """
 
@@ -27,7 +27,7 @@ class Grade:
 
     learner: str
     exercise: str
-    outcome: str  # PASSED, WRONG, UNTRIED; UNREAD of a file, whose name stands for the learner's
+    outcome: str  # PASSED, WRONG, UNTRIED, UNJUDGED; of a file that cannot be read, its name stands for the learner's
     sentence: str = ""  # what is wrong
     claimed: bool = False  # a receipt says that it is solved
 
@@ -46,7 +46,7 @@ def grades_text(grades: Sequence[Grade]) -> str:
     """
     lines = []
     for learner, own in _by_learner(grades).items():
-        judged = [grade for grade in own if grade.outcome != UNREAD]
+        judged = [grade for grade in own if grade.outcome != UNJUDGED]
         passed = sum(grade.outcome == PASSED for grade in judged)
         lines.append(f"{learner}: {passed} of {len(judged)} passed" if judged else learner)
         for grade in own:

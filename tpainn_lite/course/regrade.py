@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tpainn_lite.course.grades import PASSED, UNREAD, UNTRIED, WRONG, Grade
+from tpainn_lite.course.grades import PASSED, UNJUDGED, UNTRIED, WRONG, Grade
 from tpainn_lite.course.handed_in import ASKED, HandIn, checked_in, handed_in, without_checks
 from tpainn_lite.structures.arguments import check_numbers
 from tpainn_lite.structures.files import path_of
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 HELD = "tpainn_exercise"  # in the metadata of a cell: whose answer it is, or judges
 JUDGE = """\
-import importlib, json
-import tpainn_lite.course.checks
-checks = importlib.reload(tpainn_lite.course.checks)
+import importlib as _importlib, json as _json
+import tpainn_lite.course.checks as _checks
+_importlib.reload(_checks)
 _answer = {answer}
-print("\\n" + json.dumps(None if _answer is ... else
-    [checks.verdict(checks.checks_of({lesson!r})[{exercise!r}], _answer{given})]))"""
+print("\\n" + _json.dumps(None if _answer is ... else
+    [_checks.verdict(_checks.checks_of({lesson!r})[{exercise!r}], _answer{given})]))"""
 
 
 def regrade(
@@ -77,7 +77,7 @@ def regrade(
         name: [cell.source for cell in lesson.cells if cell.cell_type == "code"] for name, lesson in lessons.items()
     }
     learners, faults = handed_in(hand_ins, sources)
-    grades = [Grade(name, "", UNREAD, why) for name, why in faults.items()]
+    grades = [Grade(name, "", UNJUDGED, why) for name, why in faults.items()]
     for learner in tqdm(learners, desc="regrading", unit=" learner", disable=not progress):
         for lesson in lessons.values():
             exercises = asked_in(lesson)
@@ -128,7 +128,7 @@ def judged(lesson: "NotebookNode", learner: HandIn, folder: Path, seconds: float
             return found | {number: _outcome(notebook, number) for number in left}
         number, why = stopped
         if number is None:  # not in an answer: another run would do the same
-            return found | dict.fromkeys(left, (WRONG, why))
+            return found | {number: _outcome(notebook, number, why) for number in left}
         found[number] = WRONG, why
         del left[number]
     return found
@@ -188,10 +188,12 @@ def _run(notebook, folder, seconds):
     return number, why if number else f"a cell of the notebook was not finished: {why}"
 
 
-def _outcome(notebook, number):
-    """(outcome, sentence) of an answer that was run."""
+def _outcome(notebook, number, why_not=None):
+    """(outcome, sentence) of an answer that was run, or was not reached because of ``why_not``."""
     cells = [cell for cell in notebook.cells if cell.metadata.get(HELD) == number]
     printed = "".join(output.get("text", "") for output in cells[-1].outputs if output.get("name") == "stdout")
+    if why_not and not printed:
+        return UNJUDGED, why_not
     raised = [output for cell in cells for output in cell.outputs if output.output_type == "error"]
     error = f"its cell raised {raised[0].ename}: {raised[0].evalue[:300]}" if raised else ""
     try:
