@@ -82,11 +82,12 @@ def answers(potential, box, fast=None):
 
 def training(potential, molecules):
     """A function that gives the loss of a batch of these molecules, of which slopes can be taken."""
+    from tpainn_lite.model.flat import FlatGraphs
     from tpainn_lite.model.graph import graphs_of
     from tpainn_lite.train.steps import Exact
 
     engine = Exact(potential, potential.device)
-    batch = engine.joined(graphs_of(molecules, potential.cutoff, potential.dtype))(range(len(molecules)))
+    batch = engine.joined(FlatGraphs(graphs_of(molecules, potential.cutoff, potential.dtype)))(range(len(molecules)))
     energy, forces, n_atoms = (each.to(potential.device, potential.dtype) for each in labels(molecules))
 
     def loss_now():

@@ -34,6 +34,7 @@ class Ours:
     def __init__(self, boxes, molecules):
         import torch
 
+        from tpainn_lite.model.flat import FlatGraphs
         from tpainn_lite.model.graph import graphs_of, to_graph
         from tpainn_lite.model.painn import PaiNN
         from tpainn_lite.model.potential import Potential
@@ -43,7 +44,7 @@ class Ours:
         self.trained = Potential(PaiNN(**SIZE), dict.fromkeys((1, 6, 7, 8, 9), 0.0))
         self.optimiser = torch.optim.AdamW(self.trained.parameters(), lr=1e-4)
         self.boxes, self.graph = boxes, to_graph(boxes["64 H2O"], CUTOFF)
-        self.graphs, self.labels = graphs_of(molecules, CUTOFF), labels(molecules)
+        self.graphs, self.labels = FlatGraphs(graphs_of(molecules, CUTOFF)), labels(molecules)
 
     def energy_forces(self, implementation):
         if implementation == "ours_reference":

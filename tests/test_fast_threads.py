@@ -15,6 +15,7 @@ from tpainn_lite.model.compiled_training import TrainingStep, fast_outputs
 from tpainn_lite.model.flat import FlatGraphs
 from tpainn_lite.model.graph import graphs_of
 from tpainn_lite.model.painn import PaiNN
+from tpainn_lite.model.pairs import FlatPairs
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.model.program import parts
 from tpainn_lite.structures.build import water_box
@@ -101,7 +102,7 @@ def test_a_training_step_stays_on_one_thread(potential, box, handed_over):
     found = []
     for n_threads in (1, 2):
         torch.set_num_threads(n_threads)
-        batch = FlatGraphs(graphs_of([box], potential.cutoff), potential.cutoff).batch([0])
+        batch = FlatPairs(FlatGraphs(graphs_of([box], potential.cutoff)), potential.cutoff).batch([0])
         potential.zero_grad()
         output = fast_outputs(TrainingStep(potential), batch)
         (output["interaction_energy"].sum() + output["forces"].square().sum()).backward()
@@ -163,7 +164,12 @@ def test_what_goes_wrong_in_one_part_ends_all():
         with pytest.raises(MemoryError, match="no room"):
             threads.in_parts(work, 2)
     done = []
-    threads.in_parts(lambda part, meeting: done.append(threads.meet(meeting, 2, 1)), 2)
+
+    def noted(part, meeting):
+        done.append(threads.meet(meeting, 2, 1))
+        threads.meet(meeting, 2, 2)
+
+    threads.in_parts(noted, 2)
     assert done == [True, True]
 
 

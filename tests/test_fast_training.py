@@ -13,6 +13,7 @@ from tpainn_lite.model.compiled_training import TrainingStep, fast_outputs, movi
 from tpainn_lite.model.flat import FlatGraphs
 from tpainn_lite.model.graph import graphs_of, together
 from tpainn_lite.model.painn import PaiNN
+from tpainn_lite.model.pairs import FlatPairs
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.train.training import fit
 from tpainn_lite.train.transfer import new_potential
@@ -49,7 +50,7 @@ def both_ways(potential, frames, loss):
 
 
 def compiled_slopes(potential, graphs, loss):
-    step, flat = TrainingStep(potential), FlatGraphs(graphs, potential.cutoff)
+    step, flat = TrainingStep(potential), FlatPairs(FlatGraphs(graphs), potential.cutoff)
     return slopes(partial(fast_outputs, step), potential, flat.batch(range(len(graphs))), loss)
 
 
@@ -75,7 +76,7 @@ def test_rates_are_those_of_a_small_step(ethanol):
             potential.painn(graph.atomic_numbers, graph.r_ij + sign * step * motion, idx_i, idx_j) for sign in (1, -1)
         )
     slope = potential.scale * (ahead - behind) / (2 * step)
-    batch, compiled = FlatGraphs([graph], 5.0).batch([0]), TrainingStep(potential)
+    batch, compiled = FlatPairs(FlatGraphs([graph]), 5.0).batch([0]), TrainingStep(potential)
     compiled.of_batch(batch)
     still = np.zeros((1, 3, 3), np.float32)
     moving = moving_pairs(batch.pairs, -by_atom.numpy().astype(np.float32), still, batch.batch.numpy())

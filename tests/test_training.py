@@ -254,7 +254,7 @@ def test_isolated_atoms_are_not_trained_on_and_decide_where_the_composition_cann
     for atoms in water:
         atoms.calc.results["energy"] = -2070.0 * (atoms.numbers == 8).sum()
     data = TrainingData(lone + water, None, [], Settings(steps=1), 4.0)
-    assert len(data.train) == len(water) and data.isolated == {1: -13.0, 8: -2040.0}
+    assert len(data.graphs) == len(water) and data.isolated == {1: -13.0, 8: -2040.0}
     atomref = new_potential(lone + water, **SMALL).atomref
     assert -30 < atomref[1] < -13 and atomref[8] == pytest.approx(-2040, abs=10)
     assert 2 * atomref[1] + atomref[8] == pytest.approx(-2070, abs=1)

@@ -120,10 +120,12 @@ def test_energies_of_replayed_frames_move_with_the_references(pretrained, labell
     known = labelled[:30]
     data = TrainingData(known, None, known, Settings(steps=1), pretrained.cutoff)
     data.subtract_references(tuned, of_replayed=pretrained)
-    gap = [b.target.item() - a.target.item() for a, b in zip(data.train, data.replayed, strict=True)]
+    target = data.graphs.whole.target
+    gap = target[len(known) :] - target[: len(known)]
     ours, theirs = (p.predict(known)[0] for p in (pretrained, tuned))
     np.testing.assert_allclose(gap, theirs - ours, rtol=1e-5)
-    torch.testing.assert_close(data.replayed[3].forces, data.train[3].forces)
+    torch.testing.assert_close(data.graphs[len(known) + 3].forces, data.graphs[3].forces)
+    assert data.graphs.whole.number.tolist() == [*range(len(known)), *[-1] * len(known)]
 
 
 def test_autotune_keeps_scale_cutoff_and_elements(pretrained, labelled):

@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tpainn_lite.model.compiled import Dense, FastPotential, Listen, Mix
-from tpainn_lite.model.flat import FlatBatch
 from tpainn_lite.model.graph import stress_of
 from tpainn_lite.model.listening_training import motion, moving_kernels
 from tpainn_lite.model.painn import Interaction, PaiNN
-from tpainn_lite.model.pairs import Pairs
+from tpainn_lite.model.pairs import FlatBatch, Pairs
 from tpainn_lite.model.pointwise_training import dense_rates, dense_slopes, mix_rates, mix_slopes
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.model.products import ZEROS, product

@@ -1,72 +1,80 @@
-"""Many structures in a few flat arrays, from which a batch is cut in microseconds: what the compiled step trains on.
+"""Many structures in a few flat arrays, from which a batch is cut in microseconds: what is trained on.
 
-A step on ten small molecules takes less time than joining ten graphs of them.
+A step on ten small molecules takes less time than joining ten graphs of them, and a thousand graphs of a dozen small
+tensors each take several times the memory of their numbers.
 """
 
-from collections.abc import Sequence
-from types import SimpleNamespace
+import itertools
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tpainn_lite.model.graph import Graph, unpack
-from tpainn_lite.model.pairs import Pairs
+from tpainn_lite.model.graph import PAIRS, Graph, together
 
-OF_ATOMS = "forces"
-LABELS = (OF_ATOMS, "stress", "target", "number", "has_energy", "has_forces", "has_stress")
-
-
-class FlatBatch(SimpleNamespace):
-    """A batch of B structures: N atoms, E pairs; and their labels, as PyG's `Batch` has them."""
-
-    atomic_numbers: Tensor  # (N,)
-    batch: Tensor  # (N,) which structure an atom is in
-    volume: Tensor  # (B,) Å³
-    num_graphs: int  # B
-    pairs: Pairs
+OF_ATOMS, OF_PAIRS = ("atomic_numbers", "forces"), (PAIRS, "r_ij")
+Places = Sequence[int] | NDArray
+TOGETHER = 256  # graphs that are there at the same time while they are brought into flat arrays
 
 
 class FlatGraphs:
-    """Graphs, as `tpainn_lite.model.graph.graphs_of` makes them, in flat arrays."""
+    """Graphs, as `tpainn_lite.model.graph.graphs_of` makes them, all with the same labels.
 
-    def __init__(self, graphs: Sequence[Graph], cutoff: float) -> None:
-        self.n_atoms = np.array([graph.num_nodes for graph in graphs])
-        pairs = [_pairs(graph, cutoff) for graph in graphs]
-        self.n_pairs = np.array([len(each.idx_j) for each in pairs])
-        self.first_atom, self.first_pair = (np.cumsum([0, *sizes]) for sizes in (self.n_atoms, self.n_pairs))
-        self.neighbours = np.concatenate([np.diff(each.first) for each in pairs])  # of each atom
-        self.pairs = [np.concatenate(arrays) for arrays in list(zip(*pairs, strict=True))[1:]]
-        self.numbers, self.volume = (
-            torch.cat([graph[key] for graph in graphs]) for key in ("atomic_numbers", "volume")
+    ``whole`` is all of them as one batch; what is given to it, an array with an entry for each graph, is cut with it.
+    """
+
+    def __init__(self, graphs: Iterable[Graph]) -> None:
+        graphs, parts, sizes = iter(graphs), [], []
+        while few := list(itertools.islice(graphs, TOGETHER)):
+            sizes += [(graph.num_nodes, graph.num_edges) for graph in few]
+            parts.append(together(few))
+        self.n_atoms, self.n_pairs = np.array(sizes, np.int64).reshape(-1, 2).T
+        self.first_atom, self.first_pair = (np.cumsum([0, *each]) for each in (self.n_atoms, self.n_pairs))
+        first = itertools.accumulate((part.num_nodes for part in parts), initial=0)
+        for part, n in zip(parts, first, strict=False):
+            part.edge_index += n
+        names = [name for name in vars(parts[0]) if name != "batch"]
+        self.whole = Graph(**{n: torch.cat([part[n] for part in parts], dim=-1 if n == PAIRS else 0) for n in names})
+        self.whole.batch = torch.from_numpy(np.repeat(np.arange(len(self)), self.n_atoms))
+
+    def __len__(self) -> int:
+        return len(self.n_atoms)
+
+    def __getitem__(self, place: int) -> Graph:
+        return self.batch([place])
+
+    def batch(self, chosen: Places) -> Graph:
+        """The structures with these places in the list, as `together` joins them."""
+        pairs = torch.from_numpy(ranges(self.first_pair, chosen))
+        moved = np.repeat(self.moved(chosen), self.n_pairs[list(chosen)])
+        return Graph(
+            edge_index=self.whole.edge_index[:, pairs] + torch.from_numpy(moved),
+            r_ij=self.whole.r_ij[pairs],
+            **self.without_pairs(chosen),
         )
-        self.labels = {key: torch.cat([graph[key] for graph in graphs]) for key in LABELS if key in graphs[0]}
 
-    def batch(self, chosen: Sequence[int]) -> FlatBatch:
-        """The structures with these places in the list."""
-        atoms, pairs = (_ranges(first, chosen) for first in (self.first_atom, self.first_pair))
-        n_atoms, n_pairs = (sizes[np.asarray(chosen)] for sizes in (self.n_atoms, self.n_pairs))
-        idx_j, *of_pairs = (array[pairs] for array in self.pairs)
-        first_atom = np.cumsum(n_atoms) - n_atoms
-        first = np.zeros(len(atoms) + 1, np.int64)
-        np.cumsum(self.neighbours[atoms], out=first[1:])
-        neighbours = idx_j + np.repeat(first_atom, n_pairs)
-        index, of_structure = torch.from_numpy(atoms), torch.as_tensor(chosen)
-        return FlatBatch(
-            atomic_numbers=self.numbers[index],
-            batch=torch.from_numpy(np.repeat(np.arange(len(chosen)), n_atoms)),
-            volume=self.volume[of_structure],
-            num_graphs=len(chosen),
-            pairs=Pairs(first, neighbours, *of_pairs),
-            **{key: label[index if key == OF_ATOMS else of_structure] for key, label in self.labels.items()},
-        )
+    def without_pairs(self, chosen: Places) -> dict[str, Tensor]:
+        """All of a batch but its pairs; ``batch`` (N,) says which structure an atom is in."""
+        atoms, structures = torch.from_numpy(ranges(self.first_atom, chosen)), torch.as_tensor(list(chosen))
+        cut = {
+            name: array[atoms if name in OF_ATOMS else structures]
+            for name, array in vars(self.whole).items()
+            if name not in (*OF_PAIRS, "batch")
+        }
+        return {**cut, "batch": torch.from_numpy(np.repeat(np.arange(len(chosen)), self.n_atoms[list(chosen)]))}
+
+    def moved(self, chosen: Places) -> NDArray:
+        """By how much the number of each structure's first atom grows from ``whole`` to a batch, (B,)."""
+        n_atoms = self.n_atoms[list(chosen)]
+        return np.cumsum(n_atoms) - n_atoms - self.first_atom[list(chosen)]
 
 
-def _pairs(graph, cutoff):
-    idx_i, idx_j, _, _ = unpack(graph)
-    return Pairs.of(graph.num_nodes, idx_i.numpy(), idx_j.numpy(), graph.r_ij.numpy(), cutoff)
+def ranges(first: NDArray, chosen: Places) -> NDArray:
+    """All places from ``first[k]`` to before ``first[k + 1]``, for each chosen k.
 
-
-def _ranges(first: NDArray, chosen: Sequence[int]) -> NDArray:
+    >>> ranges(np.array([0, 2, 5]), [1, 0])
+    array([2, 3, 4, 0, 1])
+    """
     return np.concatenate([np.arange(first[k], first[k + 1]) for k in chosen])

@@ -11,7 +11,7 @@ For people a graph is a `torch_geometric.data.Data`, and a batch PyG's `Batch`: 
 itself has the same arrays in a `Graph`: `graphs_of`, `together`.  That takes microseconds, and no import of PyG.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -138,13 +138,22 @@ def graphs_of(frames: Sequence[Atoms], cutoff: float, dtype: torch.dtype = torch
     6
     """
     check_list(frames, "frames")
-    graphs = []
+    return list(graphs_in_turn(frames, cutoff, dtype))
+
+
+def graphs_in_turn(frames: Iterable[Atoms], cutoff: float, dtype: torch.dtype = torch.float32) -> Iterator[Graph]:
+    """`graphs_of`, one after the other.
+
+    >>> from tpainn_lite import molecule
+    >>> next(graphs_in_turn([molecule("O")], cutoff=5.0)).num_edges
+    6
+    """
     for index, atoms in enumerate(frames):
         try:
-            graphs.append(_graph(atoms, cutoff, dtype))
+            graph = _graph(atoms, cutoff, dtype)
         except (TypeError, ValueError) as error:
             raise type(error)(f"frame {index}: {error}") from None
-    return graphs
+        yield graph
 
 
 def graph_of(

@@ -6,6 +6,7 @@ one knot to the next.  One read serves both directions of a pair, from i to j an
 """
 
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tpainn_lite.model.flat import FlatGraphs, Places, ranges
 from tpainn_lite.model.painn import RadialBasis, cosine_cutoff
 from tpainn_lite.model.vectors import padded
 
@@ -39,6 +41,40 @@ class Pairs(NamedTuple):
         known = (np.ascontiguousarray(array) for array in (idx_i, idx_j, r_ij))
         n = _take_half(*known, cutoff, INTERVALS / cutoff, first, neighbours, row, spline, place)
         return cls(first, *(array[:n] for array in (neighbours, row, spline, place)))
+
+
+class FlatBatch(SimpleNamespace):
+    """A batch of B structures with N atoms, and their labels, as `FlatGraphs` has them."""
+
+    atomic_numbers: Tensor  # (N,)
+    batch: Tensor  # (N,) which structure an atom is in
+    volume: Tensor  # (B,) Å³
+    num_graphs: int  # B
+    pairs: Pairs
+
+
+class FlatPairs:
+    """Graphs with such pairs, found once, from which batches are cut."""
+
+    def __init__(self, graphs: FlatGraphs, cutoff: float) -> None:
+        idx_j, idx_i = graphs.whole.edge_index.numpy()
+        self.graphs = graphs
+        self.pairs = Pairs.of(graphs.whole.num_nodes, idx_i, idx_j, graphs.whole.r_ij.numpy(), cutoff)
+        self.neighbours = np.diff(self.pairs.first)  # of each atom
+        self.first_pair = self.pairs.first[graphs.first_atom]
+
+    def batch(self, chosen: Places) -> FlatBatch:
+        """The structures with these places in the list."""
+        pairs, atoms = ranges(self.first_pair, chosen), ranges(self.graphs.first_atom, chosen)
+        idx_j, *of_pairs = (array[pairs] for array in self.pairs[1:])
+        first = np.zeros(len(atoms) + 1, np.int64)
+        np.cumsum(self.neighbours[atoms], out=first[1:])
+        neighbours = idx_j + np.repeat(self.graphs.moved(chosen), np.diff(self.first_pair)[list(chosen)])
+        return FlatBatch(
+            num_graphs=len(chosen),
+            pairs=Pairs(first, neighbours, *of_pairs),
+            **self.graphs.without_pairs(chosen),
+        )
 
 
 @njit(cache=True, nogil=True)

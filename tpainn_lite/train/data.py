@@ -10,7 +10,8 @@ import torch
 from ase import Atoms
 from numpy.typing import NDArray
 
-from tpainn_lite.model.graph import Graph, graphs_of
+from tpainn_lite.model.flat import FlatGraphs
+from tpainn_lite.model.graph import graphs_in_turn
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.structures.arguments import DatasetError, shown
 from tpainn_lite.structures.checks import check_frames, check_labels, check_some_label, has_label
@@ -63,56 +64,44 @@ class TrainingData:
         _check_devices(lists[0], settings)
         self.lists = dict(zip(("train", "valid", "replayed"), lists, strict=True))
         self.loss_weights = tuple(weights[key] for key in LABELS)
-        self.train, self.valid, self.replayed = (
-            [_prepared(graph, dtype, weights) for graph in graphs_of(frames, cutoff, dtype)] for frames in lists
-        )
+        graphs = [(_prepared(g, dtype, weights) for g in graphs_in_turn(part, cutoff, dtype)) for part in lists]
+        self.graphs = FlatGraphs(itertools.chain(graphs[0], graphs[2]))  # all that is trained on
+        self.valid = FlatGraphs(graphs[1]) if lists[1] else None
+        self.n_train = len(lists[0])
         size = settings.batch_size if settings.replay_size is None else settings.replay_size
-        self.replay_size = min(size, len(self.replayed))
+        self.replay_size = min(size, len(lists[2]))
 
     def subtract_references(self, potential: Potential, of_replayed: Potential | None = None) -> None:
-        """Give each graph its ``target`` (1,), the energy minus the reference energies, subtracted in float64, and its
+        """Give each graph its ``target``, the energy minus the reference energies, subtracted in float64, and its
         ``number``, the place in the list; -1 for replayed frames, whose references may be another potential's."""
-        for name, frames in self.lists.items():
-            replayed = name == "replayed"
-            model = of_replayed if replayed and of_replayed else potential
-            of_charges = model.charge_energies(frames)
-            for number, graph in enumerate(getattr(self, name)):
-                model.check_elements(graph.atomic_numbers)
-                graph.number = torch.tensor([-1 if replayed else number])
-                references = model.reference_energies(graph) + of_charges[number]
-                graph.target = (graph.energy - references).to(graph.r_ij.dtype)
+        replayed = of_replayed or potential
+        _give_targets(self.graphs, [(potential, self.lists["train"]), (replayed, self.lists["replayed"])])
+        self.graphs.whole.number[self.n_train :] = -1
+        if self.valid:
+            _give_targets(self.valid, [(potential, self.lists["valid"])])
 
     def mean_pairs(self) -> float:
         """Pairs of atoms in a frame, on average."""
-        return sum(graph.num_edges for graph in self.train) / len(self.train)
-
-    @cached_property
-    def graphs(self) -> list[Graph]:
-        """All that is trained on: ``train``, then ``replayed``."""
-        return [*self.train, *self.replayed]
-
-    @cached_property
-    def sizes(self) -> NDArray:
-        """Atoms of each graph."""
-        return np.array([graph.num_nodes for graph in self.graphs])
+        return self.graphs.n_pairs[: self.n_train].mean()
 
     @cached_property
     def has(self) -> dict[str, NDArray]:
         """{label: whether each graph has it}."""
-        return {key: np.array([bool(graph[f"has_{key}"]) for graph in self.graphs]) for key in LABELS}
+        return {key: self.graphs.whole[f"has_{key}"].numpy() for key in LABELS}
 
     def batches(
         self, join: Callable[[list[int]], Any], epoch: int, n_steps: int, rank: int = 0, n_devices: int = 1
     ) -> Iterator[Any]:
         """One device's parts of the batches of an epoch, the steps between two checks; ``join`` makes each of them from
         places in `graphs`.  They know the numbers of labels in the whole batch."""
-        own, rng, n = self.settings, np.random.default_rng([self.settings.seed, epoch, 1]), len(self.train)
-        for whole in batches(self.sizes[:n].tolist(), own.batch_size, own.batch_atoms, epoch, n_steps, own.seed):
-            again = rng.choice(len(self.replayed), self.replay_size, replace=False) if self.replay_size else ()
+        own, rng, n = self.settings, np.random.default_rng([self.settings.seed, epoch, 1]), self.n_train
+        sizes = self.graphs.n_atoms
+        for whole in batches(sizes[:n].tolist(), own.batch_size, own.batch_atoms, epoch, n_steps, own.seed):
+            again = rng.choice(len(sizes) - n, self.replay_size, replace=False) if self.replay_size else ()
             chosen = [*whole, *(n + k for k in again)]
             part = join(chosen[rank::n_devices])
             part.all_energies = max(1, int(self.has["energy"][chosen].sum()))
-            part.all_forces = max(1, int(self.sizes[chosen][self.has["forces"][chosen]].sum()))
+            part.all_forces = max(1, int(sizes[chosen][self.has["forces"][chosen]].sum()))
             part.all_stresses = max(1, int(self.has["stress"][chosen].sum()))
             yield part
 
@@ -138,6 +127,19 @@ def _check_devices(train, settings):
     n_devices, n_frames = settings.devices * settings.nodes, min(settings.batch_size, len(train))
     if n_frames < n_devices:
         raise ValueError(f"{n_devices} devices share a batch of {n_frames}; at least one frame each is needed")
+
+
+def _give_targets(graphs, owners):
+    """A target and a number for each graph; ``owners`` are (potential, its frames), one after the other."""
+    whole, references, first = graphs.whole, [], 0
+    for potential, frames in owners:
+        last = first + len(frames)
+        potential.check_elements(whole.atomic_numbers[graphs.first_atom[first] : graphs.first_atom[last]])
+        of_charges = torch.from_numpy(potential.charge_energies(frames))
+        references.append(potential.reference_energies(whole)[first:last] + of_charges)
+        first = last
+    whole.target = (whole.energy - torch.cat(references)).to(whole.r_ij.dtype)
+    whole.number = torch.arange(len(graphs))
 
 
 def _prepared(graph, dtype, weights):

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tpainn_lite.model.graph import Graph, together
+from tpainn_lite.model.flat import FlatGraphs
 from tpainn_lite.model.potential import Potential
 
 Join = Callable[[Sequence[int]], Any]  # places in a list of graphs to a batch of them
@@ -21,9 +21,9 @@ class Exact:
     def __init__(self, potential: Potential, device: torch.device | str) -> None:
         self.potential, self.device = potential, device
 
-    def joined(self, graphs: Sequence[Graph]) -> Join:
+    def joined(self, graphs: FlatGraphs) -> Join:
         """What makes batches of these graphs."""
-        return lambda chosen: together([graphs[k] for k in chosen]).to(self.device)
+        return lambda chosen: graphs.batch(chosen).to(self.device)
 
     def outputs(self, batch: Any, forces: bool, differentiable: bool) -> dict[str, Tensor]:
         """``interaction_energy`` (B,) eV and, with ``forces``, those (N, 3) in eV/Å and ``stress`` (B, 3, 3)."""
@@ -39,13 +39,11 @@ class Compiled:
         self.potential, self.step_of = potential, TrainingStep
         self.steps: dict[int, Any] = {}
 
-    def joined(self, graphs: Sequence[Graph]) -> Join:
+    def joined(self, graphs: FlatGraphs) -> Join:
         """What makes batches of these graphs."""
-        from tpainn_lite.model.flat import FlatGraphs
+        from tpainn_lite.model.pairs import FlatPairs
 
-        if not graphs:  # nothing to check with
-            return lambda chosen: None
-        return FlatGraphs(graphs, self.potential.cutoff).batch
+        return FlatPairs(graphs, self.potential.cutoff).batch
 
     def outputs(self, batch: Any, forces: bool, differentiable: bool) -> dict[str, Tensor]:
         """As of `Exact`; there are always forces."""

@@ -148,7 +148,9 @@ class _Run:
         self.optimiser = AveragedAdamW(self.painn, self.settings.rates, *decays)
         self.checkpoint.restore(self)
         self.bar.update(self.step - self.bar.n)
-        join, self.join_valid = (self.engine.joined(graphs) for graphs in (self.data.graphs, self.data.valid))
+        join, self.join_valid = (
+            graphs and self.engine.joined(graphs) for graphs in (self.data.graphs, self.data.valid)
+        )
         while self.step < self.settings.steps and not self._has_lost_patience():
             n_steps = min(self.settings.check_every, self.settings.steps - self.step)
             batches = self.data.batches(join, len(self.history), n_steps, place.global_rank, place.world_size)

@@ -214,10 +214,10 @@ def autotune(
     chosen = Settings.of(seed=seed, rates=rates, **settings)
     data = TrainingData(frames, valid, replay, chosen, potential.cutoff, potential.dtype)
     tuned = deepcopy(potential)
-    labelled = [k for k, graph in enumerate(data.train) if graph.has_energy]
+    labelled = np.flatnonzero(data.has["energy"][: data.n_train]).tolist()
     if labelled:
         charges = [total_charge(data.lists["train"][k]) for k in labelled]
-        rereference_graphs(tuned, [data.train[k] for k in labelled], data.isolated, charges)
+        rereference_graphs(tuned, [data.graphs[k] for k in labelled], data.isolated, charges)
     tuned.metadata |= _describe("autotune", frames, seed)
     data.subtract_references(tuned, of_replayed=potential)
     if rates:
