@@ -16,11 +16,6 @@ def block(results):
         )
         lines.append(f"| {own[0]['theory']} | {cost:.0f} | {forces} | {energies} | {len(own)} |")
     size = sum(row["force_size"] for row in rows) / len(rows)
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Mean absolute differences from {levels[-1]}'s; forces have {size:.0f} meV/Å on average. The cost is that of "
-            f"the {len(known)} molecules with three to five heavy atoms that all levels know, on {results['machine']}.",
-        ]
-    )
+    words = f"Mean absolute differences from {levels[-1]}; forces have {size:.0f} meV/Å on average."
+    cost = f"The cost is the mean of those that all levels know ({', '.join(sorted(known))}), on {results['machine']}."
+    return "\n".join([*lines, "", f"{words} {cost}"])

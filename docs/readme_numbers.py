@@ -1,4 +1,4 @@
-"""Write the measured numbers into README.md, docs/what_pretraining_buys.md and docs/module.md, or check them.
+"""Write the measured numbers into README.md and three pages of docs, or check them.
 
 python docs/readme_numbers.py            # rewrite the blocks between their marks
 python docs/readme_numbers.py --check    # exit 1 if a block is not what data/results/*.json says
@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import headline
+import levels_table
 import study_tables
+import summary_table
 import times_table
 import water_tables
 from study_tables import spread
@@ -20,7 +22,7 @@ from tpainn_lite.structures.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 README, STUDY = ROOT / "README.md", ROOT / "docs" / "what_pretraining_buys.md"
-MODULE = ROOT / "docs" / "module.md"
+MODULE, OWN_SYSTEM = (ROOT / "docs" / f"{name}.md" for name in ("module", "your_own_system"))
 RESULTS = ROOT / "data" / "results"
 CASES = [("training step", "32 molecules"), *(("MD step", f"{n} H2O") for n in (64, 512, 4096))]
 METHODS = {  # as in the results: as in the table's head
@@ -118,11 +120,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a page is out of date")
     args = parser.parse_args()
-    tables = study_tables.BLOCKS | water_tables.BLOCKS
+    tables = study_tables.BLOCKS | water_tables.BLOCKS | {"summary": ("water", summary_table.block)}
     for path, blocks in (
         (README, BLOCKS | headline.blocks(RESULTS)),
         (STUDY, tables),
         (MODULE, times_table.blocks(RESULTS)),
+        (OWN_SYSTEM, {"dft_levels": ("dft_levels", levels_table.block)}),
     ):
         old = new = path.read_text(encoding="utf-8")
         for name, (results, block) in blocks.items():

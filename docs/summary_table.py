@@ -1,0 +1,40 @@
+"""The first table of docs/what_pretraining_buys.md: method by task and number of labels, and what each way asks for."""
+
+import headline
+from study_tables import NOTHING, markdown, spread
+
+MOLECULES, QM9 = {"task": "molecule_forces", "subset": "test"}, {"task": "qm9_energy", "subset": "uniform"}
+LIQUID = {"case": "curve", "subset": "later"}
+COLUMNS = [  # what the column shows; results; which rows; which error; number of labels
+    ("molecules, forces / meV/Å: 10", "learning_curve_qm9", MOLECULES, "force_mae", 10),
+    ("50", "learning_curve_qm9", MOLECULES, "force_mae", 50),
+    ("1,000 labels", "learning_curve_qm9", MOLECULES, "force_mae", 1000),
+    ("QM9, energies / meV: 100", "learning_curve_qm9", QM9, "molecule_energy_mae", 100),
+    ("3,000 labels", "learning_curve_qm9", QM9, "molecule_energy_mae", 3000),
+    ("water, forces / meV/Å: 10 boxes", "water", LIQUID, "force_mae", 10),
+    ("152 boxes", "water", LIQUID, "force_mae", 152),
+]
+WAYS = [  # what the line is; method with molecules, with water; what a step of MD asks for
+    ("DFT labels alone", "scratch_atomref", "scratch_atomref", "the network"),
+    ("pretrained on a force field (MMFF94; q-TIP4P/F)", "tpainn_shipped", "tpainn", "the network"),
+    ("pretrained on a better teacher too (GFN2-xTB; iAMOEBA)", "tpainn_shipped_xtb", "tpainn_iamoeba", "the network"),
+    ("Δ-learning (on GFN2-xTB; on iAMOEBA)", "delta_xtb", "delta_iamoeba", "the network, and the cheap method"),
+    ("Δ-learning on GFN2-xTB from pretrained features", "delta_shipped_xtb", None, "the network, and GFN2-xTB"),
+    ("control: pretrained on labels of the wrong frames", "tpainn_shuffled", "tpainn_shuffled", "the network"),
+]
+
+
+def block(_):
+    """The table."""
+    lines = [[text, *cells(molecules, water), asked] for text, molecules, water, asked in WAYS]
+    return markdown(["", *(column[0] for column in COLUMNS), "a step of MD asks"], lines)
+
+
+def cells(molecules, water):
+    """A line's errors: mean ± standard deviation over seeds."""
+    found = []
+    for _, results, kind, error, n_train in COLUMNS:
+        method = water if results == "water" else molecules
+        rows = [r for r in headline.rows_of(results) if r.items() >= {**kind, "method": method}.items()]
+        found.append(spread([r[error] for r in rows if r["n_train"] == n_train]) if method else NOTHING)
+    return found
