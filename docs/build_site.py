@@ -41,6 +41,7 @@ BUILD = ROOT / "build"
 DOCUMENTS = {  # of docs/, by their names in the menu
     "primer": "Primer",
     "what_pretraining_buys": "What pretraining buys",
+    "your_own_system": "Your own system",
     "your_data": "Your data",
     "engines": "Other engines",
     "cluster": "On a cluster",
