@@ -43,8 +43,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", NEU
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "solid", "solid")
 OWN = {  # what a name begins with: its place in these lists, the same in every figure
-    "T-PaiNN": 0, "from scratch": 1, "one energy per element": 1, "Δ-learning": 2, "MMFF94": 3, "q-TIP4P/F": 3,
-    "UFF": 4, "SPC/Fw": 4, "DFT": 6, "experiment": 6,
+    "T-PaiNN": 0, "from scratch": 1, "scratch": 1, "one energy per element": 1, "Δ-learning": 2, "MMFF94": 3,
+    "q-TIP4P/F": 3, "UFF": 4, "SPC/Fw": 4, "DFT": 6, "experiment": 6,
 }  # fmt: skip
 OTHERS = (5, 2, 4, 3, 1, 6)  # places for other names, in this order where they are free; never the first, T-PaiNN's
 CLEAR, FAINT = "rgba(0,0,0,0)", "rgba(118,118,118,0.25)"
@@ -82,10 +82,13 @@ def new_figure(x: str | None, y: str | None, title: str | None) -> go.Figure:
 
 
 def places_of(names: Iterable[Name]) -> dict[Name, int]:
-    """The place of each name in the lists of colours, markers and dashes: its own, or one that is left over."""
+    """The place of each name in the lists of colours, markers and dashes: its own, or one that is left over.
+
+    Of several names with the same beginning the shortest has its place: "T-PaiNN" before "T-PaiNN, better teacher".
+    """
     names = list(dict.fromkeys(names))
     places: dict[Name, int] = {}
-    for name in names:
+    for name in sorted(names, key=lambda name: len(str(name))):
         own = next((k for beginning, k in OWN.items() if str(name).startswith(beginning)), None)
         if own is not None and own not in places.values():
             places[name] = own
