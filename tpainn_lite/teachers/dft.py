@@ -7,7 +7,8 @@ pure f functions.
 
 For other elements, and for molecules that are held together by dispersion, there are levels with D3(BJ)
 (doi:10.1002/jcc.21759) and the Karlsruhe bases def2-SVP and def2-TZVP (doi:10.1039/b508541a): PBE0
-(doi:10.1063/1.478522) and ωB97X (doi:10.1063/1.2834918; its D3(BJ): doi:10.1021/acs.jctc.8b00842).
+(doi:10.1063/1.478522) and ωB97X-D3(BJ) (doi:10.1021/acs.jctc.8b00842), which is ωB97X-V (doi:10.1039/c3cp54374a)
+with D3(BJ) in place of its VV10.
 PySCF (the optional extra ``dft``) loads on first use.
 
 `tpainn_lite.teachers.cp2k` computes liquids.
