@@ -56,9 +56,9 @@ TOO_WIDE = """() => [...document.querySelectorAll('body *')].filter(e => {
     const inside = e.parentElement.closest('.wide, .output, pre, figure, .hidden, .skip, math');
     return !inside && !e.matches('.skip, .hidden') && e.getBoundingClientRect().right > innerWidth + 1;
 }).slice(0, 3).map(e => `${e.tagName.toLowerCase()}.${e.className} ${e.textContent.trim().slice(0, 40)}`)"""
-FARTHEST = """e => {
-    const last = e.length ? e.length - 1 : e.max;
-    e.value = Number(e.value) < last ? last : 0;
+FAR = """e => {  // not to the end: a turn by 360 degrees changes nothing
+    const last = e.length ? e.length - 1 : e.max, far = Math.round(0.7 * last);
+    e.value = Number(e.value) === far ? 0 : far;
     e.dispatchEvent(new Event('input', {bubbles: true}));
 }"""
 VIOLATIONS = """async () => (await axe.run({resultTypes: ['violations'], preload: false})).violations.map(v => [
@@ -162,7 +162,7 @@ def check_answers(page, report):
         live.scroll_into_view_if_needed()
         page.mouse.move(0, 0)
         before, end = live.screenshot(), time.monotonic() + 10
-        control.evaluate(FARTHEST)
+        control.evaluate(FAR)
         while (same := live.screenshot() == before) and time.monotonic() < end:
             page.wait_for_timeout(100)
         if same:
