@@ -46,7 +46,12 @@ def test_how_long_a_run_lasts_is_measured_again():
     given = {"relaxed": tp.molecule("CO"), "after": committee, "settings": {"n_steps": 10, "progress": False}}
     for answer in (5.0, np.float32(5)):
         assert verdict(CHECKS["07.3"], answer, **given) is None
-    for answer, words in ((10, "number of steps"), (2.0, "too small"), (300, "too large")):
+    for answer, words in (
+        (10, "number of steps"),
+        (2.0, "too small"),
+        (300, "too large"),
+        (5000, "in femtoseconds already"),
+    ):
         assert words in verdict(CHECKS["07.3"], answer, **given)
 
 
@@ -64,15 +69,22 @@ def test_a_molecule_of_ones_own():
 def by_sorting(disagreement, error, wanted):
     ratios = sorted(error / disagreement)
     rank = int(np.ceil(wanted * (len(ratios) + 1)))
-    return ratios[min(rank, len(ratios)) - 1]
+    return ratios[rank - 1] if rank <= len(ratios) else np.inf
 
 
 def by_quantile(disagreement, error, wanted):
     n = len(error)
-    return np.quantile(error / disagreement, min(1.0, np.ceil(wanted * (n + 1)) / n), method="inverted_cdf")
+    share = np.ceil(wanted * (n + 1)) / n
+    return float("inf") if share > 1 else np.quantile(error / disagreement, share, method="inverted_cdf")
 
 
-@pytest.mark.parametrize("answer", [by_sorting, by_quantile])
+def with_infinity(disagreement, error, wanted):
+    """The new error may be anything: put it at the end, and take the rank among all n + 1."""
+    ratios = np.sort(np.append(np.asarray(error) / disagreement, np.inf))
+    return ratios[next(k for k in range(len(ratios)) if (k + 1) >= wanted * len(ratios))]
+
+
+@pytest.mark.parametrize("answer", [by_sorting, by_quantile, with_infinity])
 def test_a_calibrated_factor(answer):
     assert verdict(CHECKS["07.5"], answer) is None
 
@@ -85,6 +97,11 @@ def test_a_calibrated_factor(answer):
         (lambda d, e, wanted: np.quantile(e, wanted), "of new errors lie below your bound"),
         (lambda d, e, wanted: np.max(e / d), "of new errors lie below your bound"),
         (lambda d, e, wanted: e / d, "one finite number is expected"),
+        (lambda d, e, wanted: np.sort(e / d)[int(np.ceil(len(d) * wanted)) - 1], "count the new error, too"),
+        (lambda d, e, wanted: np.sort(e / d)[min(int((len(d) + 1) * wanted), len(d)) - 1], "round the rank up"),
+        (lambda d, e, wanted: np.quantile(e / d, wanted, method="higher"), "round the rank up"),
+        (lambda d, e, wanted: np.quantile(e / d, min(1, wanted * (len(d) + 1) / len(d))), "none of the 9 ratios"),
+        (lambda d, e, wanted: by_sorting(d, e, min(wanted, len(d) / (len(d) + 1))), "no factor is enough"),
     ],
 )
 def test_factors_that_cover_too_little_or_too_much(answer, words):
@@ -103,6 +120,11 @@ def with_statistics(first, second):
     return difference, (one + other) ** 0.5, abs(difference) / (one + other) ** 0.5 > 2
 
 
+def beyond(first, second, times):
+    difference, error, _ = with_numpy(first, second)
+    return abs(difference) > times * error
+
+
 @pytest.mark.parametrize("answer", [with_numpy, with_statistics])
 def test_a_comparison_with_its_error(answer):
     assert verdict(CHECKS["07.6"], answer) is None
@@ -116,6 +138,11 @@ def test_a_comparison_with_its_error(answer):
         (lambda a, b: (a.mean() - b.mean(), np.sqrt(a.var(ddof=1) + b.var(ddof=1)), False), "√n times less"),
         (lambda a, b: (*with_numpy(a, b)[:2], True), "within two standard errors"),
         (lambda a, b: (*with_numpy(a, b)[:2], a.mean() - b.mean() > 20), "called no difference"),
+        (lambda a, b: (*with_numpy(a, b)[:2], beyond(a, b, 1)), "called a difference; the limit is two"),
+        (lambda a, b: (*with_numpy(a, b)[:2], beyond(a, b, 3)), "called no difference; the limit is two"),
+        (lambda a, b: (*with_numpy(a, b)[:2], np.subtract(*with_numpy(a, b)[:2]) > with_numpy(a, b)[1]), "no differ"),
+        (lambda a, b: (abs(a.mean() - b.mean()), *with_numpy(a, b)[1:]), "first minus second"),
+        (lambda a, b: (a.mean() - b.mean(), np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 5), False), "called no diff"),
         (lambda a, b: a.mean() - b.mean(), "it raised TypeError"),
     ],
 )

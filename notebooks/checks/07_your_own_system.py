@@ -34,6 +34,8 @@ def femtoseconds_at_1000_kelvin(lasted, relaxed, after, settings):
     right = tp.run_md(relaxed, after.calculator(), **{**settings, "temperature": 1000}).time[-1]
     if abs(number - 2 * right) < 1e-6 and right > 0:
         raise Wrong("this is a number of steps; each takes half a femtosecond")
+    if abs(number - 1000 * right) < 500:
+        raise Wrong("this is a thousand times too large: the times of a run are in femtoseconds already")
     close(number, right, 0.5, "your time")
 
 
@@ -64,9 +66,10 @@ def calibrated_factor(calibrate):
         covered = float(np.mean(coverage))
         if abs(covered - wanted) > 0.035:
             raise Wrong(f"with {n} labels and {wanted:.0%} wanted, {covered:.0%} of new errors lie below your bound")
-    few = calibrate(np.ones(5), np.arange(1.0, 6.0), 0.99)
-    if not few >= 5:
-        raise Wrong(f"five errors of up to 5 times the disagreement, 99 % wanted: {few:.3g} is too small a factor")
+    for n, wanted in ((9, 0.5), (10, 0.75), (12, 0.9), (20, 0.95), (3, 0.75), (5, 0.99), (9, 0.95)):
+        disagreement, error = random.uniform(0.5, 2.0, (2, n))
+        factor = calibrate(disagreement.copy(), error.copy(), wanted)
+        right_rank(factor, np.sort(error / disagreement), wanted)
 
 
 @exercise("07.6")
@@ -84,6 +87,34 @@ def better_or_not_shown(compare):
     close(number, right, 1e-6, "its standard error")
     if bool(shown):
         raise Wrong("5.0 ± 7.0 is called a difference; it is well within two standard errors")
-    for pair in ((first + 100, first), (first, first + 100)):
-        if not compare(*pair)[2]:
-            raise Wrong("a hundred units, many standard errors, are called no difference")
+    random = np.random.default_rng()
+    for sizes in ((5, 5), (4, 9)):
+        first, second = (random.normal(50.0, width, n) for width, n in zip((3.0, 12.0), sizes, strict=True))
+        error = np.sqrt(sum(errors.var(ddof=1) / len(errors) for errors in (first, second)))
+        for times in (0.9, -0.9, 1.9, -1.9, 2.1, -2.1, 30, -30):
+            moved = first - first.mean() + second.mean() + times * error
+            difference, given, shown = compare(moved.copy(), second.copy())
+            if np.isclose(one_number(difference, "your difference"), -times * error):
+                raise Wrong("the difference has the wrong sign: first minus second, below zero where second is larger")
+            close(difference, times * error, 1e-6, "the difference of the two means")
+            close(given, error, 1e-6, f"with {sizes[0]} and {sizes[1]} runs, the standard error of the difference")
+            if bool(shown) != (abs(times) > 2):
+                is_called = "a difference" if shown else "no difference"
+                raise Wrong(f"means that are {times} standard errors apart are called {is_called}; the limit is two")
+
+
+def right_rank(factor, ratios, wanted):
+    """Among n known ratios and a new one, each place is equally likely for the new one."""
+    n, rank = len(ratios), int(np.ceil((len(ratios) + 1) * wanted))
+    asked = f"with {n} labels and {wanted:.0%} wanted"
+    if rank > n:
+        if float(factor) != np.inf:
+            raise Wrong(f"{asked} yours is {float(factor):.3g}, but the rank needed is above {n}: no factor is enough")
+        return
+    number = one_number(factor, f"{asked}, your factor")
+    if np.isclose(number, ratios[rank - 1], rtol=1e-6):
+        return
+    place = int(np.argmin(abs(ratios - number)))
+    if not np.isclose(number, ratios[place], rtol=1e-6):
+        raise Wrong(f"{asked} your factor is none of the {n} ratios of error to disagreement")
+    raise Wrong(f"{asked} yours is the ratio of rank {place + 1}; count the new error, too, and round the rank up")

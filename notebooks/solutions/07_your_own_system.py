@@ -19,7 +19,7 @@ yours = max(several, key=lambda frames: np.mean([not why for why in domain.doubt
 def calibrate(disagreement, error, wanted):
     ratios = np.sort(error / disagreement)
     rank = int(np.ceil(wanted * (len(ratios) + 1)))  # among the n known ratios and the next one
-    return ratios[min(rank, len(ratios)) - 1]
+    return ratios[rank - 1] if rank <= len(ratios) else np.inf
 
 
 # %% 07.6
