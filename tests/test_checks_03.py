@@ -39,7 +39,14 @@ def test_uses_of_a_frame(right):
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [(600 / 1700, "a whole batch"), (1700 / 9600, "upside down"), (9600, "too large"), (1, "too small"), ("6", None)],
+    [
+        (600 / 1700, "a whole batch"),
+        (9600 / 2000, "frames of valid"),
+        (1700 / 9600, "upside down"),
+        (9600, "too large"),
+        (1, "too small"),
+        ("6", None),
+    ],
 )
 def test_a_wrong_number_of_uses_is_called_so(wrong, words):
     assert (words or "too large") in verdict(CHECKS["03.1"], wrong, train=FRAMES)
@@ -180,12 +187,42 @@ def of_the_library(potential, train, valid, steps, batch_size, learning_rate, de
     return rows
 
 
+def with_gradients_asked_for(
+    potential, train, valid, steps, batch_size, learning_rate, decay, check_every, patience, seed
+):
+    """Gradients by torch.autograd.grad, never set to zero but replaced; torch's random numbers."""
+    graphs, generator = tp.graph.to_graphs(train, potential.cutoff), torch.Generator().manual_seed(seed)
+    optimiser, average = torch.optim.RMSprop(potential.parameters(), lr=learning_rate), deepcopy(potential)
+    rows, kept, losses = [], [], []
+    for step in range(1, steps + 1):
+        chosen = torch.randperm(len(graphs), generator=generator)[:batch_size]
+        batch = tp.graph.collate([graphs[int(k)] for k in chosen])
+        output = potential(batch, differentiable=True)
+        loss = (output["energy"] - batch.energy).abs().mean() + (output["forces"] - batch.forces).abs().mean()
+        weights = list(potential.parameters())
+        for weight, slope in zip(weights, torch.autograd.grad(loss, weights, allow_unused=True), strict=True):
+            weight.grad = slope
+        optimiser.step()
+        lerped(average.parameters(), potential.parameters(), decay)
+        losses.append(loss.item())
+        if step % check_every == 0:
+            rows.append({"step": step, "train_loss": sum(losses) / len(losses)})
+            rows[-1]["force_mae"] = tp.errors(average, valid)["force_mae"]
+            losses.clear()
+            kept.append(deepcopy(average.state_dict()))
+            if no_better_lately([row["force_mae"] for row in rows], patience):
+                break
+    best = min(range(len(rows)), key=lambda k: rows[k]["force_mae"])
+    potential.load_state_dict(kept[best])
+    return rows
+
+
 BUILT = ("03.2", "03.3", "03.4", "03.5")
 DRAW = "rng.choice(len(graphs), batch_size, replace=False)"
 
 
 def test_a_training_loop_may_be_written_in_any_way():
-    for right in (solved(*BUILT)["my_fit"], of_the_library):
+    for right in (solved(*BUILT)["my_fit"], of_the_library, with_gradients_asked_for):
         assert verdict(CHECKS["03.5"], right) is None
 
 
@@ -205,6 +242,14 @@ def test_a_training_loop_may_be_written_in_any_way():
         ({"my_average(average.parameters()": "(average.parameters()"}, "is not that of the averaged weights"),
         ({"return rows": "return None"}, "a list of dictionaries is expected"),
         ({"lr=learning_rate": "lr=1e-6"}, "more is possible"),
+        ({"optimiser.zero_grad()": "None"}, "gradients of earlier steps are added"),
+        ({"energy_weight=0.3": "energy_weight=0.0"}, "does not depend on the energies"),
+        ({"default_rng(seed)": "default_rng(0)"}, "seed=0 and seed=1 draw the same batches"),
+        ({"default_rng(seed)": "default_rng()"}, "two runs with one seed draw different batches"),
+        ({"np.mean(losses[-check_every:])": "losses[-1]"}, "the last step alone"),
+        ({"np.mean(losses[-check_every:])": "np.mean(losses)"}, "since the beginning of the run"),
+        ({"np.mean(losses[-check_every:])": "np.sum(losses[-check_every:])"}, "a sum"),
+        ({"np.mean(losses[-check_every:])": "np.min(losses[-check_every:])"}, "of your losses since the last check is"),
     ],
 )  # fmt: skip
 def test_a_wrong_training_loop_is_named(change, words):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
-from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 import tpainn_lite as tp
 from tpainn_lite.course.checks import Wrong, exercise, one_number
@@ -19,7 +19,12 @@ DECAY, EVERY, STEPS_HERE = 0.8, 5, 120  # of the runs that 03.5 is tried on
 @exercise("03.1")
 def uses_of_a_frame(answer, train):
     number, right = one_number(answer), STEPS * BATCH / len(train)
-    for wrong, why in ((STEPS / len(train), "each step uses a whole batch"), (1 / right, "that is upside down")):
+    mistakes = (
+        (STEPS / len(train), "each step uses a whole batch"),
+        (1 / right, "that is upside down"),
+        (0.85 * right, "the frames of valid are not trained on"),
+    )
+    for wrong, why in mistakes:
         if abs(number - wrong) < 0.02 * wrong:
             raise Wrong(f"{number:.3g} is not the number of times: {why}")
     if abs(number - right) > 0.05 * right:
@@ -103,11 +108,14 @@ def stopping(answer):
 
 @exercise("03.5")
 def training_loop(answer):
-    """Two runs: one that learns, and one whose frames for validation have their forces turned round."""
+    """A run that learns, one whose frames for validation have their forces turned round, short ones of two seeds."""
     train, valid = fresh_frames(int(np.random.default_rng().integers(2**31)))
     run = observed(answer, train, valid, steps=STEPS_HERE, patience=100)
     batches_are_drawn(run, train)
+    if run.added:
+        raise Wrong("the gradients of earlier steps are added to the new one: set them to zero before each backward()")
     rows_are_true(run)
+    losses_are_means(run)
     if len(run.weights) < STEPS_HERE:
         raise Wrong(f"your run ends after {len(run.weights)} of {STEPS_HERE} steps, and its patience was not at an end")
     best_is_kept(run)
@@ -120,6 +128,7 @@ def training_loop(answer):
     rows_are_true(run)
     ends_in_time(run, patience=3)
     best_is_kept(run)
+    seed_decides(*(observed(answer, train, valid, steps=EVERY, patience=100, seed=seed) for seed in (0, 0, 1)))
 
 
 @exercise("03.6")
@@ -189,15 +198,15 @@ def turned_round(atoms):
 # --- the learner's training loop, and what can be seen of it from outside ---
 
 
-def observed(answer, train, valid, steps, patience):
+def observed(answer, train, valid, steps, patience, seed=0):
     """A run of the learner's loop: its rows, the weights after every step, the batches, the weights that are left."""
     potential = tp.new_potential(train, n_features=8, n_interactions=1, cutoff=CUTOFF, seed=0)
     run = SimpleNamespace(
-        potential=potential, valid=valid, first=weights_of(potential), weights=[], batches=[], used=set()
+        potential=potential, valid=valid, first=weights_of(potential), weights=[], batches=[], used=set(), losses=[]
     )
     settings = {"steps": steps, "batch_size": 8, "learning_rate": 1e-2, "decay": DECAY, "check_every": EVERY}
-    with watched(run):
-        rows = answer(potential, train, valid, **settings, patience=patience, seed=0)
+    with watched(run), gradients_watched(run), losses_watched(run):
+        rows = answer(potential, train, valid, **settings, patience=patience, seed=seed)
     run.left, run.rows = weights_of(potential), rows_of(rows)
     if not run.weights:
         raise Wrong("no optimiser of torch.optim has changed the potential's weights")
@@ -222,8 +231,8 @@ def watched(run):
             return
         graph = args[0] if args else kwargs["graph"]
         run.batches.append([round(energy, 3) for energy in graph.energy.flatten().tolist()])
-        output["interaction_energy"].register_hook(lambda slope: run.used.add("energies"))
-        output["forces"].register_hook(lambda slope: run.used.add("forces"))
+        for key, name in (("interaction_energy", "energies"), ("forces", "forces")):
+            output[key].register_hook(lambda slope, name=name: run.used.update([name] if slope.any() else []))
 
     hooks = [
         register_optimizer_step_post_hook(stepped),
@@ -243,6 +252,53 @@ def watched(run):
         return error
 
     run.error_of = error_of
+
+
+@contextmanager
+def gradients_watched(run):
+    """While this lasts: does any step follow the sum of what is new and what earlier steps left?"""
+    parameters, run.added = list(run.potential.parameters()), False
+    new, old = {}, {}  # {number of a parameter: gradient} of this step, and what was there before it
+
+    def found(k, slope):
+        if k not in new and parameters[k].grad is not None:
+            old[k] = parameters[k].grad.clone()
+        new[k] = new.get(k, 0) + slope.detach()
+
+    def steps(optimiser, args, kwargs):
+        there = [k for k in old if parameters[k].grad is not None]
+        if any(old[k].any() for k in there):
+            used, own = (
+                torch.cat([of[k].flatten() for k in there]) for of in ({k: parameters[k].grad for k in there}, new)
+            )
+            run.added |= bool(torch.cosine_similarity(used, own, dim=0) < 0.999)  # clipping keeps the direction
+        new.clear()
+        old.clear()
+
+    hooks = [tensor.register_hook(lambda slope, k=k: found(k, slope)) for k, tensor in enumerate(parameters)]
+    hooks.append(register_optimizer_step_pre_hook(steps))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def losses_watched(run):
+    """While this lasts, what backward() is called for is written down."""
+    backward = torch.autograd.backward
+
+    def written_down(tensors, *args, **kwargs):
+        loss = tensors if isinstance(tensors, torch.Tensor) else tensors[0]
+        run.losses.append(float(loss.detach().sum()))
+        return backward(tensors, *args, **kwargs)
+
+    torch.autograd.backward = written_down
+    try:
+        yield
+    finally:
+        torch.autograd.backward = backward
 
 
 def weights_of(potential):
@@ -299,6 +355,39 @@ def rows_are_true(run):
             f"the error in your row of step {step}, {error:.1f} meV/Å, is not that of the averaged weights, "
             f"{run.error_of(run.averages[0][step - 1]):.1f} meV/Å; does the average move at every step, and only once?"
         )
+
+
+def losses_are_means(run):
+    """Each row's loss is the mean since the row before, over steps or over frames."""
+    if not len(run.losses) == len(run.weights) == len(run.batches):
+        return  # not one loss and one batch for each step: nothing to compare with
+    losses, sizes = np.array(run.losses), np.array([len(batch) for batch in run.batches])
+    for row in run.rows:
+        since, step, given = slice(row["step"] - EVERY, row["step"]), row["step"], one_number(row["train_loss"])
+        rights = losses[since].mean(), np.average(losses[since], weights=sizes[since])
+        if any(abs(given - right) < 1e-3 * abs(right) for right in rights):
+            continue
+        for wrong, what in (
+            (losses[step - 1], "the loss of the last step alone"),
+            (losses[:step].mean(), "the mean since the beginning of the run"),
+            (losses[since].sum(), "a sum"),
+        ):
+            if abs(given - wrong) < 1e-3 * abs(wrong):
+                raise Wrong(
+                    f"the train_loss in your row of step {step} is {what}; the mean since the last check is meant"
+                )
+        raise Wrong(
+            f"the train_loss in your row of step {step} is {given:.4g}; "
+            f"the mean of your losses since the last check is {rights[0]:.4g}"
+        )
+
+
+def seed_decides(first, again, other):
+    """One seed, one order of frames; another seed, another."""
+    if first.batches != again.batches:
+        raise Wrong("two runs with one seed draw different batches: draw with np.random.default_rng(seed)")
+    if first.batches == other.batches:
+        raise Wrong("runs with seed=0 and seed=1 draw the same batches: the seed that is given has to decide the draw")
 
 
 def near(error, right):
