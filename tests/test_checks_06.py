@@ -102,7 +102,21 @@ def test_euler_and_what_is_no_function():
 # --- Langevin ---
 
 
-def kicks_first(x, v, masses, forces_of, dt, n_steps, temperature, friction, rng):
+def by_acceleration(x, v, masses, forces_of, dt, n_steps, temperature, friction, rng):
+    """Written otherwise, with the random numbers of all steps drawn beforehand, by atom and direction."""
+    m, kt = masses.reshape(-1, 1), units.kB * temperature
+    dice = rng.standard_normal((len(x), 3, n_steps))
+    xs, vs = np.empty((2, n_steps + 1, *x.shape))
+    xs[0], vs[0] = x, v
+    for k in range(n_steps):
+        half = vs[k] + 0.5 * dt * forces_of(xs[k]) / m
+        kicked = half * np.exp(-friction * dt) + np.sqrt(-np.expm1(-2 * friction * dt) * kt / m) * dice[:, :, k]
+        xs[k + 1] = xs[k] + 0.5 * dt * (half + kicked)
+        vs[k + 1] = kicked + 0.5 * dt * forces_of(xs[k + 1]) / m
+    return [xs, vs]
+
+
+def at_both_ends(x, v, masses, forces_of, dt, n_steps, temperature, friction, rng):
     """Half the friction before velocity Verlet, half after it."""
     m, half = masses[:, None], np.exp(-friction * dt / 2)
     noise = np.sqrt(units.kB * temperature * (1 - half**2) / m)
@@ -116,6 +130,12 @@ def kicks_first(x, v, masses, forces_of, dt, n_steps, temperature, friction, rng
     return np.array(xs), np.array(vs)
 
 
+LINE = "v = kept * v + kick * rng.normal(size=v.shape)"
+MOVE = "x = x + dt / 2 * v"
+MIDDLE = f"        {MOVE}\n        {LINE}\n        {MOVE}\n"
+WHOLE = f"        {MOVE}\n        {MOVE}\n"
+FIRST, LAST = "        v = v + dt / 2 * f / m\n        x =", "        v = v + dt / 2 * f / m\n        xs"
+SHORT = {"np.exp(-friction * dt)": "1 - friction * dt", "(1 - kept**2) * units": "2 * friction * dt * units"}
 WRONG_THERMOSTATS = [
     ({"(1 - kept**2) * units": "2 * friction * dt * units", "temperature / m": "temperature"}, "on the mass"),
     ({"kept**2": "kept"}, "your mean temperature"),
@@ -128,10 +148,18 @@ WRONG_THERMOSTATS = [
     ({"rng.normal": "np.random.normal"}, "do not come from the rng"),
     ({" + kick * rng.normal(size=v.shape)": ""}, "nothing is kicked"),
     ({"v = v + dt / 2 * f / m\n        xs": "xs"}, "without friction nothing is kicked; "),
+    ({"rng.normal(size=v.shape)": "rng.normal(size=())"}, "one random number kicks all atoms"),
+    ({MIDDLE: f"        {LINE}\n" + WHOLE}, "before both halves"),
+    ({MIDDLE: WHOLE + f"        {LINE}\n"}, "after both halves"),
+    ({MIDDLE: WHOLE, FIRST: f"        {LINE}\n{FIRST}"}, "at the start of the step"),
+    ({MIDDLE: WHOLE, LAST: f"        v = v + dt / 2 * f / m\n        {LINE}\n        xs"}, "at the end of the step"),
+    (SHORT, "1 − γΔt stands where"),
+    ({"(1 - kept**2) * units": "2 * friction * dt * units"}, "your mean temperature"),
+    ({"rng.normal(size=v.shape)": "rng.uniform(-(3**0.5), 3**0.5, v.shape)"}, "not a normal distribution"),
 ]
 
 
-@pytest.mark.parametrize("right", [solved("06.3", "my_langevin"), kicks_first])
+@pytest.mark.parametrize("right", [solved("06.3", "my_langevin"), by_acceleration])
 def test_a_thermostat_may_be_written_in_any_way(right):
     for _ in range(3):
         assert verdict(CHECKS["06.3"], right) is None
@@ -140,6 +168,10 @@ def test_a_thermostat_may_be_written_in_any_way(right):
 @pytest.mark.parametrize(("changes", "words"), WRONG_THERMOSTATS)
 def test_a_wrong_thermostat(changes, words):
     assert words in verdict(CHECKS["06.3"], solved("06.3", "my_langevin", changes))
+
+
+def test_a_thermostat_at_both_ends():
+    assert "at both ends of the step" in verdict(CHECKS["06.3"], at_both_ends)
 
 
 # --- diffusion ---
@@ -163,6 +195,7 @@ WRONG_DIFFUSION = [
     ({"ddof=1": "ddof=0"}, "n - 1"),
     ({"return values.mean(), values.std(ddof=1) / np.sqrt(n_blocks)": "return values.mean()"}, "(D, its error)"),
     ({".sum(axis=2).mean()": ".mean()"}, "too small"),
+    ({"positions.mean(axis=1, keepdims=True)": "positions[:, :1]"}, "too large"),
 ]
 
 

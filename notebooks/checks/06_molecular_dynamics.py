@@ -10,6 +10,7 @@ from tpainn_lite.course.checks import Wrong, close, exercise, one_number, same_a
 
 N_ATOMS = 6
 KELVIN, FRICTION = 400.0, 0.5  # 1/time, in ASE's unit
+STRONG, STEP = 4.0, 0.2  # a friction and a time step whose product, 0.8, is large
 TEMPERATURE_ERROR = 0.05  # relative; chance makes about 0.01 of it, the time step as much
 
 
@@ -47,6 +48,8 @@ def langevin(answer):
     if not np.array_equal(runs[0], runs[1]) or np.array_equal(runs[0], runs[2]):
         raise Wrong("the kicks do not come from the rng that is given: rng.normal(size=...)")
     holds_temperature(steps(KELVIN, FRICTION))
+    stands_in_the_middle(steps(0.0, STRONG))
+    kicks_are_normal(steps(0.0, STRONG), steps(KELVIN, STRONG, seed=0))
 
 
 @exercise("06.4")
@@ -215,8 +218,10 @@ def kicks_are_independent(steps):
     free.v[:] = 0
     kicks = np.sqrt(free.masses)[:, None] * tracks(steps, free, 0.1, 1)[1][1]
     spread = kicks.std()
-    if spread == 0:
+    if not kicks.any():
         raise Wrong("nothing is kicked: at a temperature above 0 every step has random kicks")
+    if spread < 1e-9 * np.abs(kicks).max():
+        raise Wrong("one random number kicks all atoms; each atom needs numbers of its own, one for each direction")
     if np.abs(kicks.mean(axis=0)).max() > 0.3 * spread:
         raise Wrong("the kicks do not cancel: each atom needs numbers of its own, with mean 0")
     if abs(np.corrcoef(kicks[:, 0], kicks[:, 1])[0, 1]) > 0.3:
@@ -237,6 +242,70 @@ def holds_temperature(steps):
     close(mean, 1, 1.5 * TEMPERATURE_ERROR, "your mean energy of the springs, in units of 3/2 kT for each atom,")
 
 
+def stands_in_the_middle(steps):
+    """At 0 K no kick is left, and the steps are the same whatever is drawn: half a move, the friction, half a move."""
+    springs, kept = Springs(N_ATOMS), np.exp(-STRONG * STEP)
+    given = tracks(steps, springs, STEP, 4)
+    where = "the line of the thermostat stands {}; it belongs in the middle of the move, between its two halves"
+    short = "1 − γΔt stands where exp(−γΔt) is meant, which is nearly the same for short steps alone"
+    mistakes = [
+        (where.format("at the start of the step"), "start", kept),
+        (where.format("at the end of the step"), "end", kept),
+        (where.format("at both ends of the step"), "both", np.sqrt(kept)),
+        (where.format("before both halves of the move"), "before", kept),
+        (where.format("after both halves of the move"), "after", kept),
+        *((short, place, 1 - STRONG * STEP) for place in ("start", "middle", "end")),
+    ]
+    if alike(given, damped(springs, "middle", kept)):
+        return
+    for sentence, place, factor in mistakes:
+        if alike(given, damped(springs, place, factor)):
+            raise Wrong(sentence)
+    raise Wrong(
+        "at 0 K, with a friction times step of 0.8, your steps differ from half a move, the thermostat's line, half a "
+        "move, between the two half kicks of the forces"
+    )
+
+
+def damped(springs, place, factor):
+    """Four steps of velocity Verlet, (xs, vs), whose velocities are multiplied at one place of each."""
+    x, v, m = springs.x, springs.v, springs.masses[:, None]
+    xs, vs, f = [x], [v], springs.forces_of(x)
+    for _ in range(4):
+        v = (factor * v if place in ("start", "both") else v) + STEP / 2 * f / m
+        v = factor * v if place == "before" else v
+        x = x + STEP / 2 * v
+        v = factor * v if place == "middle" else v
+        x = x + STEP / 2 * v
+        v = factor * v if place == "after" else v
+        f = springs.forces_of(x)
+        v = v + STEP / 2 * f / m
+        v = factor * v if place in ("end", "both") else v
+        xs.append(x)
+        vs.append(v)
+    return np.array(xs), np.array(vs)
+
+
+def alike(ones, others):
+    return all(np.allclose(one, other, rtol=0, atol=1e-7) for one, other in zip(ones, others, strict=True))
+
+
+def kicks_are_normal(cold, warm):
+    """A kick moves an atom by half a step of it: what the kicks were is read from where the atoms went."""
+    springs = Springs(6000)
+    moved, still = (tracks(steps, springs, STEP, 1)[0][1] for steps in (warm, cold))
+    thermal = np.sqrt(units.kB * KELVIN / springs.masses)[:, None]
+    kicks = (moved - still) / (STEP / 2) / thermal  # of the standard deviation sqrt(1 - exp(-2 γ Δt))
+    width, right = kicks.std(), np.sqrt(1 - np.exp(-2 * STRONG * STEP))
+    if abs(width / np.sqrt(2 * STRONG * STEP) - 1) < 0.05:
+        raise Wrong("2γΔt stands where 1 − exp(−2γΔt) is meant, which is nearly the same for short steps alone")
+    close(
+        width / right, 1, 0.05, "with a friction times step of 0.8, the size of your kicks, in units of the formula's,"
+    )
+    if abs((kicks**4).mean() / width**4 - 3) > 0.6:
+        raise Wrong("your random numbers have the right variance, but not a normal distribution: rng.normal gives one")
+
+
 # --- diffusion ---
 
 
@@ -250,7 +319,6 @@ def right_slope(d, right, walk, drift, spacing, window):
     mistakes = {
         "your D is ten times too small: 1 Å²/ps is 10 · 10⁻⁹ m²/s": right / 10,
         "your D is six times too large: the slope is 6 D": right * 6,
-        "your D is twice too large: in three dimensions the slope is 6 D": right * 2,
         "your line goes through the origin; only the slope within the window counts, so let it have an intercept": (
             through_origin
         ),
@@ -261,7 +329,15 @@ def right_slope(d, right, walk, drift, spacing, window):
     for sentence, wrong in mistakes.items():
         if abs(d / wrong - 1) < 0.05:
             raise Wrong(sentence)
-    close(d / right, 1, 0.02, "your D of a random walk, in units of the library's,")
+    if abs(d / right / 2 - 1) < 0.2:
+        raise Wrong(
+            "your D is twice too large: the slope is 6 D, and the drift to take out is of all particles, not of one"
+        )
+    too = "large" if d > right else "small"
+    raise Wrong(
+        f"your D of a random walk is {d / right:.3g} times the library's, so too {too}; the line has an intercept, "
+        "every time of the window counts, and so does every starting frame"
+    )
 
 
 def right_error_of_blocks(error, right, n_blocks):
@@ -278,7 +354,8 @@ def right_error_of_blocks(error, right, n_blocks):
     for sentence, wrong in mistakes.items():
         if abs(error / wrong - 1) < 0.04:
             raise Wrong(sentence)
-    close(error / right, 1, 0.04, f"your error from {n_blocks} blocks, in units of the library's,")
+    too = "large" if error > right else "small"
+    raise Wrong(f"your error from {n_blocks} blocks is {error / right:.3g} times the library's, so too {too}")
 
 
 def diffusion_in_box(frames):
