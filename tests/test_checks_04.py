@@ -189,7 +189,14 @@ def test_a_ratio_of_means_is_named():
 
         return {n: (mean(baseline, n) / mean(method, n), 0.1) for n in (10, 100)}
 
-    assert "divide the two errors of each draw" in verdict(CHECKS["04.4"], of_means)
+    def of_means_of_common_draws(rows, method, baseline, key):
+        error = {(row["method"], row["n_train"], row["seed"]): row[key] for row in rows}
+        both = [key[1:] for key in error if key[0] == method and (baseline, *key[1:]) in error]
+        sums = {(m, n): sum(error[m, k, s] for k, s in both if k == n) for m in (method, baseline) for n in (10, 100)}
+        return {n: (sums[baseline, n] / sums[method, n], 0.1) for n in (10, 100)}
+
+    for wrong in (of_means, of_means_of_common_draws):
+        assert "divide the two errors of each draw" in verdict(CHECKS["04.4"], wrong)
 
 
 # --- what is read, and what is trained ---
@@ -232,3 +239,10 @@ def test_the_same_labels_from_a_better_start_are_better(tuned):
     assert "tuned[100] has" in verdict(CHECKS["04.7"], tuned[60], tuned={100: better})
     assert "was trained on" in verdict(CHECKS["04.7"], tp.load_pretrained("gas_xtb"), tuned={100: better})
     assert "a potential is expected" in verdict(CHECKS["04.7"], "mine", tuned={100: better})
+    pool = tp.load_molecules("train")
+    other, turned = (
+        tp.autotune(tp.load_pretrained("gas_xtb"), frames, steps=10, progress=False)
+        for frames in (tp.draw(pool, 10, seed=7), tp.draw(pool, 10, seed=0)[::-1])
+    )
+    assert "on other labels" in verdict(CHECKS["04.7"], other, tuned={100: tuned[1]})
+    assert verdict(CHECKS["04.7"], turned, tuned={100: tuned[1]}) is None

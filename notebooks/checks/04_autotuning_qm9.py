@@ -91,12 +91,14 @@ def paired_gain(answer):
         seeds = [s for s in range(4) if {("scratch", n, s), ("T-PaiNN", n, s)} <= error.keys()]
         ratios = np.array([error["scratch", n, s] / error["T-PaiNN", n, s] for s in seeds])
         means = [np.mean([error[m, n, s] for s in range(4) if (m, n, s) in error]) for m in ("scratch", "T-PaiNN")]
+        paired = [np.mean([error[m, n, s] for s in seeds]) for m in ("scratch", "T-PaiNN")]  # of draws that both have
         if np.shape(given[n]) != (2,):
             raise Wrong(f"of {n} labels there is {given[n]!r:.40}; two numbers, (mean, standard error), are expected")
         mean, spread = (one_number(value) for value in given[n])
         for wrong, why in (
             (np.mean(1 / ratios), "it is upside down: the baseline's error over the method's is meant"),
             (means[0] / means[1], "you divide means; divide the two errors of each draw, then take the mean"),
+            (paired[0] / paired[1], "you divide means; divide the two errors of each draw, then take the mean"),
         ):
             if abs(mean - wrong) < 1e-9 < abs(wrong - ratios.mean()):
                 raise Wrong(f"the mean ratio with {n} labels is {mean:.3g}: {why}")
@@ -152,6 +154,10 @@ def better_with_the_same_labels(model, tuned):
     to_beat = tuned[100]
     if model.metadata.get("n_train") != to_beat.metadata["n_train"]:
         raise Wrong(f"it was trained on {model.metadata.get('n_train')} frames; the hundred in few are meant")
+    if model.metadata.get("labels") != to_beat.metadata["labels"]:
+        raise Wrong(
+            "it was trained on other labels than tuned[100]; the comparison is fair with the hundred in few alone"
+        )
     test = tp.load_molecules("test")[::3]
     error, goal = (tp.errors(each, test)["force_mae"] for each in (model, to_beat))
     if error >= goal:

@@ -24,6 +24,7 @@ from tpainn_lite.structures.arguments import check_choice, check_counts, check_n
 from tpainn_lite.structures.charges import total_charge
 from tpainn_lite.structures.checks import check_frames, check_labels, check_some_label, has_label, label_of
 from tpainn_lite.structures.geometry import composition
+from tpainn_lite.structures.identity import fingerprint
 from tpainn_lite.structures.isolated import isolated_energies, without_isolated
 from tpainn_lite.teachers.label import label
 from tpainn_lite.train.data import TrainingData
@@ -255,7 +256,8 @@ def _taken(settings: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
 
 def _describe(stage: str, frames: Sequence[Atoms], seed: int) -> dict[str, Any]:
     levels = sorted({str(atoms.info.get("level", "unknown")) for atoms in frames})
-    return {"stage": stage, "level": ", ".join(levels), "n_train": len(frames), "seed": seed}
+    said = {"stage": stage, "level": ", ".join(levels), "n_train": len(frames), "seed": seed}
+    return said if stage == "pretrain" else said | {"labels": fingerprint({fingerprint(atoms) for atoms in frames})}
 
 
 class DeltaPotential:
