@@ -10,6 +10,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from tpainn_lite.course.checks import checks_of, verdict
 from tpainn_lite.course.teach import solutions
+from tpainn_lite.model.graph import neighbour_pairs
+from tpainn_lite.structures.identity import fingerprint
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 CHECKS = checks_of("05", NOTEBOOKS / "checks")
@@ -31,13 +33,15 @@ def solved(number, name, changes=()):
 
 
 def test_pairs_of_an_even_liquid():
-    box = Atoms("OHH" * 32, cell=[9.86] * 3, pbc=True)
+    positions = np.random.default_rng(0).uniform(0, 9.86, (96, 3))
+    box = Atoms("OHH" * 32, positions, cell=[9.86] * 3, pbc=True)
+    counted = len(neighbour_pairs(box, 5.0)[0])
     even = 96**2 / 9.86**3 * 4 / 3 * np.pi * 125
-    for right in (even, round(1.05 * even), np.array(even)):
+    for right in (even, round(even), np.array(even), 95 / 96 * even):
         assert verdict(CHECKS["05.1"], right, box=box) is None
     for wrong, words in (
         (even / 96, "of one atom"), (even / 2, "each pair once"), (even / 8, "the radius"), (2 * even, "too large"),
-        ("many", "a number"),
+        ("many", "a number"), (1.05 * even, "too large"), (0.95 * even, "too small"), (counted, "this one box"),
     ):  # fmt: skip
         assert words in verdict(CHECKS["05.1"], wrong, box=box)
 
@@ -66,17 +70,30 @@ def test_wrong_boxes_needed(wrong, words):
 
 
 def test_a_potential_that_errs_less_between_molecules():
-    water = Atoms("OHH", [[0, 0, 0], [1, 0, 0], [0, 1, 0]])
-    water.calc = SinglePointCalculator(water, forces=np.zeros((3, 3)))
+    def water(x):
+        atoms = Atoms("OHH", [[0, 0, 0], [x, 0, 0], [0, x, 0]])
+        atoms.calc = SinglePointCalculator(atoms, forces=np.zeros((3, 3)))
+        return atoms
 
-    def errs(push, stretch=0.0):
+    def errs(push, boxes, stretch=0.0):
         forces = push * np.ones((3, 3)) + stretch * np.array([[-1.0, 0, 0], [1, 0, 0], [0, 0, 0]])
-        return SimpleNamespace(predict=lambda frames: ([0.0] * len(frames), [forces] * len(frames)))
+        said = {"n_train": len(boxes), "labels": fingerprint({fingerprint(box) for box in boxes})}
+        return SimpleNamespace(predict=lambda frames: ([0.0] * len(frames), [forces] * len(frames)), metadata=said)
 
-    given = {"tuned": errs(1.0), "test": [water]}
-    for right in (errs(0.5), errs(0.8, stretch=0.1)):
+    test, boxes = [water(1.0), water(1.1)], [water(0.9), water(0.95)]
+    given = {"tuned": errs(1.0, boxes), "test": test}
+    delta = SimpleNamespace(predict=errs(0.5, boxes).predict, difference=SimpleNamespace(metadata={"n_train": 2}))
+    for right in ((errs(0.5, boxes), boxes), [errs(0.8, boxes, stretch=0.1), boxes[::-1]], (delta, boxes)):
         assert verdict(CHECKS["05.6"], right, **given) is None
-    for wrong, words in ((errs(0.99), "nine tenths"), (errs(2.0), "nine tenths"), (0.1, "a trained potential")):
+    for wrong, words in (
+        ((errs(0.99, boxes), boxes), "nine tenths"), ((errs(2.0, boxes), boxes), "nine tenths"),
+        (0.1, "a trained potential"), (errs(0.5, boxes), "a trained potential"), ((errs(0.5, boxes), 2), "list of DFT"),
+        ((errs(0.5, test), test), "2 of your boxes are tested on"),
+        ((errs(0.5, [*boxes, test[0]]), [*boxes, test[0].copy()]), "on other boxes"),
+        ((errs(0.5, [*boxes, test[0]]), boxes), "on other boxes than your list of 2"),
+        ((errs(0.5, [water(1.2), *boxes[:1]]), boxes), "on other boxes than your list of 2"),
+        ((SimpleNamespace(predict=errs(0.5, boxes).predict), boxes), "on other boxes"),
+    ):  # fmt: skip
         assert words in verdict(CHECKS["05.6"], wrong, **given)
 
 

@@ -43,4 +43,5 @@ boxes_needed = 130
 
 # %% 05.6
 longer = settings | {"steps": 1200, "progress": False}
-mine = tp.autotune(tp.load_pretrained("water_iamoeba"), tp.draw(pool, 40, seed=0), **longer)
+boxes = tp.draw(pool, 40, seed=0)
+mine = tp.autotune(tp.load_pretrained("water_iamoeba"), boxes, **longer), boxes
