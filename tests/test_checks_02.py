@@ -129,6 +129,7 @@ WRONG_MESSAGES = [
     ({"s.index_add": "(0 * s).index_add", "v.index_add": "(0 * v).index_add"}, "keeps what it was"),
     ({"index_add(0, idx_i": "index_add(0, idx_j", "[idx_j]": "[idx_i]"}, "the wrong way"),
     ({" + along_v[:, None] * v[idx_j]": ""}, "not passed on"),
+    ({"along_v[:, None] * v[idx_j]": "along_v[:, None] * v[idx_i]"}, "an atom hears its own arrows"),
     ({"along_r[:, None] * dir_ij": "-along_r[:, None] * dir_ij"}, "dir_ij points from i to j"),
     ({"to_s, along_r, along_v =": "along_r, to_s, along_v ="}, "of the 3F numbers the first F are for s"),
     ({"s.index_add(0, idx_i, to_s)": "s.index_put((idx_i,), s[idx_i] + to_s)",
@@ -186,6 +187,8 @@ WRONG_UPDATES = [
     ({"torch.sqrt((Vv**2).sum(dim=1) + 1e-8)": "Vv.sum(dim=1)"}, "your new s changes when the molecule turns"),
     ({"a_sv * (Uv * Vv).sum(dim=1)": "a_sv"}, "your new s is off by"),
     ({" + 1e-8": ""}, "add 1e-8 under the root"),
+    ({"torch.sqrt((Vv**2).sum(dim=1) + 1e-8)": "Vv.norm(dim=1)"}, "is 1e-8 added under the root"),
+    ({"1e-8": "1e-12"}, "is 1e-8 added under the root"),
     ({"a_vv[:, None] * Uv": "a_vv[:, None] * Uv.abs()"}, "your new v does not turn"),
     ({"sum(dim=1), v": "sum(dim=1)[None], v"}, "your new s has the shape"),
 ]

@@ -45,6 +45,7 @@ def message_block(answer):
         turns_along(given, two_arrays(mine, s, turn @ v, basis, dir_ij @ turn.T, idx_i, idx_j), turn)
         only_new = theirs(s, torch.zeros_like(v), basis, dir_ij, idx_i, idx_j)[1]
         turned_round = theirs(s, v, basis, -dir_ij, idx_i, idx_j)
+        own_arrows = with_own_arrows(theirs, inputs)
         mistakes = {
             "you return the sums of the messages; an atom keeps what it was: s + Δs and v + Δv": (
                 right_s - s,
@@ -55,6 +56,10 @@ def message_block(answer):
             ),
             "the arrows of the neighbours are not passed on": (right_s, v + only_new),
             "the new arrows point the wrong way: dir_ij points from i to j": turned_round,
+            "an atom hears its own arrows, v[idx_i]; those of its neighbours are meant, v[idx_j]": (
+                right_s,
+                own_arrows,
+            ),
         }
         not_one_of(mistakes, given)
         alone = torch.bincount(idx_i, minlength=N_ATOMS) < 2
@@ -108,6 +113,9 @@ def update_block(answer):
         (gradient,) = torch.autograd.grad(mine(s, still)[0].sum(), still)
         if not gradient.isfinite().all():
             raise Wrong("where an arrow is zero the gradient of its length is not a number: add 1e-8 under the root")
+        at_rest = zip(mine(s, 0 * v), theirs(s, 0 * v), strict=True)
+        if not all(torch.allclose(*pair, rtol=0, atol=1e-9) for pair in at_rest):
+            raise Wrong("where all arrows are zero your block gives something else: is 1e-8 added under the root?")
 
 
 @exercise("02.6")
@@ -152,6 +160,14 @@ def torque(answer):
         if np.shape(given) == (3,) and np.allclose(given, -right.sum(dim=0)):
             raise Wrong("your torque has the wrong sign: r × F, not F × r")
         same_array(given, right.sum(dim=0), "your torque of random forces")
+
+
+def with_own_arrows(block, inputs):
+    """What the library's block would give, (N, 3, F), if each atom heard its own arrows in place of its neighbours'."""
+    s, v, basis, dir_ij, idx_i, idx_j = inputs
+    _, along_r, along_v = (block.phi(s)[idx_j] * block.W(basis)).split(N_FEATURES, dim=-1)  # (E, F) each
+    message = along_r[:, None] * dir_ij[:, :, None] + along_v[:, None] * v[idx_i]  # (E, 3, F)
+    return v.index_add(0, idx_i, message)
 
 
 # --- random atoms ---
