@@ -33,7 +33,8 @@ def test_any_spring_that_fits_is_right(right):
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [((50, 0.90), "too low at 0.85 Å and too high at 1.1 Å"), ((10, 0.98), "too low at 0.85 Å and too low"),
-     ((50, 1.05), "too high at 0.85 Å and too low at 1.1 Å"), (50, "two numbers"), ((50, "x"), "a number is expected")],
+     ((50, 1.05), "too high at 0.85 Å and too low at 1.1 Å"), (50, "two numbers"), ((50, "x"), "a number is expected"),
+     ((0.96, 45), "are exchanged")],
 )  # fmt: skip
 def test_a_spring_that_does_not_fit(wrong, words):
     assert words in verdict(CHECKS["01.1"], wrong)
@@ -106,6 +107,9 @@ WRONG_ANGLES = [
     ({" / np.sin(theta)": ""}, "compared with the slope of your energy"),
     ({"return k / 2": "return k"}, "k/2 (θ - θ0)²"),
     ({"np.arccos(cosine)": "cosine"}, "your energy of random atoms"),
+    ({"(theta - theta0)": "(theta - np.radians(theta0))"}, "theta0 is in radians already"),
+    ({"-force_a - force_b, force_a, force_b": "force_a, force_b, -force_a - force_b"}, "the middle atom comes first"),
+    ({"-force_a - force_b, force_a, force_b": "-force_a - force_b, force_b, force_a"}, "in another order"),
 ]
 
 
@@ -139,6 +143,7 @@ def test_the_mean_force_at_rest(forces_of_test):
         (right / 1e3, "in eV/Å"), (1e3 * np.abs(every).mean(), "over all frames"), (1e3 * relaxed.mean(), "cancel"),
         (1e3 * np.linalg.norm(relaxed, axis=1).mean(), "length of a force"), (2 * right, "too large"),
         (1e3 * np.sqrt((relaxed**2).mean()), "mean square"), ("much", "a number is expected"),
+        (0.0122, "forces of MMFF94 itself"),
     ):  # fmt: skip
         assert words in verdict(CHECKS["01.4"], wrong)
 

@@ -32,7 +32,9 @@ def force_from_two_energies(force_x, start, model):
     if abs(number + right) < 0.05 < abs(right):
         raise Wrong("the sign is the other one: a force is minus the gradient of the energy, it points downhill")
     if abs(number - 2 * right) < 0.05:
-        raise Wrong("twice too large: the two energies lie 0.02 Å apart, not 0.01")
+        raise Wrong(
+            "twice too large: take a place on either side of the atom, and divide by the distance between the two"
+        )
     if abs(number - 0.02 * right) < 1e-3 < abs(right):
         raise Wrong("this is a difference of energies, in eV; divide it by the distance between the two places")
     close(number, right, 0.05, "your force")

@@ -15,6 +15,8 @@ def spring(answer):
     if np.shape(answer) != (2,):
         raise Wrong("two numbers are expected, (k, r0)")
     k, r0 = (one_number(part, name) for part, name in zip(answer, ("k", "r0"), strict=True))
+    if k < 2 < r0:
+        raise Wrong("your two numbers are exchanged: k comes first, then r0")
     scan = tp.load_scan("bond")
     r = np.array([atoms.info["coordinate"] for atoms in scan])
     energy = np.array([atoms.get_potential_energy() for atoms in scan])
@@ -65,8 +67,13 @@ def angle(answer):
     energy, forces = labels(answer, positions, k, theta0)
     if np.isclose(energy, k / 2 * (np.degrees(angle_of(positions)) - theta0) ** 2):
         raise Wrong("your angle is in degrees; theta0 is in radians, and so the angle has to be")
+    if np.isclose(energy, k / 2 * (angle_of(positions) - np.radians(theta0)) ** 2):
+        raise Wrong("theta0 is in radians already; you convert it from degrees")
     same_energy(energy, energy_of(positions), {2: "k/2 (θ - θ0)², and not k (θ - θ0)²"})
-    same_forces(forces, minus_gradient(energy_of, positions))
+    right = minus_gradient(energy_of, positions)
+    if any(np.allclose(forces, right[list(order)], atol=1e-5) for order in ((1, 2, 0), (1, 0, 2), (0, 2, 1))):
+        raise Wrong("your forces stand in another order than the positions: the middle atom comes first, then the ends")
+    same_forces(forces, right)
 
 
 @exercise("01.4")
@@ -89,6 +96,10 @@ def forces_at_rest(answer):
     for value, sentence in mistakes.items():
         if abs(number - value) < 1e-3 * abs(value) + 1e-6:
             raise Wrong(sentence)
+    if abs(number) < 0.05 * right:
+        raise Wrong(
+            "nearly zero are the forces of MMFF94 itself, which relaxed these frames; those of DFT are asked for"
+        )
     close(number, right, tolerance=1.0)
 
 
