@@ -228,6 +228,9 @@ def test_fewer_than_half_of_the_weights_are_trained(tuned):
     assert "less a tenth is the goal" in verdict(CHECKS["04.6"], tuned[1])
     assert "nothing was trained" in verdict(CHECKS["04.6"], tp.load_pretrained("gas"))
     assert "a potential is expected" in verdict(CHECKS["04.6"], 0.3)
+    frames, frozen = tp.draw(tp.load_molecules("train"), 10, seed=7), ["embedding", "interactions", "mixings.0"]
+    other = tp.autotune(tp.load_pretrained("gas"), frames, freeze=frozen, steps=1, progress=False)
+    assert "on ten other labels" in verdict(CHECKS["04.6"], other)
 
 
 def test_the_same_labels_from_a_better_start_are_better(tuned):

@@ -9,6 +9,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 import tpainn_lite as tp
 from tpainn_lite.course.checks import Wrong, close, exercise, one_number, same_array
+from tpainn_lite.structures.identity import fingerprint
 
 SMILES = ("O", "C", "CO", "CS", "CCl", "CC", "N", "CN", "C=O", "CCO", "OO", "CSC", "ClCCl", "NN", "CC#N")
 MOLECULE = "molecule_energy_mae"
@@ -143,6 +144,9 @@ def half_frozen(model):
         raise Wrong("no weight differs from the pretrained ones; nothing was trained")
     if model.metadata.get("n_train") != 10:
         raise Wrong(f"it was trained on {model.metadata.get('n_train')} frames; the ten of the draw are meant")
+    ten = tp.draw(tp.load_molecules("train"), 10, seed=0)
+    if model.metadata.get("labels") != fingerprint({fingerprint(atoms) for atoms in ten}):
+        raise Wrong("it was trained on ten other labels; those of tp.draw(pool, 10, seed=0) are meant")
     error, goal = (tp.errors(m, test)["force_mae"] for m in (model, tp.mmff94()))
     if error >= 0.9 * goal:
         raise Wrong(f"its force error is {error:.0f} meV/Å; MMFF94's, {goal:.0f}, less a tenth is the goal")

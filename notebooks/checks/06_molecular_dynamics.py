@@ -239,7 +239,7 @@ def holds_temperature(steps):
         raise Wrong(f"light atoms have {light:.0f} K and heavy ones {heavy:.0f} K: how does a kick depend on the mass?")
     close(kinetic.mean() / KELVIN, 1, TEMPERATURE_ERROR, f"your mean temperature, in units of the {KELVIN:.0f} K asked")
     mean = springs.potential(xs).mean() / (1.5 * units.kB * KELVIN * len(springs.x))
-    close(mean, 1, 1.5 * TEMPERATURE_ERROR, "your mean energy of the springs, in units of 3/2 kT for each atom,")
+    close(mean, 1, 1.5 * TEMPERATURE_ERROR, "your mean energy of the springs, in units of 3/2 kT for each atom")
 
 
 def stands_in_the_middle(steps):
@@ -300,7 +300,7 @@ def kicks_are_normal(cold, warm):
     if abs(width / np.sqrt(2 * STRONG * STEP) - 1) < 0.05:
         raise Wrong("2γΔt stands where 1 − exp(−2γΔt) is meant, which is nearly the same for short steps alone")
     close(
-        width / right, 1, 0.05, "with a friction times step of 0.8, the size of your kicks, in units of the formula's,"
+        width / right, 1, 0.05, "with a friction times step of 0.8, the size of your kicks, in units of the formula's"
     )
     if abs((kicks**4).mean() / width**4 - 3) > 0.6:
         raise Wrong("your random numbers have the right variance, but not a normal distribution: rng.normal gives one")
