@@ -47,8 +47,8 @@ def langevin(answer):
     runs = [tracks(steps(KELVIN, FRICTION, seed), springs, 0.1, 5)[1] for seed in (1, 1, 2)]
     if not np.array_equal(runs[0], runs[1]) or np.array_equal(runs[0], runs[2]):
         raise Wrong("the kicks do not come from the rng that is given: rng.normal(size=...)")
-    holds_temperature(steps(KELVIN, FRICTION))
     stands_in_the_middle(steps(0.0, STRONG))
+    holds_temperature(steps(KELVIN, FRICTION))
     kicks_are_normal(steps(0.0, STRONG), steps(KELVIN, STRONG, seed=0))
 
 
