@@ -148,3 +148,60 @@ def test_a_comparison_with_its_error(answer):
 )
 def test_comparisons_without_a_right_error(answer, words):
     assert words in verdict(CHECKS["07.6"], answer)
+
+
+def by_resampling(before, after, share, n_draws=2000, seed=None):
+    fall, random = before - after, np.random.default_rng(seed)
+    means = [random.choice(fall, len(fall)).mean() for _ in range(n_draws)]
+    return np.quantile(means, (1 - share) / 2), np.quantile(means, (1 + share) / 2)
+
+
+def by_sorting(before, after, share):
+    random, means = np.random.default_rng(1), []
+    for _ in range(3000):
+        frames = random.integers(0, len(before), len(before))
+        means.append(np.mean(before[frames]) - np.mean(after[frames]))
+    means.sort()
+    cut = int(3000 * (1 - share) / 2)
+    return [means[cut], means[-cut - 1]]
+
+
+def by_the_bell_curve(before, after, share):
+    fall = before - after
+    width = statistics.NormalDist().inv_cdf((1 + share) / 2) * fall.std() / len(fall) ** 0.5
+    return fall.mean() - width, fall.mean() + width
+
+
+@pytest.mark.parametrize("answer", [by_resampling, by_sorting, by_the_bell_curve])
+def test_an_interval_of_the_mean_fall(answer):
+    for _ in range(5):
+        assert verdict(CHECKS["07.7"], answer) is None
+
+
+def each_by_itself(before, after, share):
+    random, n = np.random.default_rng(), len(before)
+    means = [random.choice(before, n).mean() - random.choice(after, n).mean() for _ in range(2000)]
+    return np.quantile(means, (1 - share) / 2), np.quantile(means, (1 + share) / 2)
+
+
+def without_replacement(before, after, share):
+    random, fall = np.random.default_rng(), before - after
+    means = [random.permutation(fall).mean() for _ in range(100)]
+    return np.quantile(means, (1 - share) / 2), np.quantile(means, (1 + share) / 2)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (each_by_itself, "with both of its errors"),
+        (without_replacement, "without replacement"),
+        (lambda b, a, share: np.quantile(b - a, [(1 - share) / 2, (1 + share) / 2]), "where single frames lie"),
+        (lambda b, a, share: by_resampling(a, b, share), "the sign is turned round"),
+        (lambda b, a, share: by_resampling(b, a, share)[::-1], "above your upper end"),
+        (lambda b, a, share: by_resampling(b, a, 2 * share - 1), "too narrow"),
+        (lambda b, a, share: np.array(by_resampling(b, a, share)) + 2, "as many means must be below"),
+        (lambda b, a, share: (np.mean(b - a),), "it raised ValueError"),
+    ],
+)
+def test_intervals_of_something_else(answer, words):
+    assert words in verdict(CHECKS["07.7"], answer)

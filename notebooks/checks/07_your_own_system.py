@@ -103,6 +103,40 @@ def better_or_not_shown(compare):
                 raise Wrong(f"means that are {times} standard errors apart are called {is_called}; the limit is two")
 
 
+@exercise("07.7")
+def interval_of_the_fall(interval):
+    random = np.random.default_rng()
+    for n, share in ((25, 0.9), (40, 0.5), (16, 0.8)):
+        hard = random.uniform(20, 200, n)  # a frame that is hard is so before and after
+        before, after = hard + random.normal(30, 8, n), hard + random.normal(0, 8, n)
+        low, high = interval(before.copy(), after.copy(), share)
+        low, high = one_number(low, "your lower end"), one_number(high, "your upper end")
+        ends_of_the_fall(before - after, np.array([low, high]), share)
+
+
+def ends_of_the_fall(fall, ends, share):
+    """Compared with a bootstrap of our own, in standard errors of the mean."""
+    n, tail = len(fall), (1 - share) / 2
+    means = fall[np.random.default_rng().integers(n, size=(10_000, n))].mean(axis=1)
+    right, error = np.quantile(means, [tail, 1 - tail]), fall.std() / np.sqrt(n)
+    off, width = (ends - right) / error, (ends[1] - ends[0]) / (right[1] - right[0])
+    if np.all(abs(off) < 0.25):
+        return
+    asked = f"with {n} frames and a share of {share:.0%}"
+    if ends[0] > ends[1]:
+        raise Wrong(f"{asked} your lower end is above your upper end")
+    if np.all(abs(ends + right[::-1]) < 0.3 * error):
+        raise Wrong("the sign is turned round: before minus after is above zero where the error has fallen")
+    if width < 0.05:
+        raise Wrong(f"{asked} your interval has no width: without replacement each draw holds the same frames")
+    if np.all(abs(ends - np.quantile(fall, [tail, 1 - tail])) < 0.5 * error):
+        raise Wrong("this is where single frames lie; what is asked is where the mean of n frames lies")
+    if 0.8 < width < 1.25:
+        raise Wrong(f"{asked} your interval lies next to the right one: as many means must be below it as above it")
+    how = "wide: each frame is drawn with both of its errors" if width > 1 else "narrow: below it lies half of the rest"
+    raise Wrong(f"{asked} your interval is {width:.2f} times as wide as it should be, too {how}")
+
+
 def right_rank(factor, ratios, wanted):
     """Among n known ratios and a new one, each place is equally likely for the new one."""
     n, rank = len(ratios), int(np.ceil((len(ratios) + 1) * wanted))

@@ -28,3 +28,13 @@ def compare(first, second):
     variances = [np.var(errors, ddof=1) / len(errors) for errors in (first, second)]
     error = np.sqrt(sum(variances))
     return difference, error, bool(abs(difference) > 2 * error)
+
+
+# %% 07.7
+def interval(before, after, share):
+    random = np.random.default_rng(0)
+    fall = np.asarray(before) - np.asarray(after)
+    drawn = random.integers(len(fall), size=(4000, len(fall)))
+    means = fall[drawn].mean(axis=1)
+    tail = (1 - share) / 2
+    return np.quantile(means, tail), np.quantile(means, 1 - tail)
