@@ -74,7 +74,7 @@ def by_sorting(disagreement, error, wanted):
 
 def by_quantile(disagreement, error, wanted):
     n = len(error)
-    share = np.ceil(wanted * (n + 1)) / n
+    share = (np.ceil(wanted * (n + 1)) - 0.5) / n  # in the middle of a step of the distribution
     return float("inf") if share > 1 else np.quantile(error / disagreement, share, method="inverted_cdf")
 
 

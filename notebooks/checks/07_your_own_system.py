@@ -107,7 +107,7 @@ def better_or_not_shown(compare):
 def interval_of_the_fall(interval):
     random = np.random.default_rng()
     for n, share in ((25, 0.9), (40, 0.5), (16, 0.8)):
-        hard = random.uniform(20, 200, n)  # a frame that is hard is so before and after
+        hard = random.uniform(20, 400, n)  # a frame that is hard is so before and after
         before, after = hard + random.normal(30, 8, n), hard + random.normal(0, 8, n)
         low, high = interval(before.copy(), after.copy(), share)
         low, high = one_number(low, "your lower end"), one_number(high, "your upper end")
@@ -131,7 +131,7 @@ def ends_of_the_fall(fall, ends, share):
         raise Wrong(f"{asked} your interval has no width: without replacement each draw holds the same frames")
     if np.all(abs(ends - np.quantile(fall, [tail, 1 - tail])) < 0.5 * error):
         raise Wrong("this is where single frames lie; what is asked is where the mean of n frames lies")
-    if 0.8 < width < 1.25:
+    if 0.85 < width < 1.18:
         raise Wrong(f"{asked} your interval lies next to the right one: as many means must be below it as above it")
     how = "wide: each frame is drawn with both of its errors" if width > 1 else "narrow: below it lies half of the rest"
     raise Wrong(f"{asked} your interval is {width:.2f} times as wide as it should be, too {how}")
