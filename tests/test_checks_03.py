@@ -249,7 +249,10 @@ def test_a_training_loop_may_be_written_in_any_way():
         ({"np.mean(losses[-check_every:])": "losses[-1]"}, "the last step alone"),
         ({"np.mean(losses[-check_every:])": "np.mean(losses)"}, "since the beginning of the run"),
         ({"np.mean(losses[-check_every:])": "np.sum(losses[-check_every:])"}, "a sum"),
-        ({"np.mean(losses[-check_every:])": "np.mean(losses[-check_every:]) ** 2"}, "of your losses since the last check is"),
+        (
+            {"np.mean(losses[-check_every:])": "np.mean(losses[-check_every:]) ** 2"},
+            "of your losses since the last check is",
+        ),
     ],
 )  # fmt: skip
 def test_a_wrong_training_loop_is_named(change, words):
