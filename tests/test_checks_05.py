@@ -75,24 +75,24 @@ def test_a_potential_that_errs_less_between_molecules():
         atoms.calc = SinglePointCalculator(atoms, forces=np.zeros((3, 3)))
         return atoms
 
-    def errs(push, boxes, stretch=0.0):
+    def off_by(push, boxes, stretch=0.0):
         forces = push * np.ones((3, 3)) + stretch * np.array([[-1.0, 0, 0], [1, 0, 0], [0, 0, 0]])
         said = {"n_train": len(boxes), "labels": fingerprint({fingerprint(box) for box in boxes})}
         return SimpleNamespace(predict=lambda frames: ([0.0] * len(frames), [forces] * len(frames)), metadata=said)
 
     test, boxes = [water(1.0), water(1.1)], [water(0.9), water(0.95)]
-    given = {"tuned": errs(1.0, boxes), "test": test}
-    delta = SimpleNamespace(predict=errs(0.5, boxes).predict, difference=SimpleNamespace(metadata={"n_train": 2}))
-    for right in ((errs(0.5, boxes), boxes), [errs(0.8, boxes, stretch=0.1), boxes[::-1]], (delta, boxes)):
+    given = {"tuned": off_by(1.0, boxes), "test": test}
+    delta = SimpleNamespace(predict=off_by(0.5, boxes).predict, difference=SimpleNamespace(metadata={"n_train": 2}))
+    for right in ((off_by(0.5, boxes), boxes), [off_by(0.8, boxes, stretch=0.1), boxes[::-1]], (delta, boxes)):
         assert verdict(CHECKS["05.6"], right, **given) is None
     for wrong, words in (
-        ((errs(0.99, boxes), boxes), "nine tenths"), ((errs(2.0, boxes), boxes), "nine tenths"),
-        (0.1, "a trained potential"), (errs(0.5, boxes), "a trained potential"), ((errs(0.5, boxes), 2), "list of DFT"),
-        ((errs(0.5, test), test), "2 of your boxes are tested on"),
-        ((errs(0.5, [*boxes, test[0]]), [*boxes, test[0].copy()]), "on other boxes"),
-        ((errs(0.5, [*boxes, test[0]]), boxes), "on other boxes than your list of 2"),
-        ((errs(0.5, [water(1.2), *boxes[:1]]), boxes), "on other boxes than your list of 2"),
-        ((SimpleNamespace(predict=errs(0.5, boxes).predict), boxes), "on other boxes"),
+        ((off_by(0.99, boxes), boxes), "nine tenths"), ((off_by(2.0, boxes), boxes), "nine tenths"),
+        (0.1, "a trained potential"), (off_by(0.5, boxes), "a trained potential"), ((off_by(0.5, boxes), 2), "list of DFT"),
+        ((off_by(0.5, test), test), "2 of your boxes are tested on"),
+        ((off_by(0.5, [*boxes, test[0]]), [*boxes, test[0].copy()]), "on other boxes"),
+        ((off_by(0.5, [*boxes, test[0]]), boxes), "on other boxes than your list of 2"),
+        ((off_by(0.5, [water(1.2), *boxes[:1]]), boxes), "on other boxes than your list of 2"),
+        ((SimpleNamespace(predict=off_by(0.5, boxes).predict), boxes), "on other boxes"),
     ):  # fmt: skip
         assert words in verdict(CHECKS["05.6"], wrong, **given)
 
