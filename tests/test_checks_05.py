@@ -87,7 +87,8 @@ def test_a_potential_that_errs_less_between_molecules():
         assert verdict(CHECKS["05.6"], right, **given) is None
     for wrong, words in (
         ((off_by(0.99, boxes), boxes), "nine tenths"), ((off_by(2.0, boxes), boxes), "nine tenths"),
-        (0.1, "a trained potential"), (off_by(0.5, boxes), "a trained potential"), ((off_by(0.5, boxes), 2), "list of DFT"),
+        (0.1, "a trained potential"), (off_by(0.5, boxes), "a trained potential"),
+        ((off_by(0.5, boxes), 2), "list of DFT"),
         ((off_by(0.5, test), test), "2 of your boxes are tested on"),
         ((off_by(0.5, [*boxes, test[0]]), [*boxes, test[0].copy()]), "on other boxes"),
         ((off_by(0.5, [*boxes, test[0]]), boxes), "on other boxes than your list of 2"),
