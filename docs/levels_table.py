@@ -1,21 +1,25 @@
 """The table of docs/your_own_system.md: what DFT labels cost at each level, from data/results/dft_levels.json."""
 
+from study_tables import NOTHING, markdown
+
+HEAD = ["level", "CPU-s a frame", "forces, meV/Å", "relative energies, meV", "molecules"]
+
 
 def block(results):
     """Markdown: a level's CPU seconds of a frame, and its errors compared with the last level."""
     rows, levels = results["rows"], list(dict.fromkeys(row["level"] for row in results["rows"]))
     molecules = {row["molecule"] for row in rows}
     known = [m for m in molecules if {row["level"] for row in rows if row["molecule"] == m} == set(levels)]
-    lines = ["| level | CPU-s a frame | forces, meV/Å | relative energies, meV | molecules |", "|---|---|---|---|---|"]
+    lines = []
     for level in levels:
         own = [row for row in rows if row["level"] == level]
         cost = sum(row["cpu_seconds"] for row in own if row["molecule"] in known) / len(known)
         forces, energies = (
-            f"{sum(row[key] for row in own) / len(own):.0f}" if level != levels[-1] else "–"
+            f"{sum(row[key] for row in own) / len(own):.0f}" if level != levels[-1] else NOTHING
             for key in ("force_mae", "relative_energy_error")
         )
-        lines.append(f"| {own[0]['theory']} | {cost:.0f} | {forces} | {energies} | {len(own)} |")
+        lines.append([own[0]["theory"], f"{cost:.0f}", forces, energies, str(len(own))])
     size = sum(row["force_size"] for row in rows) / len(rows)
     words = f"Mean absolute differences from {levels[-1]}; forces have {size:.0f} meV/Å on average."
     cost = f"The cost is the mean of those that all levels know ({', '.join(sorted(known))}), on {results['machine']}."
-    return "\n".join([*lines, "", f"{words} {cost}"])
+    return f"{markdown(HEAD, lines)}\n\n{words} {cost}"

@@ -1,10 +1,9 @@
 """The first table of docs/what_pretraining_buys.md: method by task and number of labels, and what each way asks for."""
 
-import headline
+from headline import LIQUID, MOLECULES, rows_of
 from study_tables import NOTHING, markdown, spread
 
-MOLECULES, QM9 = {"task": "molecule_forces", "subset": "test"}, {"task": "qm9_energy", "subset": "uniform"}
-LIQUID = {"case": "curve", "subset": "later"}
+QM9 = {"task": "qm9_energy", "subset": "uniform"}
 COLUMNS = [  # what the column shows; results; which rows; which error; number of labels
     ("molecules, forces / meV/Å: 10", "learning_curve_qm9", MOLECULES, "force_mae", 10),
     ("50", "learning_curve_qm9", MOLECULES, "force_mae", 50),
@@ -35,6 +34,6 @@ def cells(molecules, water):
     found = []
     for _, results, kind, error, n_train in COLUMNS:
         method = water if results == "water" else molecules
-        rows = [r for r in headline.rows_of(results) if r.items() >= {**kind, "method": method}.items()]
+        rows = [r for r in rows_of(results) if r.items() >= {**kind, "method": method}.items()]
         found.append(spread([r[error] for r in rows if r["n_train"] == n_train]) if method else NOTHING)
     return found

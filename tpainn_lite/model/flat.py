@@ -48,7 +48,7 @@ class FlatGraphs:
     def batch(self, chosen: Places) -> Graph:
         """The structures with these places in the list, as `together` joins them."""
         pairs = torch.from_numpy(ranges(self.first_pair, chosen))
-        moved = np.repeat(self.moved(chosen), self.n_pairs[list(chosen)])
+        moved = np.repeat(self.moved(chosen), self.n_pairs[chosen])
         return Graph(
             edge_index=self.whole.edge_index[:, pairs] + torch.from_numpy(moved),
             r_ij=self.whole.r_ij[pairs],
@@ -57,18 +57,18 @@ class FlatGraphs:
 
     def without_pairs(self, chosen: Places) -> dict[str, Tensor]:
         """All of a batch but its pairs; ``batch`` (N,) says which structure an atom is in."""
-        atoms, structures = torch.from_numpy(ranges(self.first_atom, chosen)), torch.as_tensor(list(chosen))
+        atoms, structures = torch.from_numpy(ranges(self.first_atom, chosen)), torch.as_tensor(chosen)
         cut = {
             name: array[atoms if name in OF_ATOMS else structures]
             for name, array in vars(self.whole).items()
             if name not in (*OF_PAIRS, "batch")
         }
-        return {**cut, "batch": torch.from_numpy(np.repeat(np.arange(len(chosen)), self.n_atoms[list(chosen)]))}
+        return {**cut, "batch": torch.from_numpy(np.repeat(np.arange(len(chosen)), self.n_atoms[chosen]))}
 
     def moved(self, chosen: Places) -> NDArray:
         """By how much the number of each structure's first atom grows from ``whole`` to a batch, (B,)."""
-        n_atoms = self.n_atoms[list(chosen)]
-        return np.cumsum(n_atoms) - n_atoms - self.first_atom[list(chosen)]
+        n_atoms = self.n_atoms[chosen]
+        return np.cumsum(n_atoms) - n_atoms - self.first_atom[chosen]
 
 
 def ranges(first: NDArray, chosen: Places) -> NDArray:

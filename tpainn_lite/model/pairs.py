@@ -69,7 +69,7 @@ class FlatPairs:
         idx_j, *of_pairs = (array[pairs] for array in self.pairs[1:])
         first = np.zeros(len(atoms) + 1, np.int64)
         np.cumsum(self.neighbours[atoms], out=first[1:])
-        neighbours = idx_j + np.repeat(self.graphs.moved(chosen), np.diff(self.first_pair)[list(chosen)])
+        neighbours = idx_j + np.repeat(self.graphs.moved(chosen), np.diff(self.first_pair)[chosen])
         return FlatBatch(
             num_graphs=len(chosen),
             pairs=Pairs(first, neighbours, *of_pairs),
