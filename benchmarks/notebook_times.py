@@ -4,8 +4,9 @@
     python benchmarks/notebook_times.py --again        # all of it anew
     python docs/readme_numbers.py                      # then: the table of docs/module.md
 
-The cores are those that the kernel may use (its affinity; Linux).  ``load`` is the machine's, averaged over the minute
-before a run: a run begins when it is below 0.5 (or after five minutes, and then says so).
+The cores are those that the kernel may use (its affinity; Linux).  ``others`` is what other programs did on them in the
+five seconds before a run, in percent: a run begins when it is below ten (or after five minutes, as it is).  Where one
+core is used, another may do other work; that costs a little, because they share the way to the memory.
 """
 
 import argparse
@@ -17,18 +18,20 @@ import time
 from pathlib import Path
 
 import nbformat
+import psutil
 from nbclient import NotebookClient
 from results import earlier, merged, save_results
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-CASES = {"one core": (1, False), "two cores": (2, False), "busy core": (1, True)}  # (cores, another program beside it)
+CASES = {"two cores": (2, False), "one core": (1, False), "busy core": (1, True)}  # (cores, another program beside it)
 PACKAGES = ("torch", "torch-geometric", "numba", "jupyterlab")
 
 
 def timed(path, cores, busy):
     """A row: seconds from the first to the last cell, with the start of the kernel, and megabytes by the receipt."""
-    allowed, load = os.sched_getaffinity(0), quiet()
+    allowed = os.sched_getaffinity(0)
     mine = sorted(allowed)[:cores]
+    others = quiet(mine)
     os.sched_setaffinity(0, mine)
     other = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
     try:
@@ -44,15 +47,21 @@ def timed(path, cores, busy):
             other.kill()
             other.wait()
         os.sched_setaffinity(0, allowed)
-    return {"seconds": round(seconds, 1), "megabytes": memory(notebook), "load": round(load, 2)}
+    return {"seconds": round(seconds, 1), "megabytes": memory(notebook), "others": round(others, 1)}
 
 
-def quiet(most=0.5, patience=300):
-    """Wait until the machine has nothing else to do; its load then."""
+def quiet(cores, most=10.0, patience=300):
+    """Wait until these cores have nothing else to do; what the busiest does then, in percent."""
     until = time.monotonic() + patience
-    while (load := os.getloadavg()[0]) > most and time.monotonic() < until:
-        time.sleep(5)
-    return load
+    while (others := busiest(cores)) > most and time.monotonic() < until:
+        pass
+    return others
+
+
+def busiest(cores):
+    """The largest use of one of these cores over five seconds, in percent."""
+    used = psutil.cpu_percent(interval=5, percpu=True)
+    return max(used[core] for core in cores)
 
 
 def memory(notebook):
@@ -69,8 +78,8 @@ def main():
     args = parser.parse_args()
     rows, seconds = ([], 0.0) if args.again else earlier("notebook_times")
     done = {(row["notebook"], row["case"]) for row in rows}
-    for path in sorted(args.notebooks.glob("*.ipynb")):
-        for case, (cores, busy) in CASES.items():
+    for case, (cores, busy) in CASES.items():
+        for path in sorted(args.notebooks.glob("*.ipynb")):
             if (path.stem, case) in done or cores > len(os.sched_getaffinity(0)):
                 continue
             row = {"notebook": path.stem, "case": case, "cores": cores, "busy": busy} | timed(path, cores, busy)

@@ -1,6 +1,6 @@
 """The table of docs/module.md: how long each notebook runs, from data/results/notebook_times.json."""
 
-CASES = {"one core": "one core", "two cores": "two cores", "busy core": "one core, busy"}
+CASES = {"one core": "one core", "two cores": "two cores", "busy core": "one core, busy"}  # in the table's order
 
 
 def blocks(results):
@@ -21,6 +21,7 @@ def block(results):
         cells = [f"{own[case]['seconds']:.0f} s" if case in own else "–" for case in cases]
         memory = max((row["megabytes"] for row in own.values() if row["megabytes"]), default=None)
         lines.append(f"| {name} | " + " | ".join(cells) + f" | {f'{memory:,} MB' if memory else '–'} |")
-    load = max(row["load"] for row in rows)
-    measured = f"Measured on {results['machine']}, {results['created'][:10]}; load before each run at most {load:.1f}"
+    others = max(row["others"] for row in rows)
+    measured = f"Measured on {results['machine']}, {results['created'][:10]}; other programs used at most "
+    measured += f"{others:.0f} % of these cores before a run"
     return "\n".join([*lines, "", f"{measured} (`{results['command']}`)."])

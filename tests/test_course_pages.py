@@ -73,7 +73,7 @@ def test_the_points_of_the_rubric_add_up():
 
 
 def test_the_table_of_times_says_what_was_measured():
-    row = {"notebook": "00_tour", "seconds": 100.4, "megabytes": 900, "load": 0.2}
+    row = {"notebook": "00_tour", "seconds": 100.4, "megabytes": 900, "others": 0.2}
     rows = [row | {"case": "one core"}, row | {"case": "busy core", "seconds": 199.6}]
     results = {"rows": rows, "machine": "x", "created": "2030-01-02T00:00", "command": "python t.py"}
     block = script("times_table").block(results)
@@ -219,7 +219,7 @@ def test_the_times_of_notebooks_are_measured_once_and_resumed(tmp_path, monkeypa
         asked.append((path.stem, cores, busy))
         if len(asked) == 4:
             raise KeyboardInterrupt
-        return {"seconds": 10.0 * cores, "megabytes": 900, "load": 0.1}
+        return {"seconds": 10.0 * cores, "megabytes": 900, "others": 0.1}
 
     monkeypatch.setattr(times, "timed", timed)
     with pytest.raises(KeyboardInterrupt):
