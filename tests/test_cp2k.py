@@ -75,7 +75,7 @@ def test_an_scf_that_did_not_converge_is_noticed(output, steps):
 
 @pytest.mark.parametrize("atoms", [ase_molecule("H2O"), Atoms("Na", cell=[5] * 3, pbc=True)])
 def test_cp2k_says_what_it_can_compute(atoms):
-    with pytest.raises(ValueError, match="periodic box of H and O"):
+    with pytest.raises(ValueError, match="periodic box of H, B, C, N, O, .* is expected"):
         CP2KCalculator("water").get_potential_energy(atoms)
 
 
@@ -84,23 +84,37 @@ def test_cp2k_says_what_it_can_compute(atoms):
     [(1, 1, {"CHARGE 1", "MULTIPLICITY 1"}), (0, 2, {"MULTIPLICITY 2", "UNRESTRICTED_KOHN_SHAM ON"})],
 )
 def test_charge_and_spin_of_a_box_reach_cp2ks_input(monkeypatch, charge, multiplicity, lines):
-    written, h3o = [], ase_molecule("H2O") + Atoms("H", [[0, 0, -1.0]])
+    h3o = ase_molecule("H2O") + Atoms("H", [[0, 0, -1.0]])
     h3o.cell, h3o.pbc, h3o.info = [6.0] * 3, True, {"charge": charge, "multiplicity": multiplicity}
+    assert lines <= set(lines_of_input(monkeypatch, h3o))
+
+
+def test_each_element_of_a_liquid_has_its_basis_and_pseudopotential(monkeypatch):
+    methanol = ase_molecule("CH3OH")
+    methanol.cell, methanol.pbc = [6.0] * 3, True
+    lines = lines_of_input(monkeypatch, methanol)
+    assert [line for line in lines if line.startswith("&KIND")] == ["&KIND C", "&KIND H", "&KIND O"]
+    assert lines[lines.index("&KIND C") + 2] == "POTENTIAL GTH-NLCC-PBE-q4"
+
+
+def lines_of_input(monkeypatch, atoms):
+    """What CP2K would be given, line by line."""
+    written = []
 
     class WithoutProgram(CP2K):
         def __init__(self, command, **settings):
             self._shell = None
             Calculator.__init__(self, **settings)
 
-        def calculate(self, atoms, *_):
-            self.atoms = atoms
+        def calculate(self, structure, *_):
+            self.atoms = structure
             written.append(self._generate_input())
             raise AssertionError("that is all that is wanted")
 
     monkeypatch.setattr("tpainn_lite.teachers.cp2k.CP2K", WithoutProgram)
     with pytest.raises(CalculationFailed):
-        CP2KCalculator("water", command="none").get_potential_energy(h3o)
-    assert lines <= {line.strip() for line in written[0].splitlines()}
+        CP2KCalculator(command="none").get_potential_energy(atoms)
+    return [line.strip() for line in written[0].splitlines()]
 
 
 def test_a_box_of_which_nobody_says_whether_it_is_charged_is_refused_by_cp2k():

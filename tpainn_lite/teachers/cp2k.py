@@ -1,6 +1,6 @@
-"""DFT of liquid water as an ASE calculator, with the program CP2K: the expensive labels of liquids.
+"""DFT of liquids as an ASE calculator, with the program CP2K: their expensive labels.
 
-`CP2KCalculator("water")` is revPBE-D3/TZV2P.  CP2K comes with Debian and Ubuntu (``apt-get install cp2k``) and with
+`CP2KCalculator()` is revPBE-D3/TZV2P.  CP2K comes with Debian and Ubuntu (``apt-get install cp2k``) and with
 conda (``conda install -c conda-forge cp2k``); ASE talks to it.
 """
 
@@ -24,7 +24,11 @@ from tpainn_lite.teachers.charged import ChargedCalculator
 # Functional: revised PBE (Zhang, Yang 1998) with D3, zero damping (Grimme 2010). Pseudopotentials with non-linear core
 # correction (Willand et al. 2013, doi:10.1063/1.4793260): with the usual ones forces depend on where the atoms lie on
 # the grid, by 0.1 eV/Å at 400 Ry.
-CP2K_LEVELS: dict[str, dict[str, Any]] = {"water": {"name": "revPBE-D3/TZV2P-GTH-NLCC", "cutoff": 480.0}}
+REVPBE_D3 = {"name": "revPBE-D3/TZV2P-GTH-NLCC", "cutoff": 480.0}
+CP2K_LEVELS: dict[str, dict[str, Any]] = {"liquid": REVPBE_D3, "water": REVPBE_D3}
+VALENCE = {  # electrons of the elements that have such a pseudopotential
+    "H": 1, "B": 3, "C": 4, "N": 5, "O": 6, "F": 7, "Al": 3, "Si": 4, "P": 5, "S": 6, "Cl": 7,
+}  # fmt: skip
 LOWEST_CUTOFF, HIGHEST_CUTOFF = 50.0, 5000.0  # Ry
 CP2K_INPUT = """
 &FORCE_EVAL
@@ -76,23 +80,20 @@ CP2K_INPUT = """
     &END XC
   &END DFT
   &SUBSYS
-    &KIND O
-      BASIS_SET TZV2P-GTH
-      POTENTIAL GTH-NLCC-PBE-q6
-    &END KIND
-    &KIND H
-      BASIS_SET TZV2P-GTH
-      POTENTIAL GTH-NLCC-PBE-q1
-    &END KIND
+{kinds}
   &END SUBSYS
 &END FORCE_EVAL
 """
+CP2K_KIND = """    &KIND {element}
+      BASIS_SET TZV2P-GTH
+      POTENTIAL GTH-NLCC-PBE-q{valence}
+    &END KIND"""
 QUICK_SCF = {"minimizer": "DIIS", "gap": 0.01, "max_scf": 8, "eps_scf": "1.0E-5"}
 SAFE_SCF = {"minimizer": "CG", "gap": 0.001, "max_scf": 30, "eps_scf": "1.0E-5"}
 
 
 class CP2KCalculator(ChargedCalculator):
-    """Periodic boxes of H and O with CP2K, as an ASE calculator.
+    """Periodic boxes of liquids with CP2K, as an ASE calculator; elements: those of `VALENCE`.
 
     CP2K runs on as a child process (ASE's `ase.calculators.cp2k`), so that each frame starts from the wave function of
     the one before: give frames in the order of their trajectory.  An SCF that does not converge, or that ends CP2K, is
@@ -107,23 +108,25 @@ class CP2KCalculator(ChargedCalculator):
 
     Parameters
     ----------
-    level : of `CP2K_LEVELS`: revPBE-D3, triple-zeta basis, 480 Ry
+    level : of `CP2K_LEVELS`: "liquid" and "water" are the same, revPBE-D3, triple-zeta basis, 480 Ry
     cutoff : Ry, instead of the level's
     command : starts CP2K's shell; unless given, ``cp2k.psmp`` or ``cp2k`` is looked for
 
     Raises
     ------
     CalculationFailed, ValueError
-        The SCF does not converge, or CP2K stops; the structure is no periodic box of H and O.
+        The SCF does not converge, or CP2K stops; the structure is no periodic box, or has an element without
+        pseudopotential.
 
     >>> CP2KCalculator(cutoff=600).level
     'revPBE-D3/TZV2P-GTH-NLCC, 600 Ry'
     """
 
     implemented_properties = ["energy", "forces", "stress"]  # noqa: RUF012  as ASE declares it
-    _running: Any = None  # ((SCF settings, electrons), ASE's calculator, folder); none where settings were refused
+    # ((SCF settings, electrons, elements), ASE's calculator, folder); none where settings were refused
+    _running: Any = None
 
-    def __init__(self, level: str = "water", cutoff: float | None = None, command: str | None = None) -> None:
+    def __init__(self, level: str = "liquid", cutoff: float | None = None, command: str | None = None) -> None:
         super().__init__()
         check_choice(tuple(CP2K_LEVELS), level=level)
         if cutoff is not None:
@@ -141,7 +144,7 @@ class CP2KCalculator(ChargedCalculator):
 
     def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
         super().calculate(atoms, properties, system_changes)
-        _check_water_box(atoms)
+        _check_box(atoms)
         charge, multiplicity = charge_and_multiplicity(atoms)
         started, electrons = time.perf_counter(), (charge, multiplicity)
         try:
@@ -154,15 +157,17 @@ class CP2KCalculator(ChargedCalculator):
 
     def _single_point(self, atoms, scf, electrons):
         """ASE's results, and the number of SCF steps."""
-        if self._running is not None and self._running[0] != (scf, electrons):
+        elements = tuple(sorted(set(atoms.get_chemical_symbols())))
+        if self._running is not None and self._running[0] != (scf, electrons, elements):
             self.close()
         command = self.command or _cp2k_command()
         folder = self._running[2] if self._running else tempfile.TemporaryDirectory(prefix="tpainn-cp2k-")
         output = Path(folder.name, "box.out")
         before = output.stat().st_size if output.exists() else 0
         try:
-            cp2k = self._running[1] if self._running else self._started(scf, electrons, command, f"{folder.name}/box")
-            self._running = ((scf, electrons), cp2k, folder)
+            label = f"{folder.name}/box"
+            cp2k = self._running[1] if self._running else self._started(scf, electrons, elements, command, label)
+            self._running = ((scf, electrons, elements), cp2k, folder)
             cp2k.calculate(atoms.copy(), ["energy"], cp2k.check_state(atoms))
         except (AssertionError, BrokenPipeError, ValueError) as error:  # what ASE says when CP2K has died
             last_words = _tail(output)
@@ -179,8 +184,9 @@ class CP2KCalculator(ChargedCalculator):
             )
         return dict(cp2k.results), steps
 
-    def _started(self, scf, electrons, command, label):
-        text = CP2K_INPUT.format(cutoff=self.cutoff, **scf)
+    def _started(self, scf, electrons, elements, command, label):
+        kinds = "\n".join(CP2K_KIND.format(element=element, valence=VALENCE[element]) for element in elements)
+        text = CP2K_INPUT.format(cutoff=self.cutoff, kinds=kinds, **scf)
         ours = dict.fromkeys(("basis_set", "basis_set_file", "pseudo_potential", "potential_file", "cutoff", "xc"))
         charge, multiplicity = electrons
         spins = {"charge": charge, "multiplicity": multiplicity, "uks": multiplicity > 1}
@@ -222,8 +228,9 @@ def _cp2k_command():
     )
 
 
-def _check_water_box(atoms):
+def _check_box(atoms):
     check_structure(atoms)
-    if not atoms.pbc.all() or not set(atoms.get_chemical_symbols()) <= {"H", "O"}:
+    unknown = sorted(set(atoms.get_chemical_symbols()) - set(VALENCE))
+    if unknown or not atoms.pbc.all():
         given = f"{atoms.get_chemical_formula()} with pbc {atoms.pbc.tolist()}"
-        raise ValueError(f"{given} was given; a periodic box of H and O is expected")
+        raise ValueError(f"{given} was given; a periodic box of {', '.join(VALENCE)} is expected")
