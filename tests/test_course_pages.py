@@ -79,7 +79,7 @@ def test_the_table_of_times_says_what_was_measured():
     block = script("times_table").block(results)
     assert "| notebook | one core | one core, busy | memory |" in block
     assert "| 00_tour | 100 s | 200 s | 900 MB |" in block
-    assert "2030-01-02; load before each run at most 0.2 (`python t.py`)" in block
+    assert "2030-01-02; other programs used at most 0 % of these cores before a run (`python t.py`)" in block
 
 
 def test_the_block_of_times_waits_for_a_measurement(tmp_path):
@@ -225,8 +225,8 @@ def test_the_times_of_notebooks_are_measured_once_and_resumed(tmp_path, monkeypa
     with pytest.raises(KeyboardInterrupt):
         times.main()
     times.main()
-    assert [one for one in asked if one[0] == "00_a"] == [("00_a", 1, False), ("00_a", 2, False), ("00_a", 1, True)]
-    assert len(asked) == 7
+    assert [one for one in asked if one[0] == "00_a"] == [("00_a", 2, False), ("00_a", 1, False), ("00_a", 1, True)]
+    assert len(asked) == 7 and asked[3] == asked[4] == ("01_b", 1, False)  # the interrupted one again
     block = script("times_table").block(tp.load_results("notebook_times"))
     assert "| 01_b | 10 s | 20 s | 10 s | 900 MB |" in block
 
@@ -235,7 +235,7 @@ def test_the_times_of_notebooks_are_measured_once_and_resumed(tmp_path, monkeypa
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="cores can be given to a process on Linux only")
 def test_a_core_that_another_program_uses_is_shared_and_given_back(tmp_path, monkeypatch):
     times, before = importlib.import_module("notebook_times"), os.sched_getaffinity(0)
-    monkeypatch.setattr(times, "quiet", lambda: 0.3)
+    monkeypatch.setattr(times, "quiet", lambda cores: 0.3)
     code = "import os\nprint(f'memory     12 MB, {len(os.sched_getaffinity(0))} core')"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)]), tmp_path / "x.ipynb")
     row = times.timed(tmp_path / "x.ipynb", 1, True)
