@@ -60,7 +60,7 @@ HEAVY = {
     "rdkit": {"structures.build", "reading.molfiles", "structures.smiles", "teachers.mmff", "teachers.rdkit"},
     "tblite": {"teachers.xtb"},
     "torch_sim": {"engines.for_torch_sim", "simulate.many"},
-    "torch_geometric": {"model.graph", "reading.array_files", "reading.shipped"},
+    "torch_geometric": {"model.graph", "reading.array_files", "reading.qm9"},
     "typer": {"cli.app", "cli.checking", "cli.errors", "cli.export", "cli.teaching"},
     "vesin": {"structures.geometry", "model.graph"},
 }

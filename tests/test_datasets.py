@@ -11,7 +11,8 @@ from ase.units import Hartree
 
 from tpainn_lite.course import teach
 from tpainn_lite.reading.frames import read_frames, write_frames
-from tpainn_lite.reading.shipped import PARTS, data_folder, load_molecules, load_qm9, molecule_list, sha256
+from tpainn_lite.reading.qm9 import load_qm9
+from tpainn_lite.reading.shipped import PARTS, data_folder, load_molecules, molecule_list, sha256
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.files import write_text
 from tpainn_lite.structures.select import draw, split_by_molecule

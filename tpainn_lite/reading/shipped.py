@@ -1,28 +1,21 @@
-"""The shipped sets, QM9, and the results of the benchmarks.
+"""The shipped sets, and the results of the benchmarks.
 
 Every shipped set is an extended XYZ file under ``data/`` (xz-compressed when large), listed with its origin in
 ``data/README.md`` and with its checksum in ``data/SHA256SUMS``.  Reading checks both the sum and the labels.
 """
 
-import io
 import json
 import os
-import urllib.error
-import urllib.request
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
-from ase.units import Hartree
 
 from tpainn_lite.reading.frames import frames_of
 from tpainn_lite.reading.labels import has_reader
-from tpainn_lite.structures.arguments import DatasetError, check_choice, check_counts, generator
-from tpainn_lite.structures.files import check_readable, path_of, sha256, write_bytes
+from tpainn_lite.structures.arguments import DatasetError, check_choice, check_counts
+from tpainn_lite.structures.files import sha256
 from tpainn_lite.structures.smiles import skeleton
 
 Part = Literal["train", "valid", "test", "test_large"]
@@ -30,9 +23,6 @@ PARTS = ("train", "valid", "test", "test_large")
 SCANS = ("bond", "angle", "torsion", "dimer")
 WATER_KINDS = ("liquid", "dimer", "monomer")
 NEED = ("energy", "forces")  # labels of every shipped frame
-LONGEST_BLOCK = 1000  # lines of one molecule in an SDF file
-QM9_ROOT = Path("~/.cache/tpainn_lite/qm9")
-QM9_FILES = ("gdb9.sdf", "gdb9.sdf.csv", "uncharacterized.txt")
 _described: dict[str, str] = {}  # what the sets that were loaded are
 _later: list[bool] = []  # filled by a lesson, which prints this at its end
 
@@ -118,6 +108,30 @@ def load_molecules(split: Part) -> list[Atoms]:
     return _load_part("molecules_b3lyp", split)
 
 
+def load_reactions(split: Literal["train", "valid", "test"]) -> list[Atoms]:
+    """Our own DFT set of reactions: bonds that break and form in molecules of 3 to 5 heavy atoms, at
+    B3LYP/6-31G(2df,p), split by molecule.
+
+    With energy (eV) and forces (eV/Å); ``info`` has ``reaction``, which names the frames of one path, ``smiles`` of the
+    molecule that it begins with, ``config_type`` ("pushed together" or "pushed apart"), ``id``, ``level``.
+
+    Parameters
+    ----------
+    split
+        No molecule is in two parts, nor in another part of `load_molecules`.
+
+    Raises
+    ------
+    DatasetError
+        The file is missing or was changed.
+
+    >>> len({atoms.info["reaction"] for atoms in load_reactions("test")}) > 20
+    True
+    """
+    check_choice(PARTS[:3], split=split)
+    return _load_part("reactions_b3lyp", split)
+
+
 def load_water(split: Part, kind: Literal["liquid", "dimer", "monomer"] | None = None) -> list[Atoms]:
     """Our own DFT set of liquid water: boxes of 32 H2O, molecules and pairs in a box, at revPBE-D3.
 
@@ -145,6 +159,24 @@ def load_water(split: Part, kind: Literal["liquid", "dimer", "monomer"] | None =
         if "time" in atoms.info:
             atoms.info["time"] = round(1000 * atoms.info["time"], 6)
     return frames
+
+
+def load_methanol(split: Literal["train", "valid", "test"]) -> list[Atoms]:
+    """Our own DFT set of liquid methanol: boxes of 16 CH3OH at revPBE-D3, split by time.
+
+    With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``density`` (g/cm³), ``temperature`` (K), ``time``
+    (fs), ``trajectory``, ``molecules`` ("16 CO"), ``id``, ``level``.
+
+    Raises
+    ------
+    DatasetError
+        The file is missing or was changed.
+
+    >>> len(load_methanol("train")[0])
+    96
+    """
+    check_choice(PARTS[:3], split=split)
+    return _load_part("methanol_dft", split)
 
 
 def load_scan(name: Literal["bond", "angle", "torsion", "dimer"]) -> list[Atoms]:
@@ -194,109 +226,6 @@ def molecule_list(max_heavy: int = 5, exclude: Sequence[Part] = ("valid", "test"
     held_out = {skeleton(atoms.info["smiles"]) for part in exclude for atoms in load_molecules(part)}
     rows = [row.rsplit(",", 1) for row in shipped_file("molecules.csv").read_text().split()[1:]]
     return [smiles for smiles, size in rows if int(size) <= max_heavy and skeleton(smiles) not in held_out]
-
-
-# --- QM9 ---
-
-
-def load_qm9(n: int | None = None, root: Path | str = QM9_ROOT, seed: int | None = 0) -> list[Atoms]:
-    """The real QM9 (Ramakrishnan et al. 2014, doi:10.1038/sdata.2014.22): relaxed molecules, energies, no forces.
-
-    Its three raw files are taken from ``root`` or its folder ``raw``, and fetched there first if they are missing.
-    (PyTorch Geometric's ``QM9`` reads the same files but keeps energies in float32, in steps of 1 meV.)
-
-    The energy is the electronic one in eV, U0 minus the zero-point energy, which is what a potential predicts;
-    ``info`` has ``id`` (QM9's number), ``U0`` and ``zpve`` in eV.
-
-    Parameters
-    ----------
-    n
-        A uniform random sample of so many molecules; otherwise all 130,831 that QM9 calls consistent.
-
-    Raises
-    ------
-    DatasetError
-        No network and no files, or damaged ones; the message says where they belong.
-
-    >>> methane, *others = load_qm9(100)  # doctest: +SKIP
-    """
-    if n is not None:
-        check_counts(n=n)
-    rng = generator(seed)
-    folder = _qm9_files(path_of(root, "root").expanduser())
-    try:
-        energies = _qm9_energies(folder)
-    except (OSError, ValueError, IndexError) as error:
-        message = f"the tables in {folder} are not QM9's ({error}); remove them, to have them fetched again"
-        raise DatasetError(message) from error
-    if n is not None and n > len(energies):
-        raise ValueError(f"n is {n}; 1 to {len(energies)} are possible")
-    wanted = set(energies if n is None else rng.choice(list(energies), n, replace=False).tolist())
-    return [_qm9_molecule(k, block, *energies[k]) for k, block in _sdf_blocks(folder / "gdb9.sdf") if k in wanted]
-
-
-def _qm9_files(root):
-    """The folder with QM9's raw files, fetched if need be."""
-    for folder in (root, root / "raw"):
-        if all((folder / name).exists() for name in QM9_FILES):
-            return folder
-    from torch_geometric.datasets import QM9  # knows where they are
-
-    print(f"QM9 is not in {root}; fetching it (about 90 MB, once) ...")
-    try:
-        with zipfile.ZipFile(io.BytesIO(_fetched(QM9.raw_url))) as archive:
-            for name in QM9_FILES[:2]:
-                write_bytes(root / name, archive.read(name))
-        write_bytes(root / QM9_FILES[2], _fetched(QM9.raw_url2))
-    except (OSError, urllib.error.URLError, zipfile.BadZipFile, KeyError) as error:
-        raise DatasetError(
-            f"QM9 could not be fetched ({error}), and {root} does not hold {', '.join(QM9_FILES)}: bring them there "
-            "from another machine, name their folder with root=..., or take the set that is shipped: "
-            "load_molecules('train')"
-        ) from error
-    return root
-
-
-def _fetched(address):
-    with urllib.request.urlopen(address, timeout=60) as answer:
-        return answer.read(10**9)
-
-
-def _qm9_energies(folder):
-    """{number: [U0, zero-point energy] in Hartree} of the molecules that QM9 calls consistent."""
-    lines = check_readable(folder / "gdb9.sdf.csv").read_text().splitlines()
-    columns = [lines[0].split(",").index(name) for name in ("u0", "zpve")]
-    listed = (line.split() for line in check_readable(folder / "uncharacterized.txt").read_text().splitlines())
-    doubtful = {int(words[0]) for words in listed if len(words) > 2 and words[0].isdigit()}
-    return {k: [float(lines[k].split(",")[c]) for c in columns] for k in range(1, len(lines)) if k not in doubtful}
-
-
-def _sdf_blocks(path):
-    """(number from 1, lines) of each molecule of an SDF file."""
-    number: int = 1
-    block: list[str] = []
-    with open(check_readable(path), errors="replace") as file:
-        for line in file:
-            if line.startswith("$$$$"):
-                yield number, block
-                number, block = number + 1, []
-            elif len(block) < LONGEST_BLOCK:
-                block.append(line)
-    if any(line.strip() for line in block):
-        raise DatasetError(f"{path} ends in the middle of molecule {number}; remove it, to have it fetched again")
-
-
-def _qm9_molecule(number, block, u0, zpve):
-    try:
-        rows = [line.split() for line in block[4 : 4 + int(block[3][:3])]]
-        atoms = Atoms([row[3] for row in rows], np.array([row[:3] for row in rows], dtype=float))
-    except (ValueError, IndexError, KeyError) as error:
-        message = f"molecule {number} of gdb9.sdf cannot be read ({error}); remove the file, to have it fetched again"
-        raise DatasetError(message) from error
-    atoms.calc = SinglePointCalculator(atoms, energy=(u0 - zpve) * Hartree)
-    atoms.info.update(id=number, U0=u0 * Hartree, zpve=zpve * Hartree, config_type="relaxed", source="QM9")
-    atoms.info["level"] = "B3LYP/6-31G(2df,p)"
-    return atoms
 
 
 # --- results ---
