@@ -15,16 +15,17 @@ all methods alike.  Test molecules with the bonds of one in our list of molecule
 Methods: ``composition`` (best energy per element, no forces), ``force_field`` (MMFF94) and ``gfn2_xtb`` as they are,
 from scratch with naive and with fitted reference energies, Δ-learning on MMFF94 (``delta``) and on GFN2-xTB
 (``delta_xtb``; from `load_pretrained("gas_xtb")` ``delta_shipped_xtb``), which ask their teacher at every prediction
-too, and T-PaiNN from the starts of `study_starts.py`:
-``tpainn_mmff94`` and so on, ``tpainn_shuffled`` the negative control, ``tpainn_shipped`` and ``tpainn_shipped_xtb``
-from `load_pretrained`, ``tpainn_pool`` from the latter after GFN2-xTB has labelled the task's own structures.  For QM9
-our own DFT set may be one more rung before QM9's labels: after ``tpainn_pool``'s start, or alone (``scratch_dft``).
-Teachers are compared with 50 labels and with 100 (`sizes_of`).  From scratch gets 1.7 to 3.3 times the steps.  Seeds
-change the labels drawn and the order of training, and from scratch the first weights; the starts are made once.
-``--tune`` compares steps and learning rates, nine trials for each of three ways, with 50 labels of our own set on its
-`valid` molecules and with 100 energies of QM9 on others of its training part (``learning_curve_settings.json``);
-Δ-learning borrows what is best from scratch.  What is kept in ``build/study/`` does not know the settings that it was
-made with: remove it when they change.
+too, the mean of these two and of T-PaiNN from `gas_xtb` (``mean_xtb``), and T-PaiNN from the starts of
+`study_starts.py`: ``tpainn_mmff94`` and so on, ``tpainn_shuffled`` the negative control, ``tpainn_shipped``,
+``tpainn_shipped_xtb`` and ``tpainn_shipped_reactive`` from `load_pretrained`, ``tpainn_pool`` from the second after
+GFN2-xTB has labelled the task's own structures. For QM9 our own DFT set may be one more rung before QM9's labels: after
+``tpainn_pool``'s start, or alone (``scratch_dft``); and ``mean_pool`` is the mean of ``tpainn_pool`` and of ridge
+regression on its start's features (`closed_form.py`). Teachers are compared with 50 labels and with 100 (`sizes_of`).
+From scratch gets 1.7 to 3.3 times the steps. Seeds change the labels drawn and the order of training, and from scratch
+the first weights; the starts are made once. ``--tune`` compares steps and learning rates, nine trials for each of three
+ways, with 50 labels of our own set on its `valid` molecules and with 100 energies of QM9 on others of its training part
+(``learning_curve_settings.json``); Δ-learning borrows what is best from scratch. What is kept in ``build/study/`` does
+not know the settings that it was made with: remove it when they change.
 Writes ``data/results/learning_curve_qm9.json``.
 """
 
@@ -35,6 +36,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from closed_form import RidgePotential
 from recipes import NETWORK
 from results import earlier, merged, save_results
 from study_data import TASKS, held_out
@@ -82,15 +84,18 @@ def methods_of(task):
         found["delta"] = delta_way(task, tp.mmff94)
     found["delta_xtb"] = delta_way(task, tp.gfn2_xtb)
     found["delta_shipped_xtb"] = delta_way(task, tp.gfn2_xtb, "shipped_xtb")
+    found["mean_xtb"] = mean_way(found["delta_shipped_xtb"], tuned_way(task, "shipped_xtb"), found["delta_xtb"])
     found |= {f"tpainn_{name}": tuned_way(task, name) for name in (*TEACHERS, *LESSER, *SHIPPED, "pool")}
-    rungs = {"tpainn_dft": tuned_way(task, "dft"), "scratch_dft": tuned_way(task, "dft_alone")}
-    return found | (rungs if task == "qm9_energy" else {})
+    if task == "qm9_energy":
+        found["mean_pool"] = mean_way(found["tpainn_pool"], ridge_way(task, "pool"))
+        found |= {"tpainn_dft": tuned_way(task, "dft"), "scratch_dft": tuned_way(task, "dft_alone")}
+    return found
 
 
 def sizes_of(task, method):
     """The numbers of labels at which the study asks about a method."""
     name = method.removeprefix("tpainn_")
-    if name in (*TEACHERS, "scratch_dft"):
+    if name in (*TEACHERS, "scratch_dft", "mean_pool"):
         return COMPARED_AT[task]
     if name in NAIVE:
         return tuple(n for n in SIZES[task] if n in (10, 100, 1000))
@@ -105,8 +110,9 @@ def start_of(task, name):
 def make_starts(task, methods):
     """Make what these methods start from, before processes share it."""
     for method in methods:
-        if method.startswith("tpainn_") or method == "delta_shipped_xtb":
-            start_of(task, method.partition("_")[2])
+        way, _, name = method.partition("_")
+        if way in ("tpainn", "mean") or name.startswith("shipped"):
+            start_of(task, {"mean_xtb": "shipped_xtb"}.get(method, name))
         elif method == "scratch_dft":
             start("dft_alone")
 
@@ -133,6 +139,32 @@ def delta_way(task, teacher, name=None):
             return tp.delta_learn(frames, teacher(), seed=seed, **NETWORK, **settings)
         del settings["learning_rate"]
         return tp.delta_learn(frames, teacher(), seed=seed, start=start_of(task, name), **settings)
+
+    return train
+
+
+def mean_way(*ways):
+    """Function of (frames, seed) that trains in each of these ways, and predicts the mean of what they say."""
+
+    def train(frames, seed):
+        members = [way(frames, seed) for way in ways]
+
+        def predict(asked):
+            energies, forces = zip(*(member.predict(asked) for member in members), strict=True)
+            known = all(each is not None for each in forces)
+            mean = [np.mean(each, axis=0) for each in zip(*forces, strict=True)] if known else None
+            return np.mean(energies, axis=0), mean
+
+        return SimpleNamespace(predict=predict)
+
+    return train
+
+
+def ridge_way(task, name):
+    """Function of (frames, seed) that fits the rest of the energy to the features of the start of this name."""
+
+    def train(frames, seed):
+        return RidgePotential(start_of(task, name), frames)
 
     return train
 
@@ -175,9 +207,10 @@ def untrained_rows(task, pool, tests):
         row = {"method": "composition", "n_train": len(pool), "seed": 0, "subset": subset}
         row["energy_mae"] = energy_mae(fitted, reference, [len(atoms) for atoms in frames])
         row["molecule_energy_mae"] = energy_mae(fitted, reference, np.ones(len(frames)))
-        if task == "molecule_forces":
+        if task != "qm9_energy":
             row["force_mae"] = 1e3 * float(np.abs(np.concatenate([a.get_forces() for a in frames])).mean())
-            for method, teacher in (("force_field", tp.mmff94), ("gfn2_xtb", tp.gfn2_xtb)):
+            teachers = {"force_field": tp.mmff94, "gfn2_xtb": tp.gfn2_xtb}
+            for method, teacher in teachers.items() if task == "molecule_forces" else [*teachers.items()][1:]:
                 alone = {"method": method, "n_train": 0, "seed": 0, "subset": subset}
                 rows.append(alone | errors(teacher(), frames))
         rows.append(row)

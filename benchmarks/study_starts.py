@@ -90,7 +90,11 @@ STARTS = {  # name: (frames, settings, the start it goes on from)
     "dft": (lambda: tp.load_molecules("train"), DFT, "pool_qm9_energy"),
     "dft_alone": (lambda: tp.load_molecules("train"), {"steps": 5000, "energy_weight": 2.0}, None),
 }
-SHIPPED = {"shipped": "gas", "shipped_xtb": "gas_xtb"}  # of `tpainn_lite.load_pretrained`, which saw more
+SHIPPED = {
+    "shipped": "gas",
+    "shipped_xtb": "gas_xtb",
+    "shipped_reactive": "gas_reactive",
+}  # of `tpainn_lite.load_pretrained`, which saw more
 
 
 def start(name):

@@ -10,6 +10,8 @@ LEARNERS = {  # as in the results: as in the tables
     "delta": "Δ-learning on MMFF94",
     "delta_xtb": "Δ-learning on GFN2-xTB",
     "delta_shipped_xtb": "Δ-learning on GFN2-xTB, from `gas_xtb`",
+    "delta_shipped_reactive": "Δ-learning on GFN2-xTB, from `gas_reactive`",
+    "mean_xtb": "mean of T-PaiNN from `gas_xtb` and of both ways of Δ-learning on GFN2-xTB",
     "scratch_dft": "from scratch on our own DFT set, then these labels",
     "tpainn_shuffled": "control: MMFF94, shuffled labels",
     "tpainn_energies": "T-PaiNN from MMFF94, energies alone",
@@ -20,8 +22,10 @@ LEARNERS = {  # as in the results: as in the tables
     "tpainn_ladder": "T-PaiNN from MMFF94, then GFN2-xTB",
     "tpainn_shipped": "T-PaiNN from `gas` (MMFF94, shipped)",
     "tpainn_shipped_xtb": "T-PaiNN from `gas_xtb` (MMFF94, then GFN2-xTB, shipped)",
+    "tpainn_shipped_reactive": "T-PaiNN from `gas_reactive` (then GFN2-xTB along reactions, shipped)",
     "tpainn_pool": "T-PaiNN from `gas_xtb`, then GFN2-xTB on the task's own structures",
-    "tpainn_dft": "T-PaiNN from the same, then our own DFT set",
+    "mean_pool": "mean of the last and of ridge regression on the same features",
+    "tpainn_dft": "T-PaiNN from `gas_xtb`, these GFN2-xTB labels, then our own DFT set",
 }
 NOTHING = "–"
 
