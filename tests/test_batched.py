@@ -196,15 +196,39 @@ def test_what_breaks_is_stopped_with_the_reason_and_its_frames_so_far(structures
     assert max(kelvin for run in runs for kelvin in run.temperature) < 10 * 300 + 3000, "no frame has exploded"
 
 
-def test_one_that_breaks_does_not_stop_the_others():
+def test_one_that_breaks_does_not_stop_the_others(monkeypatch):
     still = lively_potential()
     still.scale.fill_(0.0)
     torn = molecules()
     torn[1].positions[1] += [0.5, 0, 0]  # a bond as long as a bond may be
+    asked, forward = [], TorchSimPotential.forward
+    monkeypatch.setattr(TorchSimPotential, "forward", lambda *a: asked.append(set(a[0].left_out)) or forward(*a))
     runs = run_many(torn, still, n_steps=300, every=10, temperature=2000, friction=0.0)
+    assert any(0 < len(left_out) < len(runs) for left_out in asked), "what has broken gets no forces any more"
     first, last = min(runs, key=lambda run: len(run.frames)), max(runs, key=lambda run: len(run.frames))
     assert first.stopped.startswith("at 5 fs: ")
     assert last.time[-1] > first.time[-1]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["reference", "compiled"])
+def test_two_atoms_in_one_place_are_an_explosion_and_end_nothing(dtype):
+    model = TorchSimPotential(lively_potential(dtype), strict=False)
+    boxed = boxes()
+    state = torch_sim.initialize_state(boxed, model.device, model.dtype)
+    state.positions[1] = state.positions[0]
+    energies = model(state)["energy"]
+    assert torch.isfinite(energies).tolist() == [False, True]
+    model.left_out.add(0)
+    output = model(state)
+    assert output["energy"].isfinite().all() and not output["forces"][: len(boxed[0])].any()
+    torch.testing.assert_close(output["energy"][1], energies[1])
+
+
+def test_a_run_ends_where_the_last_has_broken(monkeypatch):
+    asked, forward = [], TorchSimPotential.forward
+    monkeypatch.setattr(TorchSimPotential, "forward", lambda *a: asked.append(set(a[0].left_out)) or forward(*a))
+    runs = run_many(molecules(), lively_potential(), n_steps=4000, every=10, timestep=20.0)
+    assert all(run.stopped for run in runs) and len(asked) < 100
 
 
 @pytest.mark.parametrize("away", [1e5, 1e300, np.inf])

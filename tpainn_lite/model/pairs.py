@@ -77,9 +77,10 @@ class FlatPairs:
         )
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _take_half(idx_i, idx_j, r_ij, cutoff, per_angstrom, first, neighbours, row, spline, place):
-    """Of each pair the direction in which j > i; of an atom and its images those in the upper half of space."""
+    """Of each pair the direction in which j > i; of an atom and its images those in the upper half of space.  Two atoms
+    in one place have no direction: it is not a number, and so is the energy."""
     n, atom = 0, 0
     first[0] = 0
     for e in range(len(idx_i)):
@@ -122,7 +123,7 @@ def splines(n_rbf: int, cutoff: float) -> Tensor:
     return table
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def push(pairs_first, idx_j, place, by_place, batch, by_positions, virial):
     """Slopes by distance and direction, ``by_place`` (E, 4), to those by positions (N, 3) and strain (B, 3, 3), which
     are added to what is there."""

@@ -60,6 +60,7 @@ class TorchSimPotential(ModelInterface):
         self._device, self._dtype = potential.device, torch.float64
         self._compute_forces = self._compute_stress = True
         self._memory_scales_with = "n_atoms"  # the cells of molecules mean nothing; see `autobatcher`
+        self.left_out: set[int] = set()  # numbers of structures that get no forces any more
         self._lists: dict[int, NeighbourList] = {}  # of each structure, by its number
         self._last: dict[int, NDArray] = {}  # its positions at the last call
 
@@ -83,6 +84,7 @@ class TorchSimPotential(ModelInterface):
 
     def forget(self) -> None:
         """Other structures come next."""
+        self.left_out.clear()
         self._lists.clear()
         self._last.clear()
 
@@ -92,7 +94,7 @@ class TorchSimPotential(ModelInterface):
         if exploded and self.strict:
             raise ValueError(f"structure {number} has exploded; use a shorter timestep, or a better potential for it")
         last, self._last[number] = self._last.get(number, positions), positions
-        if exploded:
+        if exploded or number in self.left_out:
             self._lists.pop(number, None)
             return np.zeros(0, int), np.zeros(0, int), np.zeros((0, 3))
         if periodic.any() and last.shape == positions.shape:  # torch-sim wraps atoms into the box
@@ -172,7 +174,8 @@ def run_many(
     Of more than the memory holds, some are run to their end before the next begin.
 
     Settings and guards are those of `tpainn_lite.simulate.md.run_md`, and watch over each structure: one that breaks is
-    no longer kept, and the others continue.  What has exploded is not among its frames.
+    no longer kept, and the others continue to the end, or until the last has broken.  What has exploded is not among
+    its frames.
 
     Parameters
     ----------
@@ -238,6 +241,8 @@ def _moved(structures, runs, model, first, n_steps, every, timestep, temperature
             if k % every == 0:
                 _keep(runs, state, model, structures, bonds, k * timestep, temperature)
                 yield k * timestep
+            if all(run.stopped for run in runs):
+                return
 
 
 def _seed_of(seed, first):
@@ -310,4 +315,6 @@ def _keep(runs, state, model, structures, bonds, time, temperature):
             run.remember(frame, time)
             run.frames[-1].calc = frame.calc
         reason = lost or trouble(frame, temperature, bonds[k])
-        run.stopped = f"at {time:.0f} fs: {reason}" if reason else None
+        if reason:
+            run.stopped = f"at {time:.0f} fs: {reason}"
+            model.left_out.add(k)
