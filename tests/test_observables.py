@@ -233,3 +233,27 @@ def test_too_short_a_run_for_a_diffusion_coefficient_is_an_error(walk):
 def test_the_missing_diffusion_of_a_small_box_is_that_of_the_literature():
     assert yeh_hummer(298.15, 12.42) == pytest.approx(0.56, abs=0.01)
     assert yeh_hummer(298.15, 24.84) == pytest.approx(0.28, abs=0.01)
+
+
+def test_of_simulations_that_all_broke_the_share_falls_by_one_each():
+    time, share, low, high = observables.survival([3.0, 1.0, 2.0, 4.0], [True] * 4)
+    assert time.tolist() == [0, 1, 2, 3, 4] and share.tolist() == [1, 0.75, 0.5, 0.25, 0]
+    assert (low <= share).all() and (share <= high).all() and (np.diff(high) <= 0).all()
+
+
+def test_a_simulation_that_was_ended_early_is_at_risk_until_then_and_no_longer():
+    time, share, *_ = observables.survival([1.0, 2.0, 3.0], [True, False, True])
+    assert dict(zip(time, share, strict=True)) == pytest.approx({0: 1, 1: 2 / 3, 2: 2 / 3, 3: 0})
+
+
+def test_twenty_of_twenty_that_last_leave_room_for_a_few_that_would_not():
+    _, share, low, high = observables.survival([10.0] * 20, [False] * 20)
+    assert share.tolist() == high.tolist() == [1, 1] and low[-1] == pytest.approx(0.832, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    "times, broke", [([], []), ([1.0], [1]), ([1.0, 2.0], [True]), ([-1.0], [True]), ([np.nan], [True])]
+)
+def test_lengths_of_simulations_that_make_no_sense_are_an_error(times, broke):
+    with pytest.raises(ValueError, match="expected"):
+        observables.survival(times, broke)

@@ -1,5 +1,6 @@
 """What a simulation says of a liquid or a molecule: arrays in, numbers out."""
 
+import warnings
 from collections.abc import Iterable
 
 import numpy as np
@@ -38,6 +39,47 @@ def energy_drift(times: ArrayLike, energies: ArrayLike, n_atoms: int) -> float:
         raise ValueError(f"{len(times)} points have no slope; at least 2 are expected, at different times")
     slope = np.polyfit(times, energies, 1)[0]  # eV/fs
     return float(slope * 1e3 * 1e3 / n_atoms)
+
+
+def survival(times: ArrayLike, broke: ArrayLike) -> tuple[Array, Array, Array, Array]:
+    """The share of simulations that last longer than a time, by Kaplan and Meier (1958,
+    doi:10.1080/01621459.1958.10501452): one that did not break has lasted *at least* as long as it was run.
+
+    Parameters
+    ----------
+    times, broke
+        (n,) how long each simulation ran, in any unit; (n,) whether it broke then.
+
+    Returns
+    -------
+    tuple
+        Times (m,) from 0 to the longest, the share that lasts longer than each, and the lower and the upper end of its
+        95 % interval.
+
+    Raises
+    ------
+    ValueError
+        Other shapes, or times that are negative or not finite.
+
+    >>> [values.round(2).tolist() for values in survival([1.0, 2.0, 5.0], [True, True, False])[:2]]
+    [[0.0, 1.0, 2.0, 5.0], [1.0, 0.67, 0.33, 0.33]]
+    """
+    times, broke = finite_numbers(times, "times"), np.asarray(broke)
+    if times.ndim != 1 or times.shape != broke.shape or broke.dtype != bool or not len(times):
+        shapes = f"{times.shape} and {broke.shape} of {broke.dtype}"
+        raise ValueError(f"times and broke have shapes {shapes}; (n,) numbers and (n,) of bool are expected")
+    if times.min() < 0:
+        raise ValueError(f"a simulation ran for {times.min():g}; no time below 0 is expected")
+    from scipy.stats import CensoredData, ecdf  # slow to import
+
+    curve = ecdf(CensoredData(uncensored=times[broke], right=times[~broke])).sf
+    with warnings.catch_warnings():  # where all or none are left it has no such interval
+        warnings.simplefilter("ignore", RuntimeWarning)
+        band = curve.confidence_interval(confidence_level=0.95, method="log-log")
+    share, low, high = (np.concatenate([[1.0], one.probabilities]) for one in (curve, band.low, band.high))
+    low[share == 1], high[share == 1] = 0.025 ** (1 / len(times)), 1.0  # none broke: the exact interval of n of n
+    low[share == 0], high[share == 0] = 0.0, high[share > 0][-1]
+    return np.concatenate([[0.0], curve.quantiles]), share, low, high
 
 
 def rdf(
