@@ -138,6 +138,17 @@ def test_a_slider_redraws_the_figure_in_place():
     assert k.readout_format == ".1f"
 
 
+def test_simulations_that_break_are_steps_down_inside_their_band():
+    rows = [{"method": "scratch", "picoseconds": ps, "stopped": "a bond broke"} for ps in (1.0, 2.0, 4.0)]
+    rows += [{"method": "T-PaiNN", "picoseconds": 10.0, "stopped": None}] * 4
+    figure = plots.survival(rows)
+    high, low, share = figure.data[:3]
+    np.testing.assert_allclose(share.y, [1, 2 / 3, 1 / 3, 0])
+    assert share.x.tolist() == [0.5, 1, 2, 4] and share.line.shape == "hv" and share.name == "scratch"
+    assert (low.y <= share.y).all() and (share.y <= high.y).all() and low.fill == "tonexty"
+    assert figure.data[-1].y.tolist() == [1, 1] and figure.layout.xaxis.type == "log"
+
+
 def test_arrows_start_at_their_atoms_and_point_where_they_should():
     positions, vectors = np.array([[0.0, 0, 0], [1, 2, 3]]), np.array([[0, 0, 2.0], [1, 0, 0]])
     figure = plots.arrows(["O", "H"], positions, vectors, title="two")

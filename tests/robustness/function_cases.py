@@ -163,6 +163,7 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "show.plots.lines": lambda t: {"curves": {"a": ([1, 2], [3, 4])}, "x": "x", "y": "y"},
     "show.plots.in_place": lambda t: {"figure": _figure()},
     "show.plots.panels": lambda t: {"curves": {"q": {"a": ([1, 2], [3, 4])}}, "y": "y"},
+    "show.plots.survival": lambda t: {"rows": [{"method": "a", "picoseconds": 1.0, "stopped": None}] * 2},
     "show.plots.arrows": lambda t: {"symbols": ["O", "H", "H"], "positions": t.water.positions, "vectors": t.water.positions},
     "show.plots.interactive": lambda t: {"draw": _draw, "x": (0.0, 1.0, 0.1, 0.5)},
     "show.plots.states": lambda t: {"figures": {1: _figure(), 2: _figure()}, "name": "n"},

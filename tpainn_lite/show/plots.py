@@ -36,6 +36,7 @@ from tpainn_lite.show.style import (
     style_of,
     text_of,
 )
+from tpainn_lite.show.survival_plot import survival as survival
 from tpainn_lite.simulate.record import MDRun
 from tpainn_lite.structures.arguments import check_choice, check_counts, check_list, finite_numbers
 
