@@ -322,3 +322,34 @@ def test_label_refuses_positions_in_bohr_and_names_a_liquid_without_a_cell(tmp_p
     tp.write_frames(tmp_path / "box.extxyz", waters(3))
     done = tpainn("label", tmp_path / "box.extxyz", tmp_path / "p.extxyz", "--with", "q-tip4p-f", "--jobs", "1")
     assert "without a cell" in done.stderr
+
+
+# --- labels that belong to something else ---
+
+
+def moved_forces(how):
+    frames = tp.load_molecules("valid")[1:60]
+    forces = [atoms.get_forces() for atoms in frames]
+    changed = {
+        "another order": [np.roll(f, 1, axis=0) for f in forces],
+        "turned": [f[:, [1, 2, 0]] for f in forces],
+        "zero": [0 * f for f in forces],
+    }[how]
+    return [with_labels(atoms.copy(), forces=f) for atoms, f in zip(frames, changed, strict=True)]
+
+
+@pytest.mark.parametrize("how", ["another order", "turned", "zero"])
+def test_forces_that_belong_to_other_atoms_or_directions_are_to_be_looked_at(how):
+    check = tp.check_data(moved_forces(how))
+    assert check.verdict == "look at this"
+    assert any(("another order, or turned" in reason) or ("all are zero" in reason) for reason in check.reasons)
+
+
+def test_labels_that_name_two_levels_are_to_be_looked_at():
+    frames = [atoms.copy() for atoms in tp.load_molecules("valid")[:20]]
+    for atoms, labelled in zip(frames, tp.load_molecules("valid"), strict=False):
+        atoms.calc = labelled.calc
+    for atoms in frames[:5]:
+        atoms.info["level"] = "PBE"
+    (reason,) = (reason for reason in tp.check_data(frames).reasons if reason.startswith("levels of theory"))
+    assert "15 of B3LYP" in reason and "5 of PBE: train on one of them" in reason

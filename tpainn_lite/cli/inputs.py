@@ -201,7 +201,10 @@ def start_of(source: Path, units: str | None = None) -> Atoms:
         if others:
             say(f"{source.name}: the first of them, {first!r}, is taken")
         return molecule(first)
-    return structures_of(source, units)[-1]
+    frames = structures_of(source, units)
+    if len(frames) > 1:
+        say(f"{source.name}: the last of its {len(frames)} structures is taken")
+    return frames[-1]
 
 
 def listed(source: Path) -> list[str]:

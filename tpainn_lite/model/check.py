@@ -47,6 +47,7 @@ from tpainn_lite.reading.oddities import (
     find_cells,
     find_doubles,
     find_lengths,
+    find_levels,
     find_net_force,
     find_outliers,
     labels_of,
@@ -57,6 +58,7 @@ from tpainn_lite.structures.checks import check_frames
 GUESSES = hypotheses()
 SURE, ODD = 0.8, 2.5  # correlation; ratio to a potential's forces beyond which something is odd
 ENOUGH, KNOWN = 0.6, 0.98  # correlation; probability of eV: less is no comparison
+UNLIKE, MANY_ATOMS, LARGE = 0.3, 30, 0.3  # correlation; atoms, and eV/Å in the root mean square, to tell it by
 USUAL_FORCE, USUAL_STRESS, USUAL_SPRING = 1.0, 0.02, 8.0  # eV/Å, eV/Å³, eV/Å²: root mean square in ordinary sets
 FORCE_SPREAD, STRESS_SPREAD = 1.5, 2.0  # nats
 
@@ -138,7 +140,8 @@ def judge(frames: Sequence[Atoms], sample: Mapping[int, Atoms], answers: Answers
     is_refused = any(row.verdict == REFUSED for row in rows)
     units = units_text({row.test: row.units for row in rows if row.units and row.verdict != SOUND}) * is_refused
     rows += find_mixture(frames, sample, answers)
-    rows += [row for row in (find_net_force(frames), find_doubles(frames), *find_outliers(frames)) if row is not None]
+    others = (find_levels(frames), find_net_force(frames), find_doubles(frames), *find_outliers(frames))
+    rows += [row for row in others if row is not None]
     return DataCheck(len(frames), rows, units, answers.name, _compared(sample, answers))
 
 
@@ -194,7 +197,20 @@ def _found_by_labels(sample, answers):
     if forces:
         is_odd = against is not None and against.certain > SURE and not 1 / ODD < against.ratio < ODD
         rows.append(_finding("forces", judgements[1], _words(against, f"{answers.name}'s"), is_odd))
+        if judgements[1].verdict == SOUND and _is_unlike(against, forces, answers):
+            words = "all are zero, unlike"
+            if against is not None:
+                words = f"of other frames, in another order, or turned? Correlation {against.correlation:.2f} with"
+            rows[-1] = Finding("forces", f"{words} {answers.name}'s", LOOK)
     return rows + _of_stress(sample, answers)
+
+
+def _is_unlike(against, forces, answers):
+    """Whether forces that are large, of structures that a potential knows, have nothing to do with the potential's."""
+    asked = {k: forces[k] for k in forces if k in answers.forces}
+    if sum(map(len, asked.values())) < MANY_ATOMS or not _rms({k: answers.forces[k] for k in asked}) > LARGE:
+        return False
+    return not _rms(asked) > 0 or (against is not None and _rms(asked) > LARGE and abs(against.correlation) < UNLIKE)
 
 
 def _of_energies(sample, energies, slopes):

@@ -4,6 +4,7 @@ Each test gives a `Finding`: what was looked at, what was found, and how much it
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -175,6 +176,15 @@ def unwrapped(frames: Sequence[Atoms]) -> list[Atoms]:
 
 
 # --- labels ---
+
+
+def find_levels(frames: Sequence[Atoms]) -> Finding | None:
+    """Whether the frames themselves say that their labels are of several levels, whose energies have other zeros."""
+    levels = Counter(str(atoms.info["level"]) for atoms in frames if "level" in atoms.info)
+    if len(levels) < 2:
+        return None
+    given = ", ".join(f"{n} of {level}" for level, n in levels.most_common(4))
+    return Finding("levels of theory", f"{given}: train on one of them", LOOK)
 
 
 def find_doubles(frames: Sequence[Atoms]) -> Finding:

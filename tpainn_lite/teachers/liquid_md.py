@@ -181,6 +181,9 @@ def liquid_runs(
         if not len(values):
             raise ValueError(f"{name} is empty; one at least is expected")
         check_numbers(above=0, **{f"{name}[{k}]": value for k, value in enumerate(values)})
+    teacher = settings.get("teacher") or MMFF94Liquid()
+    if hasattr(teacher, "key_of"):  # the narrowest box: refused before any run
+        teacher.key_of(liquid(molecules, n_molecules, density=max(densities), seed=seed))
     states = itertools.product(densities, temperatures)
     calls = [
         (molecules, n_molecules, density, {"temperature": kelvin, "seed": seed + k, "n_frames": n_frames, **settings})

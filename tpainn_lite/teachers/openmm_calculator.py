@@ -114,7 +114,7 @@ def check_width(atoms: Atoms, cutoff: float, narrower: float = 1.0) -> None:
         when = "" if narrower == 1.0 else ", when it shrinks under pressure,"
         raise ForceFieldError(
             f"the box{when} is {width:.2f} Å wide; at least {2 * cutoff:g} Å, twice the cutoff, are expected: take a "
-            "larger box, or a shorter cutoff"
+            "larger box, or a teacher with a shorter cutoff (mmff94_liquid(cutoff=…), water(cutoff=…))"
         )
 
 
