@@ -7,6 +7,8 @@ Gas: labels (MMFF94's for `gas`, GFN2-xTB's for `gas_xtb`) of the molecules of t
 which no recipe uses, shaken at several temperatures; as in training, frames with a force component above 30 eV/Å are
 left out (``left_out``); and, to see what limits the rest, some of the frames it was trained on (the run's own
 validation molecules: ``histories``).
+`gas_wide`, `gas_wide_xtb`: MMFF94's, GFN2-xTB's labels of thirty drugs, peptides and ions that no recipe has seen
+(`data/make/held_out.py`), moved by MMFF94; and how far MMFF94 itself is from GFN2-xTB there (``mmff94_mae``).
 Water: q-TIP4P/F at densities and temperatures between those trained on and one beyond, from runs of other seeds, with
 the charges that it was taught (damped-shifted at 5 Å) and, forces alone, with the full Ewald sum, whose energies have
 another zero.  `water_xtb`, `water_iamoeba`: GFN2-xTB's, iAMOEBA's labels of boxes of 32 H2O at the same states.
@@ -21,15 +23,17 @@ import time
 import numpy as np
 import torch
 from ase.units import GPa
-from recipes import LOCAL, RECIPES, calm, gas_frames, round_folder, rounds
+from recipes import HELD_OUT, LOCAL, RECIPES, calm, gas_frames, round_folder, rounds
 from results import earlier, save_results
 
 import tpainn_lite as tp
 from tpainn_lite.model.errors import force_mae
 from tpainn_lite.reading.shipped import data_folder, load_results
+from tpainn_lite.structures.charges import total_charge
 from tpainn_lite.structures.files import sha256
 
 TEMPERATURES, PER_MOLECULE = (300, 1000, 2000), 5  # K
+HELD_OUT_KELVIN = (300, 600)
 STATES = [(0.90, 300), (0.997, 300), (1.10, 350), (0.997, 700)]  # g/cm³, K
 KEPT = ("step", "train_loss", "force_mae", "energy_mae")
 SEED = 12345
@@ -44,6 +48,21 @@ def gas_tests(teacher):
             yield f"{size}, {kelvin} K", tp.label(shaken, teacher(), progress=False)
     trained_on, _ = gas_frames(n_molecules=200, n_valid=1, n_jobs=1, teacher=teacher)
     yield "frames it was trained on, 300 to 2000 K", trained_on
+
+
+def held_out_tests(teacher):
+    """(case, frames) of drugs, peptides and ions that are in no recipe, moved by MMFF94, labelled by this teacher."""
+    for kelvin in HELD_OUT_KELVIN:
+        frames = [atoms for smiles in HELD_OUT.values() for atoms in moved(smiles, kelvin)]
+        labelled = tp.label(frames, teacher(), progress=False)
+        charged = [atoms for atoms in labelled if total_charge(atoms)]
+        yield f"30 drugs, peptides and ions, {kelvin} K", labelled
+        yield f"of these the ions, {kelvin} K", charged
+
+
+def moved(smiles, kelvin):
+    """Snapshots of MD under MMFF94."""
+    return tp.thermal_frames(tp.molecule(smiles), tp.mmff94(), kelvin, PER_MOLECULE, SEED)
 
 
 def water_tests():
@@ -68,6 +87,8 @@ def row(recipe, case, frames, potential):
     tested = calm(frames)
     forces = [atoms.get_forces() for atoms in tested]
     values = {"zero_mae": force_mae([0 * f for f in forces], forces), **tp.errors(potential, tested)}
+    if recipe == "gas_wide_xtb":
+        values["mmff94_mae"] = tp.errors(tp.mmff94(), tested)["force_mae"]  # what it is compared with
     if "Ewald" in case:
         del values["energy_mae"]
     elif recipe.startswith("water"):
@@ -116,7 +137,8 @@ def main():
     started = time.perf_counter()
     tests = {"gas": gas_tests(tp.mmff94), "gas_xtb": gas_tests(tp.gfn2_xtb)}
     tests |= {"water": water_tests(), "water_xtb": small_water_tests(tp.gfn2_xtb())}
-    tests["water_iamoeba"] = small_water_tests(tp.water("iAMOEBA"))
+    tests |= {"water_iamoeba": small_water_tests(tp.water("iAMOEBA")), "gas_reactive": gas_tests(tp.gfn2_xtb)}
+    tests |= {"gas_wide": held_out_tests(tp.mmff94), "gas_wide_xtb": held_out_tests(tp.gfn2_xtb)}
     rows = [row for row in rows if row["task"] not in arguments.recipe]
     for recipe in arguments.recipe:
         potential = tp.load_pretrained(recipe)

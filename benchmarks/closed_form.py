@@ -1,7 +1,8 @@
 """Learning in closed form: ridge regression on what the atoms of a pretrained network know, instead of autotuning.
 
-Used by `autotuning.py`.  A molecule is described by the sums, element by element, of its atoms' scalar features after
-every round; DFT minus the pretrained prediction is fitted to them, with one energy per element.  How strongly the
+Used by `autotuning.py` and `learning_curve_qm9.py`.  A molecule is described by the sums, element by element, of its
+atoms' scalar features after every round; DFT minus the pretrained prediction, or minus a teacher's energy (Δ-learning),
+is fitted to them, with one energy per element.  How strongly the
 weights are held back is chosen by leaving one label out at a time, also in closed form (Hastie, Tibshirani, Friedman,
 The Elements of Statistical Learning, 2009, section 7.10).  Kernel means of the features of a pretrained network, for
 the same purpose: Falk et al. 2023, arXiv:2306.01589.
@@ -9,6 +10,7 @@ the same purpose: Falk et al. 2023, arXiv:2306.01589.
 
 import numpy as np
 import torch
+from ase import Atoms
 
 from tpainn_lite.model.graph import graphs_of, together
 
@@ -17,13 +19,13 @@ NEARLY_ONE = 0.98  # a label that the fit follows as closely as this says nothin
 
 
 class RidgePotential:
-    """A pretrained potential, and the fitted rest of the energy; asked like a `Potential`, for energies alone."""
+    """A pretrained potential, or a ``teacher``, and the fitted rest; asked like a `Potential`, for energies alone."""
 
-    def __init__(self, potential, frames):
-        self.potential = potential
+    def __init__(self, potential, frames, teacher=None):
+        self.potential, self.teacher = potential, teacher
         self.elements = sorted({int(z) for atoms in frames for z in atoms.numbers})
         counts, features = self._counts(frames), self._features(frames)
-        left = np.array([atoms.get_potential_energy() for atoms in frames]) - potential.predict(frames)[0]
+        left = np.array([atoms.get_potential_energy() for atoms in frames]) - self._base(frames)
         solved = np.linalg.lstsq(counts, np.column_stack([left, features]), rcond=None)[0]
         self.references, self.mean_features = solved[:, 0], solved[:, 1:]  # per element
         residual, centred = left - counts @ self.references, features - counts @ self.mean_features
@@ -36,7 +38,14 @@ class RidgePotential:
         """Energies (n,) in eV, and None."""
         counts = self._counts(frames)
         centred = self._features(frames) - counts @ self.mean_features
-        return self.potential.predict(frames)[0] + counts @ self.references + centred @ self.weights, None
+        return self._base(frames) + counts @ self.references + centred @ self.weights, None
+
+    def _base(self, frames):
+        """Energies (n,) that the fit is added to."""
+        if self.teacher is None:
+            return self.potential.predict(frames)[0]
+        bare = [Atoms(atoms.numbers, atoms.positions) for atoms in frames]
+        return np.array([self.teacher.get_potential_energy(atoms) for atoms in bare])
 
     def _counts(self, frames):
         return np.array([[(atoms.numbers == z).sum() for z in self.elements] for atoms in frames], float)

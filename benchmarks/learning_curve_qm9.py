@@ -17,13 +17,15 @@ from scratch with naive and with fitted reference energies, Δ-learning on MMFF9
 (``delta_xtb``; from `load_pretrained("gas_xtb")` ``delta_shipped_xtb``), which ask their teacher at every prediction
 too, the mean of these two and of T-PaiNN from `gas_xtb` (``mean_xtb``), and T-PaiNN from the starts of
 `study_starts.py`: ``tpainn_mmff94`` and so on, ``tpainn_shuffled`` the negative control, ``tpainn_shipped``,
-``tpainn_shipped_xtb`` and ``tpainn_shipped_reactive`` from `load_pretrained`, ``tpainn_pool`` from the second after
+``tpainn_shipped_xtb`` and ``tpainn_shipped_wide_xtb`` from `load_pretrained`, ``tpainn_pool`` from the second after
 GFN2-xTB has labelled the task's own structures. For QM9 our own DFT set may be one more rung before QM9's labels: after
 ``tpainn_pool``'s start, or alone (``scratch_dft``); and ``mean_pool`` is the mean of ``tpainn_pool`` and of ridge
-regression on its start's features (`closed_form.py`). Teachers are compared with 50 labels and with 100 (`sizes_of`).
-From scratch gets 1.7 to 3.3 times the steps. Seeds change the labels drawn and the order of training, and from scratch
-the first weights; the starts are made once. ``--tune`` compares steps and learning rates, nine trials for each of three
-ways, with 50 labels of our own set on its `valid` molecules and with 100 energies of QM9 on others of its training part
+regression on its start's features (`closed_form.py`); ``delta_ridge`` is Δ-learning on GFN2-xTB by ridge regression on
+the features of `gas_xtb`, without any training, and ``delta_ridge_mean`` the mean of it and of the same on
+``tpainn_pool``'s start. Teachers are compared with 50 labels and with 100 (`sizes_of`). From scratch gets 1.7 to 3.3
+times the steps. Seeds change the labels drawn and the order of training, and from scratch the first weights; the starts
+are made once. ``--tune`` compares steps and learning rates, nine trials for each of three ways, with 50 labels of our
+own set on its `valid` molecules and with 100 energies of QM9 on others of its training part
 (``learning_curve_settings.json``); Δ-learning borrows what is best from scratch. What is kept in ``build/study/`` does
 not know the settings that it was made with: remove it when they change.
 Writes ``data/results/learning_curve_qm9.json``.
@@ -88,6 +90,8 @@ def methods_of(task):
     found |= {f"tpainn_{name}": tuned_way(task, name) for name in (*TEACHERS, *LESSER, *SHIPPED, "pool")}
     if task == "qm9_energy":
         found["mean_pool"] = mean_way(found["tpainn_pool"], ridge_way(task, "pool"))
+        ridges = [ridge_way(task, name, tp.gfn2_xtb) for name in ("shipped_xtb", "pool")]
+        found |= {"delta_ridge": ridges[0], "delta_ridge_mean": mean_way(*ridges)}
         found |= {"tpainn_dft": tuned_way(task, "dft"), "scratch_dft": tuned_way(task, "dft_alone")}
     return found
 
@@ -111,8 +115,10 @@ def make_starts(task, methods):
     """Make what these methods start from, before processes share it."""
     for method in methods:
         way, _, name = method.partition("_")
-        if way in ("tpainn", "mean") or name.startswith("shipped"):
-            start_of(task, {"mean_xtb": "shipped_xtb"}.get(method, name))
+        if method in ("mean_pool", "delta_ridge_mean"):
+            start_of(task, "pool")
+        elif way == "tpainn":
+            start_of(task, name)
         elif method == "scratch_dft":
             start("dft_alone")
 
@@ -160,11 +166,13 @@ def mean_way(*ways):
     return train
 
 
-def ridge_way(task, name):
-    """Function of (frames, seed) that fits the rest of the energy to the features of the start of this name."""
+def ridge_way(task, name, teacher=None):
+    """Function of (frames, seed) that fits the rest of the energy to the features of the start of this name; with a
+    teacher what DFT has beyond that one, who is asked at every prediction too."""
 
     def train(frames, seed):
-        return RidgePotential(start_of(task, name), frames)
+        torch.set_num_threads(1)
+        return RidgePotential(start_of(task, name), frames, teacher and teacher())
 
     return train
 
@@ -207,10 +215,9 @@ def untrained_rows(task, pool, tests):
         row = {"method": "composition", "n_train": len(pool), "seed": 0, "subset": subset}
         row["energy_mae"] = energy_mae(fitted, reference, [len(atoms) for atoms in frames])
         row["molecule_energy_mae"] = energy_mae(fitted, reference, np.ones(len(frames)))
-        if task != "qm9_energy":
+        if task == "molecule_forces":
             row["force_mae"] = 1e3 * float(np.abs(np.concatenate([a.get_forces() for a in frames])).mean())
-            teachers = {"force_field": tp.mmff94, "gfn2_xtb": tp.gfn2_xtb}
-            for method, teacher in teachers.items() if task == "molecule_forces" else [*teachers.items()][1:]:
+            for method, teacher in (("force_field", tp.mmff94), ("gfn2_xtb", tp.gfn2_xtb)):
                 alone = {"method": method, "n_train": 0, "seed": 0, "subset": subset}
                 rows.append(alone | errors(teacher(), frames))
         rows.append(row)

@@ -93,7 +93,8 @@ STARTS = {  # name: (frames, settings, the start it goes on from)
 SHIPPED = {
     "shipped": "gas",
     "shipped_xtb": "gas_xtb",
-    "shipped_reactive": "gas_reactive",
+    "shipped_wide": "gas_wide",
+    "shipped_wide_xtb": "gas_wide_xtb",
 }  # of `tpainn_lite.load_pretrained`, which saw more
 
 

@@ -15,11 +15,12 @@ boxes labelled by iAMOEBA (``tpainn_iamoeba_short``), SPC/Fw, the poor teacher (
 molecules (``tpainn_monomer``), and q-TIP4P/F with its labels dealt to wrong frames (``tpainn_shuffled``, the negative
 control).  ``tpainn_gentle`` is ``tpainn`` whose deeper layers learn more slowly.
 Baselines: from scratch with one fitted constant (``scratch_atomref``), as all of them have, and Δ-learning on q-TIP4P/F
-(``delta``) and on iAMOEBA (``delta_iamoeba``).  Untrained: ``constant``, the mean energy and no forces; the classical
-models themselves, ``force_field`` (q-TIP4P/F) and ``force_field_iamoeba``; ``pretrained``, ``pretrained_xtb`` and
-``pretrained_iamoeba``.  The pool: the liquid in the DFT set's `train`, drawn evenly over its trajectories; subsets of
-the test: the DFT set's `test`, later times of the same densities (``later``) and densities of its own
-(``new_densities``); and `test_large`, 64 H2O.
+(``delta``) and on iAMOEBA (``delta_iamoeba``).  ``committee``: the mean of T-PaiNN from iAMOEBA, T-PaiNN from GFN2-xTB
+and Δ-learning on iAMOEBA; ``distilled``: one network, taught by it on 360 classical boxes.  Untrained: ``constant``,
+the mean energy and no forces; the classical models themselves, ``force_field`` (q-TIP4P/F) and ``force_field_iamoeba``;
+``pretrained``, ``pretrained_xtb`` and ``pretrained_iamoeba``.  The pool: the liquid in the DFT set's `train`, drawn
+evenly over its trajectories; subsets of the test: the DFT set's `test`, later times of the same densities (``later``)
+and densities of its own (``new_densities``); and `test_large`, 64 H2O.
 Writes ``data/results/water.json``: energies in meV/atom, forces in meV/Å (also what pushes and turns whole molecules,
 ``between``, and what deforms them), stress in GPa.
 """
@@ -34,6 +35,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from ase import Atoms
+from ase.calculators.mixing import AverageCalculator
 from ase.units import GPa
 from kept import kept
 from recipes import NETWORK
@@ -51,6 +53,8 @@ N_FRAMES = 30  # of each state
 PRETRAIN = {"steps": 4000, "batch_size": 1, "learning_rate": 2e-3, "check_every": 500}
 SIZES, COMPARED_AT = (5, 10, 25, 50, 100, 152), (10, 100)
 GENTLE = {"layer_decay": 0.3}
+DISTIL = {"steps": 10_000, "learning_rate": 1e-3, "batch_size": 1}
+DFT_SHARE = 9  # boxes of the committee's labels for one of DFT's
 N_ROUNDS, N_TRIALS = 50, 25  # labels in ``rounds``, in ``trials``
 
 
@@ -74,6 +78,12 @@ def boxes(model):
     """Labelled boxes of 32 H2O, which are narrower than what `LOCAL` charges need."""
     settings = {"n_molecules": 32, "model": model, "stress": True, "spacing": 200, "n_jobs": 2}
     return tp.water_runs(STATES, N_FRAMES, seed=0, **settings)
+
+
+@cache
+def unlabelled():
+    """Classical boxes for a committee to label."""
+    return boxes("q-TIP4P/F")
 
 
 def monomers():
@@ -131,6 +141,23 @@ def delta(frames, seed, model="q-TIP4P/F"):
     return tp.delta_learn(frames, tp.water(model), seed=seed, **NETWORK, **settings(len(frames), True))
 
 
+def committee(frames, seed):
+    """The mean of potentials that different teachers have pretrained, as an ASE calculator."""
+    members = [autotune(frames, seed, name, **GENTLE) for name in ("water_iamoeba", "water_xtb")]
+    calculators = [tp.PotentialCalculator(member) for member in members]
+    mean = AverageCalculator([*calculators, delta(frames, seed, "iAMOEBA").calculator()])
+    mean.level = "mean of three potentials"
+    return mean
+
+
+def distilled(frames, seed):
+    """One network that has learnt from the committee's labels of classical boxes, and from the DFT labels."""
+    labelled = tp.label(unlabelled(), committee(frames, seed), progress=False)
+    often = frames * round(len(labelled) / (DFT_SHARE * len(frames)))
+    torch.set_num_threads(1)
+    return tp.autotune(start("water_iamoeba"), labelled + often, seed=seed, progress=False, **DISTIL)
+
+
 def autotune(frames, seed, name, **changed):
     torch.set_num_threads(1)
     return tp.autotune(start(name), frames, seed=seed, **(settings(len(frames), False) | changed))
@@ -150,6 +177,8 @@ EVERYWHERE = {
 COMPARED = {
     "delta": delta,
     "delta_iamoeba": partial(delta, model="iAMOEBA"),
+    "committee": committee,
+    "distilled": distilled,
     "tpainn_gentle": tuned("water", **GENTLE),
     **{f"tpainn_{name}": tuned(name) for name in STARTS},
 }

@@ -1,4 +1,4 @@
-"""The table of docs/your_own_system.md: what DFT labels cost at each level, from data/results/dft_levels.json."""
+"""The tables of docs/your_own_system.md: what the wide weights are worth, and what DFT labels cost at each level."""
 
 from study_tables import NOTHING, markdown
 
@@ -23,3 +23,26 @@ def block(results):
     words = f"Mean absolute differences from {levels[-1]}; forces have {size:.0f} meV/Å on average."
     cost = f"The cost is the mean of those that all levels know ({', '.join(sorted(known))}), on {results['machine']}."
     return f"{markdown(HEAD, lines)}\n\n{words} {cost}"
+
+
+def held_out(results):
+    """Markdown: errors of the wide weights on molecules that no recipe has seen, and those of MMFF94."""
+    rows, lines = [row for row in results["rows"] if row["task"] == "gas_wide_xtb"], []
+    for row in rows:
+        cells = (row["zero_mae"], row["mmff94_mae"], row["force_mae"])
+        lines.append([row["case"], *(f"{value:.0f}" for value in cells), f"{row['energy_mae']:.1f}"])
+    head = [
+        "tested on",
+        "size of the forces, meV/Å",
+        "MMFF94, meV/Å",
+        "`gas_wide_xtb`, meV/Å",
+        "its energies, meV/atom",
+    ]
+    words = (
+        "How well `gas_wide_xtb` imitates GFN2-xTB on thirty drugs, peptides and ions that it has not seen "
+        "(`data/make/held_out.py`), and how well MMFF94 does, before any DFT label (mean absolute errors):"
+    )
+    return f"{words}\n\n{markdown(head, lines)}"
+
+
+BLOCKS = {"dft_levels": ("dft_levels", block), "held_out": ("checkpoints", held_out)}

@@ -14,6 +14,7 @@ import headline
 import levels_table
 import study_tables
 import summary_table
+import survival_table
 import times_table
 import water_tables
 from study_tables import spread
@@ -120,12 +121,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a page is out of date")
     args = parser.parse_args()
-    tables = study_tables.BLOCKS | water_tables.BLOCKS | {"summary": ("water", summary_table.block)}
+    tables = (
+        study_tables.BLOCKS | water_tables.BLOCKS | survival_table.BLOCKS | {"summary": ("water", summary_table.block)}
+    )
     for path, blocks in (
         (README, BLOCKS | headline.blocks(RESULTS)),
         (STUDY, tables),
         (MODULE, times_table.blocks(RESULTS)),
-        (OWN_SYSTEM, {"dft_levels": ("dft_levels", levels_table.block)}),
+        (OWN_SYSTEM, levels_table.BLOCKS),
     ):
         old = new = path.read_text(encoding="utf-8")
         for name, (results, block) in blocks.items():

@@ -28,7 +28,9 @@ LANGEVIN = 0.1  # 1/fs, strong: the temperature settles soon
 def structures(recipe):
     """What a shipped potential was made for: molecules of all its elements, or water, in clusters and in boxes."""
     if recipe.startswith("gas"):
-        frames = [*load_molecules("test")[::40][:10], *(molecule(s) for s in ("CCO", "FC(F)(F)C#N", "NCC(=O)O", "OO"))]
+        known = ("CCO", "FC(F)(F)C#N", "NCC(=O)O", "OO")
+        more = ("C[Si](C)(C)Cl", "CP(=O)(O)O", "CSC", "BrCCI", "C[NH3+]") if "wide" in recipe else ()
+        frames = [*load_molecules("test")[::40][:10], *(molecule(s) for s in known + more)]
         return [shaken(atoms, seed) for seed, atoms in enumerate(frames)]
     return [*load_water("valid", "liquid")[:2], *load_water("valid")[:4], shaken(small_water_box()), molecule("O")]
 
@@ -38,7 +40,7 @@ def exact(potential, frames):
     potential = copy.deepcopy(potential).double()
     energies, forces = potential.predict(frames)
     reference = [potential.atomref[frame.numbers].sum().item() for frame in frames]
-    return energies - reference, forces
+    return energies - reference - potential.charge_energies(frames), forces
 
 
 def network(n_features=16, n_interactions=2, n_rbf=8, cutoff=5.0):

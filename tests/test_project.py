@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tpainn_lite.cli.app import app
 from tpainn_lite.model.potential import Potential
-from tpainn_lite.model.pretrained import load_pretrained
+from tpainn_lite.model.pretrained import load_pretrained, usual_start
 from tpainn_lite.project import run as project
 from tpainn_lite.project.run import LabelsWanted, choose, matched, run_project
 from tpainn_lite.reading.frames import read_frames, write_frames
@@ -94,8 +94,18 @@ def test_what_is_tested_on_is_not_trained_on():
 
 
 def test_an_unknown_element_is_an_error_that_says_what_to_do(tmp_path):
-    with pytest.raises(ValueError, match="not S: pretrain on classical labels"):
-        run_project([molecule("CS")], tmp_path, mmff94(), **SMALL)
+    selenol = molecule("CS")
+    selenol.numbers[selenol.numbers == 16] = 34
+    with pytest.raises(ValueError, match="gas_wide_xtb' know .*, not Se: pretrain on classical labels"):
+        run_project([selenol], tmp_path, mmff94(), **SMALL)
+
+
+@pytest.mark.parametrize(
+    ("smiles", "start"),
+    [("CCO", "gas_xtb"), ("CCS", "gas_wide_xtb"), ("C[NH3+]", "gas_wide_xtb"), ("CCCCCCCCCC", "gas_wide_xtb")],
+)
+def test_the_weights_to_start_from_fit_the_structures(smiles, start):
+    assert usual_start([molecule("C"), molecule(smiles)]) == start
 
 
 def test_the_command_does_the_same(short_training, tmp_path):
@@ -199,7 +209,7 @@ def test_a_record_that_is_none_is_said_to_be_none(tmp_path, text):
 def test_every_option_is_looked_at_before_anything_is_made(tmp_path, short_training):
     wrong = {
         "n_labels": (0, -1, 2.5, "many"), "n_test": (0, -1), "n_general": (-1, None), "n_steps": (0, -10, 15),
-        "temperature": (0, -1, float("nan"), "hot"), "seed": (-1, 0.5), "n_jobs": (0, 1.5), "start": ("soup", None),
+        "temperature": (0, -1, float("nan"), "hot"), "seed": (-1, 0.5), "n_jobs": (0, 1.5), "start": ("soup", 5),
         "labels": (tmp_path / "none.extxyz",),
     }  # fmt: skip
     for name, values in wrong.items():

@@ -13,17 +13,21 @@ from rdkit.Chem import CanonSmiles
 from tpainn_lite.model.errors import errors
 from tpainn_lite.model.pretrained import PRETRAINED, load_pretrained
 from tpainn_lite.reading.shipped import PARTS, data_folder, load_molecules, load_results
+from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.files import sha256
+from tpainn_lite.structures.geometry import bonds_of
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.rdkit import mmff94
-from tpainn_lite.teachers.sample import shaken_molecules
+from tpainn_lite.teachers.sample import shaken_molecules, thermal_frames
 from tpainn_lite.teachers.water import water
 from tpainn_lite.teachers.water_md import water_run
 from tpainn_lite.teachers.xtb import gfn2_xtb
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "data" / "make"))
 
+from held_out import HELD_OUT
 from pretrained import LOCAL, RECIPES, calm, follow, gas_frames, rounds, water_frames
+from reactive_frames import reaction
 
 TINY = {"steps": 4, "check_every": 2, "batch_size": 2, "progress": False, "n_features": 16, "n_interactions": 2}
 
@@ -83,6 +87,13 @@ def test_a_recipe_may_go_on_from_shipped_weights_with_another_teacher():
         follow("gas_xtb", sizes=sizes, **TINY)
 
 
+def test_frames_along_a_reaction_begin_with_the_bonds_of_the_molecule_and_end_with_others():
+    pytest.importorskip("tblite", reason="pip install 'tpainn_lite[xtb]'")
+    frames = reaction("C=CCN=C", 6, seed=60)
+    first, last = ({tuple(bond) for bond in bonds_of(atoms)} for atoms in (molecule("C=CCN=C"), frames[-1]))
+    assert 4 <= len(frames) <= 6 and first != last and frames[0].info["config_type"].startswith("pushed ")
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_shipped_weights_are_small_and_were_made_by_their_recipe(recipe):
     potential = load_pretrained(recipe)
@@ -110,6 +121,15 @@ def test_shipped_gas_xtb_weights_imitate_gfn2_xtb_on_molecules_they_have_not_see
     smiles = sorted({atoms.info["smiles"] for atoms in load_molecules("test")})[::20]
     frames = label(shaken_molecules(smiles, 2, 300, seed=99), gfn2_xtb(), progress=False)
     assert errors(load_pretrained("gas_xtb"), frames)["force_mae"] < 70  # meV/Å
+
+
+def test_shipped_wide_weights_imitate_their_teachers_on_drugs_and_ions_they_have_not_seen():
+    pytest.importorskip("tblite", reason="pip install 'tpainn_lite[xtb]'")
+    molecules = [molecule(smiles) for smiles in list(HELD_OUT.values())[::4]]
+    frames = [atoms for start in molecules for atoms in thermal_frames(start, mmff94(), 300, 2, seed=99)]
+    by_mmff94, by_xtb = (label(frames, teacher, progress=False) for teacher in (mmff94(), gfn2_xtb()))
+    assert errors(load_pretrained("gas_wide"), by_mmff94)["force_mae"] < 100  # meV/Å
+    assert errors(load_pretrained("gas_wide_xtb"), by_xtb)["force_mae"] < 90 < errors(mmff94(), by_xtb)["force_mae"]
 
 
 def test_shipped_water_weights_imitate_q_tip4p_f_at_a_state_they_have_not_seen():

@@ -22,9 +22,7 @@ from .structures.select import (
 from .reading.frames import read_frames as read_frames, write_frames as write_frames
 from .reading.qm9 import load_qm9 as load_qm9
 from .reading.shipped import (
-    load_methanol as load_methanol,
     load_molecules as load_molecules,
-    load_reactions as load_reactions,
     load_results as load_results,
     load_scan as load_scan,
     load_water as load_water,

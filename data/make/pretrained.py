@@ -2,12 +2,12 @@
 
     python data/make/pretrained.py gas --out data/checkpoints/gas.safetensors --checkpoint run
 
-and so for ``gas_xtb``, ``water``, ``water_xtb`` and ``water_iamoeba``.  It takes hours; with ``--checkpoint`` the same
-command resumes where it was interrupted.  No molecule of the DFT sets' `valid`, `test` or `test_large` is in the
-classical data of a recipe.
+and so for ``gas_xtb``, ``gas_wide``, ``gas_wide_xtb``, ``water``, ``water_xtb`` and ``water_iamoeba``, and for
+``gas_reactive``, whose weights are not shipped.  It takes hours; with ``--checkpoint`` the same command resumes where
+it was interrupted.  No molecule of the DFT sets' `valid`, `test` or `test_large` is in the classical data of a recipe.
 
 ``gas_wide`` and ``gas_wide_xtb`` learn from ``data/molecules_wide.csv``: eleven elements, drug-like molecules,
-peptides, ions.  `wide_frames.py` makes their frames.  Their weights are not shipped yet; the second needs the first::
+peptides, ions.  `wide_frames.py` makes their frames.  To make both anew, the second from the new first::
 
     python data/make/pretrained.py gas_wide --out build/wide/gas_wide.safetensors --checkpoint build/wide/run
     python data/make/pretrained.py gas_wide_xtb --start build/wide/gas_wide.safetensors --out ... --checkpoint ...
@@ -24,10 +24,12 @@ steps learn nothing of an ion's energy (330 meV/atom).
 import argparse
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from reactive_frames import reaction
 from wide_frames import load_wide
 
 from tpainn_lite.model.potential import Potential
@@ -36,6 +38,7 @@ from tpainn_lite.reading.shipped import molecule_list
 from tpainn_lite.structures.checks import label_of
 from tpainn_lite.structures.smiles import skeleton
 from tpainn_lite.teachers.label import label_stream
+from tpainn_lite.teachers.parallel import in_parallel
 from tpainn_lite.teachers.rdkit import mmff94
 from tpainn_lite.teachers.sample import shaken_molecules
 from tpainn_lite.teachers.water import water
@@ -67,6 +70,21 @@ def gas_frames(n_molecules=5500, n_frames=40, n_valid=100, temperature=(300, 200
 def calm(frames):
     """Those of the labelled frames in which no component of a force exceeds `FORCE_LIMIT`."""
     return [atoms for atoms in frames if np.abs(label_of(atoms, "forces")).max() < FORCE_LIMIT]
+
+
+def reactive_frames(n_reactions=1200, n_frames=10, n_valid=50, n_shaken=600, seed=0, n_jobs=2):
+    """(train, valid): GFN2-xTB along reactions of molecules of up to seven heavy atoms, and, so that the bottom of the
+    valleys is not forgotten, `gas_frames`; the validation frames are all of reactions."""
+    smiles = np.random.default_rng(seed).permutation(molecule_list(max_heavy=7)).tolist()
+    calls = ((name, n_frames, seed + k) for k, name in enumerate(smiles))
+    paths = (path for path in in_parallel(reaction, calls, n_jobs, in_order=True) if path)
+    frames = [atoms for path in islice(paths, n_reactions + n_valid) for atoms in path]
+    kept = {skeleton(name) for name in list(dict.fromkeys(atoms.info["smiles"] for atoms in frames))[-n_valid:]}
+    labelled = calm(label_stream(frames, gfn2_xtb(), n_jobs))
+    valid = [atoms for atoms in labelled if skeleton(atoms.info["smiles"]) in kept]
+    train = [atoms for atoms in labelled if skeleton(atoms.info["smiles"]) not in kept]
+    shaken, _ = gas_frames(n_shaken, n_frames, 1, seed=seed, n_jobs=n_jobs, teacher=gfn2_xtb)
+    return train + [atoms for atoms in shaken if skeleton(atoms.info["smiles"]) not in kept], valid
 
 
 def wide_frames(teacher, n_files=None, seed=0):
@@ -111,6 +129,16 @@ RECIPES = {
         ({"energy_weight": 2.0},),  # energies between molecules are what GFN2-xTB knows and MMFF94 does not
         start="gas",
     ),
+    "gas_wide": Recipe(
+        partial(wide_frames, "MMFF94"),
+        {"steps": 50_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000},
+    ),
+    "gas_wide_xtb": Recipe(
+        partial(wide_frames, "GFN2-xTB"),
+        {"steps": 50_000, "batch_size": 32, "learning_rate": 2e-3, "check_every": 1000},
+        ({"steps": 25_000, "learning_rate": 1e-3, "energy_weight": 2.0},),
+        start="gas_wide",
+    ),
     "water": Recipe(water_frames, {"steps": 16_000, "batch_size": 2, "learning_rate": 2e-3, "check_every": 500}),
     "water_xtb": Recipe(
         partial(
@@ -128,16 +156,11 @@ RECIPES = {
         start="water",
     ),
 }  # fmt: skip
-WIDE = {  # of which no weights are shipped yet
-    "gas_wide": Recipe(
-        partial(wide_frames, "MMFF94"),
-        {"steps": 50_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000},
-    ),
-    "gas_wide_xtb": Recipe(
-        partial(wide_frames, "GFN2-xTB"),
-        {"steps": 50_000, "batch_size": 32, "learning_rate": 2e-3, "check_every": 1000},
-        ({"steps": 25_000, "learning_rate": 1e-3, "energy_weight": 2.0},),
-        start="gas_wide",
+NOT_SHIPPED = {
+    "gas_reactive": Recipe(
+        reactive_frames,
+        {"steps": 10_000, "batch_size": 32, "learning_rate": 2e-3, "check_every": 1000},
+        start="gas_xtb",
     ),
 }
 
@@ -149,7 +172,7 @@ def follow(recipe, seed=0, sizes=None, weights=None, **settings):
     the rounds after the first have folders of their own in it: ``round-2``.  ``weights`` are those to start from, where
     the recipe's are not shipped.
     """
-    make, first, later, start = {**RECIPES, **WIDE}[recipe]
+    make, first, later, start = {**RECIPES, **NOT_SHIPPED}[recipe]
     network = {**NETWORK, **{name: settings.pop(name) for name in NETWORK if name in settings}}
     if start and network != NETWORK:
         raise ValueError(f"recipe {recipe!r} starts from the weights {start!r}, a network of {NETWORK}, not {network}")
@@ -181,7 +204,7 @@ def round_folder(checkpoint, number):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", choices=[*RECIPES, *WIDE])
+    parser.add_argument("recipe", choices=[*RECIPES, *NOT_SHIPPED])
     parser.add_argument("--out", type=Path, required=True, help="the weights: .safetensors")
     parser.add_argument("--checkpoint", type=Path, help="folder in which interrupted rounds are kept, to be resumed")
     parser.add_argument("--start", type=Path, help="weights to start from, where the recipe's are not shipped")

@@ -145,6 +145,7 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "simulate.observables.mean_square_displacement": lambda t: {"positions": t.walk},
     "simulate.observables.diffusion": lambda t: {"positions": t.walk, "spacing": 50.0, "window": (1.0, 5.0), "n_blocks": 2},
     "simulate.observables.yeh_hummer": lambda t: {"temperature": 300.0, "width": 10.0, "viscosity": 0.89},
+    "model.pretrained.usual_start": lambda t: {"structures": [t.water]},
     "simulate.observables.survival": lambda t: {"times": [1.0, 2.0], "broke": [True, False]},
     "simulate.observables.block_average": lambda t: {"values": np.arange(50.0), "n_blocks": 5},
     "structures.geometry.composition": lambda t: {"frames": t.frames},

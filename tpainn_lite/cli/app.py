@@ -39,7 +39,7 @@ from tpainn_lite.cli.notes import say, tell
 from tpainn_lite.cli.teaching import receipts, regrade
 from tpainn_lite.structures.files import check_folder, check_target, is_weights, save_somewhere
 
-SHIPPED = "gas, gas_xtb, water, water_xtb or water_iamoeba"  # whose module is slow to import
+SHIPPED = "gas, gas_xtb, gas_wide, gas_wide_xtb, water, water_xtb or water_iamoeba"  # whose module is slow to import
 EnergyKey = Annotated[str | None, typer.Option(help="name of the energies in the file, where there is a choice")]
 ForcesKey = Annotated[str | None, typer.Option(help="name of the forces")]
 StressKey = Annotated[str | None, typer.Option(help="name of the stress, or of the virial")]
@@ -273,7 +273,7 @@ def run(
     labels: Annotated[Path | None, typer.Option(help="labels made elsewhere, of the folder's to_label.extxyz")] = None,
     elsewhere: Annotated[bool, typer.Option("--elsewhere", help="choose what to label, and stop there")] = False,
     start: Annotated[
-        str | None, typer.Option(help=f"pretrained: {SHIPPED}, or .safetensors; gas_xtb unless given")
+        str | None, typer.Option(help=f"pretrained: {SHIPPED}, or .safetensors; what fits unless given")
     ] = None,
     n_general: Annotated[
         int | None, typer.Option(help="shipped DFT labels that are learnt first; 200 unless given")

@@ -18,6 +18,7 @@ from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.geometry import is_boxed
 
 GAS = {1, 6, 7, 8, 9}  # that gas_xtb knows
+WIDE = GAS | {14, 15, 16, 17, 35, 53}  # that gas_wide_xtb knows
 RUN = 4  # frames of one composition that follow each other are taken together: their differences tell much
 MOST_FRAMES, MOST_ATOMS = 48, 2000  # that a potential is asked about
 ODD = 10.0  # times the usual ratio of a frame's labels to a potential's
@@ -59,11 +60,13 @@ def _turn(place):
 
 def potential_for(frames: Sequence[Atoms]) -> tuple[str, Potential | None]:
     """(name, shipped potential) that knows all elements of some of these frames, or ("", None)."""
-    known = [atoms for atoms in frames if set(np.unique(atoms.numbers).tolist()) <= GAS]
+    elements = [set(np.unique(atoms.numbers).tolist()) for atoms in frames]
+    known = [k for k, those in enumerate(elements) if those <= WIDE]
     if not known:
         return "", None
-    is_water = all(set(np.unique(atoms.numbers).tolist()) == {1, 8} for atoms in known)
-    name = "water_xtb" if is_water and any(len(atoms) > 9 for atoms in known) else "gas_xtb"
+    name = "gas_xtb" if all(elements[k] <= GAS for k in known) else "gas_wide_xtb"
+    if all(elements[k] == {1, 8} for k in known) and any(len(frames[k]) > 9 for k in known):
+        name = "water_xtb"
     return name, load_pretrained(name)
 
 

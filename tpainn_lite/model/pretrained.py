@@ -1,13 +1,21 @@
 """The weights that are shipped: PaiNN pretrained on classical labels, to be autotuned."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
+from ase import Atoms
 
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.reading.shipped import shipped_file, tell_once
 from tpainn_lite.structures.arguments import check_choice
+from tpainn_lite.structures.charges import total_charge
 
+SMALL, MOST_HEAVY = {"H", "C", "N", "O", "F"}, 9  # what "gas" and "gas_xtb" have seen
 SLIDER_LABELS = (0, 10, 50, 200, 1000)  # `data/make/label_slider.py`
-PRETRAINED = ("gas", "gas_xtb", "water", "water_xtb", "water_iamoeba")  # `data/make/pretrained.py` made them
+PRETRAINED = (  # `data/make/pretrained.py` made them
+    "gas", "gas_xtb", "gas_wide", "gas_wide_xtb", "water", "water_xtb", "water_iamoeba",
+)  # fmt: skip
 
 
 def load_pretrained(recipe: str) -> Potential:
@@ -16,7 +24,9 @@ def load_pretrained(recipe: str) -> Potential:
     Parameters
     ----------
     recipe
-        "gas": molecules of H, C, N, O, F under MMFF94; "gas_xtb": these weights, trained further under GFN2-xTB;
+        "gas": molecules of H, C, N, O, F with up to nine heavy atoms, under MMFF94; "gas_xtb": these weights, trained
+        further under GFN2-xTB; "gas_wide" and "gas_wide_xtb": the same two of drug-like molecules, peptides and ions of
+        H, C, N, O, F, Si, P, S, Cl, Br, I;
         "water": liquid q-TIP4P/F; "water_xtb": these, trained further under GFN2-xTB; "water_iamoeba": under iAMOEBA,
         which is classical too and the best of the three waters to autotune.
 
@@ -56,6 +66,25 @@ def load_label_slider() -> dict[str, dict[int, Potential]]:
 
 
 Start = str | Path | Potential
+
+
+def usual_start(structures: Sequence[Atoms]) -> str:
+    """The shipped weights that fit these structures best: "gas_xtb" for neutral molecules of H, C, N, O, F with up to
+    nine heavy atoms, "gas_wide_xtb" for larger ones, ions and other elements.
+
+    >>> from tpainn_lite import molecule
+    >>> usual_start([molecule("CCO")]), usual_start([molecule("CCS")])
+    ('gas_xtb', 'gas_wide_xtb')
+    """
+    given = [atoms for atoms in structures if isinstance(atoms, Atoms)]
+    if any(atoms.pbc.any() for atoms in given) or all(map(_is_small, given)):
+        return "gas_xtb"
+    return "gas_wide_xtb"
+
+
+def _is_small(atoms):
+    """Whether "gas" and "gas_xtb" have seen such molecules."""
+    return set(atoms.symbols) <= SMALL and np.sum(atoms.numbers > 1) <= MOST_HEAVY and not total_charge(atoms)
 
 
 def weights_to_start_from(start: Start) -> Potential:

@@ -39,7 +39,7 @@ from tpainn_lite.model.committee import Committee
 from tpainn_lite.model.domain import Domain
 from tpainn_lite.model.errors import errors
 from tpainn_lite.model.potential import Potential
-from tpainn_lite.model.pretrained import Start, weights_to_start_from
+from tpainn_lite.model.pretrained import Start, usual_start, weights_to_start_from
 from tpainn_lite.model.references import rereference
 from tpainn_lite.project.matching import displacement, matched
 from tpainn_lite.project.record import ProjectRecord
@@ -58,6 +58,7 @@ from tpainn_lite.train.transfer import autotune
 
 MEMBERS = 3
 TIMESTEP, EVERY = 0.5, 10  # fs; steps between frames of MD that are kept
+_shipped = cache(lambda: load_molecules("train"))  # read once for all members
 AS_GIVEN = 1e-4  # Å; structures that were kept are those that are given again, to the digits of the file
 
 
@@ -68,7 +69,7 @@ class LabelsWanted(Exception):
 def run_project(
     structures: Iterable[Atoms], folder: str | Path, calculator: Teacher | None = None,
     labels: str | Path | Sequence[Atoms] | None = None, *, n_labels: int = 20, n_test: int = 10, n_general: int = 200,
-    start: Start = "gas_xtb", n_steps: int = 1000, temperature: float = 300.0, seed: int = 0, n_jobs: Jobs = 1,
+    start: Start | None = None, n_steps: int = 1000, temperature: float = 300.0, seed: int = 0, n_jobs: Jobs = 1,
     progress: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """Autotune a committee for these structures, test it, and run MD with it.
@@ -90,7 +91,7 @@ def run_project(
         Shipped DFT labels of other molecules that the committee learns before yours; with 0 it is the start itself,
         whose members agree, and what to label are the structures that differ most.
     start
-        Pretrained weights: a shipped name, a file that `Potential.save` wrote, or a `Potential`.
+        Pretrained weights: a shipped name, a file of `Potential.save`, a `Potential`; `usual_start` unless given.
     n_steps, temperature
         Of MD: steps of 0.5 fs, and K.
     n_jobs
@@ -122,6 +123,8 @@ def run_project(
     }  # fmt: skip
     check_options(n_jobs=n_jobs, **asked)
     check_folder(folder)
+    structures = list(structures)
+    start = asked["start"] = start or usual_start(structures)
     all_of_them = sound(structures, start, n_labels + n_test)
     with locked(folder / "project.json"):
         record = ProjectRecord(folder)
@@ -145,7 +148,7 @@ def run_project(
 
 
 def check_options(
-    *, start: Start, n_general: int, n_labels: int, n_test: int, n_steps: int, temperature: float, seed: int,
+    *, start: Start | None, n_general: int, n_labels: int, n_test: int, n_steps: int, temperature: float, seed: int,
     n_jobs: Jobs = 1,
 ) -> None:  # fmt: skip
     """Raise an error, before anything is made, where a setting of `run_project` makes no sense."""
@@ -153,7 +156,7 @@ def check_options(
     check_counts(least=0, seed=seed, n_general=n_general)
     check_jobs(n_jobs)
     check_settings("nvt", n_steps, EVERY, temperature=temperature, timestep=TIMESTEP)
-    weights_to_start_from(start)
+    weights_to_start_from("gas_xtb" if start is None else start)
 
 
 def _check_record(record, calculator, start, n_general, n_labels, n_test, seed, n_steps, temperature):
@@ -275,12 +278,6 @@ def _members(folder, name, make, jobs, n_jobs):
     for k, potential in zip(missing, made, strict=True):
         potential.save(paths[k])
     return [Potential.load(path) for path in paths]
-
-
-@cache
-def _shipped():
-    """The shipped DFT set, read once for all members."""
-    return load_molecules("train")
 
 
 def _known(potential, n_frames, seed):

@@ -108,30 +108,6 @@ def load_molecules(split: Part) -> list[Atoms]:
     return _load_part("molecules_b3lyp", split)
 
 
-def load_reactions(split: Literal["train", "valid", "test"]) -> list[Atoms]:
-    """Our own DFT set of reactions: bonds that break and form in molecules of 3 to 5 heavy atoms, at
-    B3LYP/6-31G(2df,p), split by molecule.
-
-    With energy (eV) and forces (eV/Å); ``info`` has ``reaction``, which names the frames of one path, ``smiles`` of the
-    molecule that it begins with, ``config_type`` ("pushed together" or "pushed apart"), ``id``, ``level``.
-
-    Parameters
-    ----------
-    split
-        No molecule is in two parts, nor in another part of `load_molecules`.
-
-    Raises
-    ------
-    DatasetError
-        The file is missing or was changed.
-
-    >>> len({atoms.info["reaction"] for atoms in load_reactions("test")}) > 20
-    True
-    """
-    check_choice(PARTS[:3], split=split)
-    return _load_part("reactions_b3lyp", split)
-
-
 def load_water(split: Part, kind: Literal["liquid", "dimer", "monomer"] | None = None) -> list[Atoms]:
     """Our own DFT set of liquid water: boxes of 32 H2O, molecules and pairs in a box, at revPBE-D3.
 
@@ -159,24 +135,6 @@ def load_water(split: Part, kind: Literal["liquid", "dimer", "monomer"] | None =
         if "time" in atoms.info:
             atoms.info["time"] = round(1000 * atoms.info["time"], 6)
     return frames
-
-
-def load_methanol(split: Literal["train", "valid", "test"]) -> list[Atoms]:
-    """Our own DFT set of liquid methanol: boxes of 16 CH3OH at revPBE-D3, split by time.
-
-    With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``density`` (g/cm³), ``temperature`` (K), ``time``
-    (fs), ``trajectory``, ``molecules`` ("16 CO"), ``id``, ``level``.
-
-    Raises
-    ------
-    DatasetError
-        The file is missing or was changed.
-
-    >>> len(load_methanol("train")[0])
-    96
-    """
-    check_choice(PARTS[:3], split=split)
-    return _load_part("methanol_dft", split)
 
 
 def load_scan(name: Literal["bond", "angle", "torsion", "dimer"]) -> list[Atoms]:
