@@ -76,15 +76,14 @@ def usual_start(structures: Sequence[Atoms]) -> str:
     >>> usual_start([molecule("CCO")]), usual_start([molecule("CCS")])
     ('gas_xtb', 'gas_wide_xtb')
     """
-    given = [atoms for atoms in structures if isinstance(atoms, Atoms)]
-    if any(atoms.pbc.any() for atoms in given) or all(map(_is_small, given)):
-        return "gas_xtb"
-    return "gas_wide_xtb"
+    given = (atoms for atoms in structures if isinstance(atoms, Atoms))
+    return "gas_xtb" if all(map(_is_small, given)) else "gas_wide_xtb"
 
 
 def _is_small(atoms):
-    """Whether "gas" and "gas_xtb" have seen such molecules."""
-    return set(atoms.symbols) <= SMALL and np.sum(atoms.numbers > 1) <= MOST_HEAVY and not total_charge(atoms)
+    """Whether "gas" and "gas_xtb" have seen such molecules, or may have; of a box nobody counts its molecules' atoms."""
+    few = atoms.pbc.any() or np.sum(atoms.numbers > 1) <= MOST_HEAVY
+    return set(atoms.symbols) <= SMALL and few and not total_charge(atoms)
 
 
 def weights_to_start_from(start: Start) -> Potential:
