@@ -81,7 +81,7 @@ def usual_start(structures: Sequence[Atoms]) -> str:
 
 
 def _is_small(atoms):
-    """Whether "gas" and "gas_xtb" have seen such molecules, or may have; of a box nobody counts its molecules' atoms."""
+    """Whether "gas" and "gas_xtb" have seen such molecules; the sizes of those in a box are not looked at."""
     few = atoms.pbc.any() or np.sum(atoms.numbers > 1) <= MOST_HEAVY
     return set(atoms.symbols) <= SMALL and few and not total_charge(atoms)
 
