@@ -21,13 +21,19 @@ Writes ``data/results/autotuning.json``, a row by case, method and seed.
 import argparse
 import os
 import time
-from functools import partial
-from types import SimpleNamespace
 
 import numpy as np
 import torch
-from closed_form import RidgePotential
-from learning_curve_qm9 import curve, make_starts, measure, scratch_way, settings_of, start_of, tuned_way
+from learning_curve_qm9 import (
+    curve,
+    make_starts,
+    mean_way,
+    measure,
+    ridge_way,
+    scratch_way,
+    settings_of,
+    tuned_way,
+)
 from results import earlier, merged, save_results
 from study_data import held_out, source_of
 from study_starts import BUILD, SPARSE, frames_of, start
@@ -99,20 +105,12 @@ def closed_form(seeds, jobs):
     """Rows of ridge regression, of autotuning, and of the mean of both, from several starts."""
     task, methods = "qm9_energy", {}
     for name in CLOSED_FORM:
-        methods |= {f"{name}, {kind}": partial(_closed, task, name, kind) for kind in ("ridge", "autotuned", "both")}
+        ridge, autotuned = ridge_way(task, name), tuned_way(task, name)
+        ways = {"ridge": ridge, "autotuned": autotuned, "both": mean_way(ridge, autotuned)}
+        methods |= {f"{name}, {kind}": way for kind, way in ways.items()}
     n, pool, kept = held_out(task)
     make_starts(task, [f"tpainn_{name}" for name in CLOSED_FORM])
     return curve(f"closed form, {source_of(task)}", methods, pool, {"valid": kept}, (n,), seeds, jobs)
-
-
-def _closed(task, name, kind, frames, seed):
-    torch.set_num_threads(1)
-    found = []
-    if kind != "autotuned":
-        found.append(RidgePotential(start_of(task, name), frames))
-    if kind != "ridge":
-        found.append(tuned_way(task, name)(frames, seed))
-    return SimpleNamespace(predict=lambda asked: (np.mean([model.predict(asked)[0] for model in found], axis=0), None))
 
 
 # --- what comes with it ---

@@ -137,7 +137,7 @@ def main():
     started = time.perf_counter()
     tests = {"gas": gas_tests(tp.mmff94), "gas_xtb": gas_tests(tp.gfn2_xtb)}
     tests |= {"water": water_tests(), "water_xtb": small_water_tests(tp.gfn2_xtb())}
-    tests |= {"water_iamoeba": small_water_tests(tp.water("iAMOEBA")), "gas_reactive": gas_tests(tp.gfn2_xtb)}
+    tests["water_iamoeba"] = small_water_tests(tp.water("iAMOEBA"))
     tests |= {"gas_wide": held_out_tests(tp.mmff94), "gas_wide_xtb": held_out_tests(tp.gfn2_xtb)}
     rows = [row for row in rows if row["task"] not in arguments.recipe]
     for recipe in arguments.recipe:

@@ -2,10 +2,9 @@
 
 Used by `autotuning.py` and `learning_curve_qm9.py`.  A molecule is described by the sums, element by element, of its
 atoms' scalar features after every round; DFT minus the pretrained prediction, or minus a teacher's energy (Δ-learning),
-is fitted to them, with one energy per element.  How strongly the
-weights are held back is chosen by leaving one label out at a time, also in closed form (Hastie, Tibshirani, Friedman,
-The Elements of Statistical Learning, 2009, section 7.10).  Kernel means of the features of a pretrained network, for
-the same purpose: Falk et al. 2023, arXiv:2306.01589.
+is fitted to them, with one energy per element.  How strongly the weights are held back is chosen by leaving one label
+out at a time, also in closed form (Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 2009, section
+7.10).  Kernel means of the features of a pretrained network, for the same purpose: Falk et al. 2023, arXiv:2306.01589.
 """
 
 import numpy as np

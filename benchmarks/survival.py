@@ -14,8 +14,8 @@ doi:10.1080/01621459.1958.10501452).  Langevin dynamics with 0.5 fs, all starts 
 (`tpainn_lite.simulate.many`); three trainings of each method, with other labels and other random numbers; the same
 starts and velocities for every method.  Water starts from classical boxes at the same temperature and 1 g/cm³.
 Methods: from scratch with fitted reference energies, T-PaiNN from the shipped starts, and these starts alone, whose
-energies and forces no DFT label has touched.  Δ-learning is not among them: its teacher takes ten times as long as the
-network at every step.
+energies and forces no DFT label has touched.  Δ-learning is not among them: its teacher, asked at every step, is no
+network that many structures go through at once.
 Writes ``data/results/survival.json``: a row for each start.
 """
 

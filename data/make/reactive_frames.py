@@ -16,7 +16,7 @@ from ase.data import covalent_radii
 from ase.optimize import FIRE
 
 from tpainn_lite.structures.build import molecule
-from tpainn_lite.structures.geometry import all_distances, bonds_of
+from tpainn_lite.structures.geometry import bonds_of, distances
 from tpainn_lite.teachers.rdkit import ForceFieldError
 from tpainn_lite.teachers.xtb import gfn2_xtb
 
@@ -51,20 +51,17 @@ def _changes(path):
 
 def _pairs(atoms, kind):
     """Pairs of atoms to act on, (n, 2); never two hydrogens."""
-    _, distances = all_distances(atoms)
     i, j = np.triu_indices(len(atoms), k=1)
-    between = np.zeros((len(atoms), len(atoms)))
-    between[i, j] = distances if distances.ndim == 1 else distances[i, j]
-    bonded = np.zeros_like(between, bool)
-    bonded[tuple(bonds_of(atoms).T)] = True
-    bonded |= bonded.T
-    right = bonded[i, j] if kind == "apart" else ~bonded[i, j] & (between[i, j] < NEAR)
+    between, bonds = distances(atoms, i, j), np.zeros((len(atoms), len(atoms)), bool)
+    bonds[tuple(bonds_of(atoms).T)] = True
+    bonded = (bonds | bonds.T)[i, j]
+    right = bonded if kind == "apart" else ~bonded & (between < NEAR)
     heavy = (atoms.numbers[i] > 1) | (atoms.numbers[j] > 1)
     return np.column_stack([i, j])[right & heavy]
 
 
 def _path(atoms, pair, kind, rng):
-    """Positions (steps, N, 3) and numbers along the path."""
+    """The structures that the molecule goes through, step by step."""
     i, j = map(int, pair)
     moving = atoms.copy()
     moving.calc = gfn2_xtb()

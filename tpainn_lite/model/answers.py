@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from tpainn_lite.model.graph import graphs_of, together
 from tpainn_lite.model.potential import Potential
-from tpainn_lite.model.pretrained import load_pretrained
+from tpainn_lite.model.pretrained import SMALL, load_pretrained
 from tpainn_lite.reading.evidence import Slope
 from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.geometry import is_boxed
 
-GAS = {1, 6, 7, 8, 9}  # that gas_xtb knows
+GAS = {atomic_numbers[symbol] for symbol in SMALL}  # that gas_xtb knows
 WIDE = GAS | {14, 15, 16, 17, 35, 53}  # that gas_wide_xtb knows
 RUN = 4  # frames of one composition that follow each other are taken together: their differences tell much
 MOST_FRAMES, MOST_ATOMS = 48, 2000  # that a potential is asked about

@@ -196,21 +196,22 @@ def _found_by_labels(sample, answers):
         rows.append(_finding("energies", judgements[0], evidence))
     if forces:
         is_odd = against is not None and against.certain > SURE and not 1 / ODD < against.ratio < ODD
-        rows.append(_finding("forces", judgements[1], _words(against, f"{answers.name}'s"), is_odd))
-        if judgements[1].verdict == SOUND and _is_unlike(against, forces, answers):
-            words = "all are zero, unlike"
-            if against is not None:
-                words = f"of other frames, in another order, or turned? Correlation {against.correlation:.2f} with"
-            rows[-1] = Finding("forces", f"{words} {answers.name}'s", LOOK)
+        unlike = _unlike(against, forces, answers) if judgements[1].verdict == SOUND else None
+        rows.append(unlike or _finding("forces", judgements[1], _words(against, f"{answers.name}'s"), is_odd))
     return rows + _of_stress(sample, answers)
 
 
-def _is_unlike(against, forces, answers):
-    """Whether forces that are large, of structures that a potential knows, have nothing to do with the potential's."""
+def _unlike(against, forces, answers):
+    """A finding where forces of structures that a potential knows have nothing to do with the potential's."""
     asked = {k: forces[k] for k in forces if k in answers.forces}
     if sum(map(len, asked.values())) < MANY_ATOMS or not _rms({k: answers.forces[k] for k in asked}) > LARGE:
-        return False
-    return not _rms(asked) > 0 or (against is not None and _rms(asked) > LARGE and abs(against.correlation) < UNLIKE)
+        return None
+    if not _rms(asked) > 0:
+        return Finding("forces", f"all are zero, unlike {answers.name}'s", LOOK)
+    if against is None or not _rms(asked) > LARGE or not abs(against.correlation) < UNLIKE:
+        return None
+    words = f"of other frames, in another order, or turned? Correlation {against.correlation:.2f} with {answers.name}'s"
+    return Finding("forces", words, LOOK)
 
 
 def _of_energies(sample, energies, slopes):
