@@ -26,7 +26,9 @@ from tpainn_lite.cli.errors import ISSUES
 from tpainn_lite.cli.inputs import TeacherName, calculator
 from tpainn_lite.model.errors import errors
 from tpainn_lite.model.potential import Potential
+from tpainn_lite.model.pretrained import load_pretrained
 from tpainn_lite.reading.frames import read_frames, write_frames
+from tpainn_lite.reading.shipped import load_molecules
 from tpainn_lite.show import report as reports
 from tpainn_lite.simulate.md import MDRun, run_md
 from tpainn_lite.structures.build import molecule
@@ -526,3 +528,11 @@ def test_an_element_that_the_weights_do_not_know_may_begin_as_another(files, tmp
     assert done.exit_code == 0 and "Si (as C) in" in done.output
     assert "Si" in Potential.load(tmp_path / "si.safetensors").elements
     assert "Se=S, the new one first, is expected" in run(*command, "--new-element", "Si").output
+
+
+def test_md_names_elements_that_no_label_had(tmp_path):
+    frames = [atoms for atoms in load_molecules("train") if set(atoms.symbols) == {"C", "H"}][:5]
+    transfer.autotune(load_pretrained("gas"), frames, steps=2, progress=False).save(tmp_path / "w.safetensors")
+    write_frames(tmp_path / "water.extxyz", molecule("O"))
+    done = run("md", tmp_path / "w.safetensors", tmp_path / "water.extxyz", tmp_path / "a.traj", "--steps", 10)
+    assert done.exit_code == 0 and "O was in none of the labels it was last trained on" in done.stderr

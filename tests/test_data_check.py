@@ -353,3 +353,34 @@ def test_labels_that_name_two_levels_are_to_be_looked_at():
         atoms.info["level"] = "PBE"
     (reason,) = (reason for reason in tp.check_data(frames).reasons if reason.startswith("levels of theory"))
     assert "15 of B3LYP" in reason and "5 of PBE: train on one of them" in reason
+
+
+def of_one_molecule(n=30):
+    """Frames of ethanol, labelled by MMFF94: another level than the potential's."""
+    ethanol = tp.molecule("CCO")
+    return tp.label(tp.normal_mode_frames(ethanol, tp.mmff94(), 500, n, seed=1), tp.mmff94(), progress=False)
+
+
+def test_a_calculation_that_did_not_converge_is_named():
+    frames = of_one_molecule()
+    assert tp.check_data(frames).verdict == "sound"
+    frames[7].calc.results["energy"] += 1.5
+    (reason,) = tp.check_data(frames).reasons
+    assert "frame 7" in reason and "not converged" in reason
+
+
+@pytest.mark.parametrize("n_others", [5, 15, 25])
+def test_two_levels_without_names_are_refused_and_not_taken_for_units(n_others):
+    frames = of_one_molecule()
+    for atoms in frames[:n_others]:
+        atoms.calc.results["energy"] -= 41.0
+    check = tp.check_data(frames)
+    assert check.verdict == "refused" and not check.units
+    assert any("two levels of theory" in reason for reason in check.reasons)
+
+
+def test_energies_that_are_all_zero_are_to_be_looked_at():
+    frames = of_one_molecule(8)
+    for atoms in frames:
+        atoms.calc.results["energy"] = 0.0
+    assert "energies: all are zero" in tp.check_data(frames).reasons

@@ -110,9 +110,9 @@ def test_g_of_r_of_an_ideal_gas_is_one_for_few_atoms_too(formula, pair):
 
 
 def test_g_of_r_needs_two_atoms_of_its_elements():
-    with pytest.raises(ValueError, match="OH4 has no pair of O and O"):
+    with pytest.raises(ValueError, match="no pair of O, O in a box of H, O: name one"):
         observables.rdf(even_gas("OH4", 1))
-    with pytest.raises(ValueError, match="O5 has no pair of O and Na"):
+    with pytest.raises(ValueError, match="no pair of O, Na in a box of O: name"):
         observables.rdf(even_gas("O5", 1), ("O", "Na"))
 
 

@@ -12,7 +12,9 @@ from conftest import SMALL
 from tpainn_lite.model.calculator import PotentialCalculator
 from tpainn_lite.model.errors import errors
 from tpainn_lite.model.potential import Potential
+from tpainn_lite.model.pretrained import load_pretrained
 from tpainn_lite.model.references import rereference, with_elements
+from tpainn_lite.reading.shipped import load_molecules
 from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.teachers.rdkit import mmff94
 from tpainn_lite.train.data import TrainingData
@@ -74,7 +76,8 @@ def test_a_new_potential_takes_its_energies_and_scale_from_the_frames(labelled):
 
 
 def test_pretraining_says_how_it_was_done(pretrained):
-    assert pretrained.metadata == {"stage": "pretrain", "level": "MMFF94", "n_train": 20, "seed": 0}
+    labelled = {"labelled": ["C", "H", "O"]}
+    assert pretrained.metadata == {"stage": "pretrain", "level": "MMFF94", "n_train": 20, "seed": 0} | labelled
     assert not pretrained.training
 
 
@@ -420,3 +423,12 @@ def test_more_frames_get_more_steps_within_bounds(monkeypatch, pretrained, label
         train_from_scratch(frames)
         autotune(pretrained, frames, steps=7)
         assert taken[-3:] == [tuned, scratch, 7]
+
+
+def test_gradients_are_refused_before_anything_is_trained():
+    frames = [atoms.copy() for atoms in load_molecules("train")[::50]]
+    for atoms, labelled in zip(frames, load_molecules("train")[::50], strict=True):
+        energy, forces = labelled.get_potential_energy(), labelled.get_forces()
+        atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=-forces)
+    with pytest.raises(ValueError, match="gradients, it seems, are given"):
+        autotune(load_pretrained("gas"), frames, steps=2, progress=False)

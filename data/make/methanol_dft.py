@@ -25,7 +25,7 @@ from tpainn_lite.teachers.liquid_md import liquid_run
 from tpainn_lite.teachers.mmff_liquid import mmff94_liquid
 
 SET, BUILD = "methanol_dft", Path(__file__).resolve().parents[2] / "build" / "methanol_dft"
-SMILES, N_MOLECULES, CUTOFF = "CO", 16, 5.0  # Å, of MMFF94's van der Waals forces: half of the smallest box
+SMILES, N_MOLECULES, CUTOFF = "CO", 16, 4.9  # Å, of MMFF94's van der Waals forces: half of the smallest box
 SEED = 20264
 STATES = [(0.79, 300), (0.70, 300), (0.88, 300), (0.79, 400)]  # g/cm³, K
 TEST_STATE = (0.75, 350)
@@ -50,7 +50,7 @@ def _kept(name, *task):
 
 def _frames(density, temperature, seed, blocks):
     """Frames of one trajectory, without labels."""
-    start = liquid(SMILES, N_MOLECULES, density, seed=seed)
+    start = liquid(SMILES, N_MOLECULES, density=density, seed=seed)
     last, name = max(k for block in blocks.values() for k in block) + 1, f"methanol-{density:.2f}-{temperature}"
     settings = {"temperature": temperature, "spacing": SPACING, "warm_up": WARM_UP, "seed": seed, "labels": False}
     run = list(liquid_run(start, mmff94_liquid(cutoff=CUTOFF), n_frames=last, **settings))

@@ -31,6 +31,7 @@ from tpainn_lite.cli.inputs import (
     elements_of,
     given,
     has_pyscf,
+    name_unseen,
     start_of,
     weights_of,
     workers,
@@ -250,6 +251,7 @@ def md(
     check_weights(*weights)
     check_seed(seed)
     atoms = start_of(start, units)
+    name_unseen(weights, atoms)
     check_target(target, [*weights, start], (".traj",), lambda _: True)
     check_path(target)  # whether what is there may be gone on with
     stay_within_cores()

@@ -224,6 +224,15 @@ def has_pyscf() -> bool:
     return find_spec("pyscf") is not None
 
 
+def name_unseen(weights: Sequence[Path], atoms: Atoms) -> None:
+    """Say which elements of a structure were in none of the labels that weights were last trained on."""
+    for name in weights:
+        seen = weights_of(name).metadata.get("labelled")
+        unseen = sorted(set(atoms.symbols) - set(seen)) if seen else []
+        if unseen:
+            say(f"{name}: {', '.join(unseen)} was in none of the labels it was last trained on; do not trust it there")
+
+
 def calculator_of(weights: Sequence[Path]) -> Calculator:
     """For MD: of one potential, or of a committee of several."""
     from tpainn_lite.model.calculator import PotentialCalculator

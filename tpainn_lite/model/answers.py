@@ -21,6 +21,7 @@ GAS = {atomic_numbers[symbol] for symbol in SMALL}  # that gas_xtb knows
 WIDE = GAS | {14, 15, 16, 17, 35, 53}  # that gas_wide_xtb knows
 RUN = 4  # frames of one composition that follow each other are taken together: their differences tell much
 MOST_FRAMES, MOST_ATOMS = 48, 2000  # that a potential is asked about
+MOST_EXPECTED = 20_000  # atoms, in frames of which the energy alone is asked
 ODD = 10.0  # times the usual ratio of a frame's labels to a potential's
 LEAST = 2  # differences of energies, and one step more
 NEAR, FAR = 0.3, 0.6  # Å, root mean square over atoms: farther apart, the trapezoidal rule says nothing
@@ -97,6 +98,16 @@ def ask(potential: Potential | None, sample: Mapping[int, Atoms], name: str = ""
         if is_boxed(sample[k]):
             answers.stress[k] = said["stress"].double().cpu().numpy().reshape(3, 3)
     return answers
+
+
+def expect(potential: Potential, frames: Sequence[Atoms], answers: Answers) -> None:
+    """Add energies of further frames to these answers, evenly spaced, up to so many atoms as take about a second."""
+    share = max(1, -(-sum(map(len, frames)) // MOST_EXPECTED))
+    others = [k for k in range(0, len(frames), share) if k not in answers.energy]
+    asked = [k for k in others if knows(potential, frames[k]) and _is_sound(frames[k])]
+    if asked:
+        energies, _ = potential.predict([frames[k] for k in asked], forces=False)
+        answers.energy |= dict(zip(asked, energies.tolist(), strict=True))
 
 
 def _is_sound(atoms):

@@ -15,6 +15,7 @@ from tpainn_lite.model.answers import (
     Answers,
     ask,
     energy_slopes,
+    expect,
     force_slope,
     full_stress,
     potential_for,
@@ -22,7 +23,7 @@ from tpainn_lite.model.answers import (
     steps_between,
     stress_slopes,
 )
-from tpainn_lite.model.mixture import find_mixture
+from tpainn_lite.model.mixture import find_mixture, find_zeros
 from tpainn_lite.model.potential import Potential, check_potential
 from tpainn_lite.reading.evidence import (
     OF_ENERGIES,
@@ -103,7 +104,8 @@ class DataCheck:
 def check_data(frames: Sequence[Atoms], potential: Potential | None = None) -> DataCheck:
     """Test labels and structures of a data set: units and signs against evidence, and what is odd.
 
-    A potential is asked about up to 48 frames; all else is looked at in all of them.
+    A potential is asked about forces of up to 48 frames, and about energies of as many as take it a second; all else is
+    looked at in all of them.
 
     Parameters
     ----------
@@ -131,16 +133,21 @@ def check_data(frames: Sequence[Atoms], potential: Potential | None = None) -> D
     sample = {k: frames[k] for k in sample_of(frames)}
     if lengths.verdict == REFUSED:
         sample = dict(zip(sample, convert(list(sample.values()), f"positions={lengths.units}"), strict=True))
-    return judge(frames, sample, ask(potential, sample, name), lengths)
+    answers = ask(potential, sample, name)
+    if potential is not None and lengths.verdict != REFUSED:
+        expect(potential, frames, answers)
+    return judge(frames, sample, answers, lengths)
 
 
 def judge(frames: Sequence[Atoms], sample: Mapping[int, Atoms], answers: Answers, lengths: Finding) -> DataCheck:
     """`check_data`, where a potential's answers about a sample of the frames, in Å, are known."""
+    levels = find_levels(frames) or find_zeros(frames, answers)
+    sample = {k: atoms for k, atoms in sample.items() if levels is None or k not in levels.frames}
     rows = [lengths, *find_cells(frames), *_found_by_labels(sample, answers)]
     is_refused = any(row.verdict == REFUSED for row in rows)
     units = units_text({row.test: row.units for row in rows if row.units and row.verdict != SOUND}) * is_refused
     rows += find_mixture(frames, sample, answers)
-    others = (find_levels(frames), find_net_force(frames), find_doubles(frames), *find_outliers(frames))
+    others = (levels, find_net_force(frames), find_doubles(frames), *find_outliers(frames, answers.energy))
     rows += [row for row in others if row is not None]
     return DataCheck(len(frames), rows, units, answers.name, _compared(sample, answers))
 
@@ -193,7 +200,8 @@ def _found_by_labels(sample, answers):
         differences = ", ".join(filter(None, compared))
         unknown = "nothing to compare with" * (judgements[0].verdict == SOUND and judgements[0].right < KNOWN)
         evidence = f"{size}, differences {differences}" if differences else ", ".join(filter(None, [size, unknown]))
-        rows.append(_finding("energies", judgements[0], evidence))
+        nothing = Finding("energies", "all are zero", LOOK) if forces and not any(energies.values()) else None
+        rows.append(nothing or _finding("energies", judgements[0], evidence))
     if forces:
         is_odd = against is not None and against.certain > SURE and not 1 / ODD < against.ratio < ODD
         unlike = _unlike(against, forces, answers) if judgements[1].verdict == SOUND else None

@@ -16,6 +16,7 @@ TURNED = 1 / 2  # of that ratio at least; near a minimum forces are small, and o
 LEAST = {"forces": 0.3, "stress": 0.005}  # eV/Å, eV/Å³; smaller ones may well have the other sign
 SHARE = 0.1  # of the frames that can be compared; fewer are odd frames, no kind of their own
 TOTAL = (0.8, 1.25)  # energies of all electrons, in units of those of free atoms
+GAP, WIDER = 3.0, 10.0  # eV, and times the spread of each side: no potential's errors leave such a hole
 
 
 def find_mixture(frames: Sequence[Atoms], sample: Mapping[int, Atoms], answers: Answers) -> list[Finding]:
@@ -32,6 +33,39 @@ def find_mixture(frames: Sequence[Atoms], sample: Mapping[int, Atoms], answers: 
         slopes = {k: slope for k, values in own.items() if (slope := _slope(values, said[k], label))}
         found.append(_of_slopes(label, slopes, answers.name))
     return [row for row in found if row is not None]
+
+
+def find_zeros(frames: Sequence[Atoms], answers: Answers) -> Finding | None:
+    """Frames whose energies are counted from another zero than those of others of the same composition, as those of
+    another level of theory are."""
+    energies = labels_of(frames, "energy")
+    alike: dict[str, list[int]] = {}
+    for k in energies.keys() & answers.energy.keys():
+        alike.setdefault(frames[k].get_chemical_formula(), []).append(k)
+    odd, apart = [], 0.0
+    for group in alike.values():
+        index = np.array(group)
+        left = np.array([float(energies[k]) - answers.energy[k] for k in group])
+        if (hole := _hole(np.sort(left))) is not None:
+            above = left > hole[0]
+            odd += index[above if above.mean() <= 0.5 else ~above].tolist()
+            apart = max(apart, hole[1])
+    if not odd:
+        return None
+    words = f"up to {apart:.3g} eV from those of others of the same composition"
+    share = len(odd) / len(energies)
+    return _finding("energies of", np.sort(odd), words, share, "two levels of theory in the same file")
+
+
+def _hole(values: NDArray) -> tuple[float, float] | None:
+    """(middle, width) of the widest hole between sorted values, two or more on each side; None where it is no hole."""
+    gaps = np.diff(values)[1:-1]
+    if not len(gaps):
+        return None
+    k = int(np.argmax(gaps)) + 2  # values below it
+    width = float(values[k] - values[k - 1])
+    is_hole = width > max(GAP, WIDER * values[:k].std(), WIDER * values[k:].std())
+    return (float(values[k] + values[k - 1]) / 2, width) if is_hole else None
 
 
 def _slope(values: NDArray, said: NDArray, label: str) -> float | None:
@@ -76,7 +110,7 @@ def _of_energies(frames):
     return _finding("energies of", index[odd], words, min(odd.mean(), whole.mean()))
 
 
-def _finding(what, frames, words, share):
+def _finding(what, frames, words, share, reason="other units or signs in the same file"):
     verdict = REFUSED if share >= SHARE else LOOK
-    text = f"{what} {numbers_of(frames.tolist())} are {words}: other units or signs in the same file"
+    text = f"{what} {numbers_of(frames.tolist())} are {words}: {reason}"
     return Finding(MIXTURE, text, verdict, tuple(frames.tolist()))

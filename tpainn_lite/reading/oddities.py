@@ -5,7 +5,7 @@ Each test gives a `Finding`: what was looked at, what was found, and how much it
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ MIXTURE = "one kind of labels"  # the test that all frames of a file have labels
 VERDICTS = (SOUND, LOOK, REFUSED)  # from the best to the worst
 LOOKED_AT = 40  # frames, where each costs a search for bonds
 FAR, FARTHEST = 40.0, 10.0  # an energy is odd so many usual deviations from the others, and so many eV
+APART, LEAST_APART = 8.0, 0.15  # the same where a potential says what to expect, both per root of the number of atoms
+FEW = 0.1  # of the frames; where more are odd, it is what they are compared with
 STRONG, STRONGER = 50.0, 20.0  # eV/Å; times the usual largest force of a frame
 NET = 0.3  # of what forces without any relation would add up to
 MANY = 16  # molecules, that may be a liquid
@@ -184,7 +186,9 @@ def find_levels(frames: Sequence[Atoms]) -> Finding | None:
     if len(levels) < 2:
         return None
     given = ", ".join(f"{n} of {level}" for level, n in levels.most_common(4))
-    return Finding("levels of theory", f"{given}: train on one of them", LOOK)
+    usual = levels.most_common(1)[0][0]
+    others = tuple(k for k, atoms in enumerate(frames) if str(atoms.info.get("level", usual)) != usual)
+    return Finding("levels of theory", f"{given}: train on one of them", LOOK, others)
 
 
 def find_doubles(frames: Sequence[Atoms]) -> Finding:
@@ -218,15 +222,20 @@ def find_net_force(frames: Sequence[Atoms]) -> Finding | None:
     return Finding("net force", text, LOOK, tuple(odd.tolist()))
 
 
-def find_outliers(frames: Sequence[Atoms]) -> list[Finding]:
-    """Frames whose energy or largest force is far from that of the others."""
+def find_outliers(frames: Sequence[Atoms], expected: Mapping[int, float] | None = None) -> list[Finding]:
+    """Frames whose energy or largest force is far from that of the others.
+
+    ``expected`` energies, of the frames that they are known of, {number: eV}, from any zero, as of a potential's, show
+    smaller oddities: a single calculation that did not converge.
+    """
     findings = []
     energies, forces = labels_of(frames, "energy"), labels_of(frames, "forces")
     if len(energies) > 5:
         left = left_by_composition([frames[k].numbers for k in energies], np.array(list(energies.values())))
-        usual = 1.4826 * np.median(np.abs(left))
-        far = np.abs(left) > max(FAR * usual, FARTHEST)
+        far = np.abs(left) > max(FAR * _usual(left), FARTHEST)
         findings.append(_outliers("energies", np.array(list(energies))[far], f"{np.abs(left).max():.3g} eV", "fit"))
+        if not findings[0].frames and (unexpected := _unexpected(frames, energies, expected or {})):
+            findings = [unexpected]
     if forces:
         largest = np.array([np.abs(f).max(initial=0.0) for f in forces.values()])
         far = (largest > STRONG) & (largest > STRONGER * np.median(largest))
@@ -234,11 +243,35 @@ def find_outliers(frames: Sequence[Atoms]) -> list[Finding]:
     return findings
 
 
+def _unexpected(frames, energies, expected):
+    """The finding about energies that are far from the expected ones, apart from what the composition says."""
+    both = [k for k in energies if k in expected]
+    sizes = np.array([len(frames[k]) for k in both])
+    if len(both) < 6 or len(both) < 2 * len(set(np.concatenate([frames[k].numbers for k in both]).tolist())) + 4:
+        return None
+    differences = np.array([energies[k] - expected[k] for k in both])
+    left = np.abs(left_by_composition([frames[k].numbers for k in both], differences))
+    far = left / np.sqrt(sizes) > max(APART * _usual(left / np.sqrt(sizes)), LEAST_APART)
+    if not 0 < far.sum() <= max(FEW * len(both), 1):
+        return None
+    return _outliers("energies", np.array(both)[far], f"{left[far].max():.3g} eV", "potential")
+
+
+def _usual(left):
+    return 1.4826 * float(np.median(np.abs(left)))
+
+
+REASONS = {  # why a frame is an outlier
+    "fit": "from what the composition says",
+    "potential": "from what a potential expects of them: not converged, or another state?",
+    "size": "is the largest",
+}
+
+
 def _outliers(what, frames, largest, kind):
-    kind = "from what the composition says" if kind == "fit" else "is the largest"
     if not len(frames):
         return Finding(f"outliers, {what}", "none")
-    text = f"{numbers_of(frames.tolist())}: up to {largest} {kind}"
+    text = f"{numbers_of(frames.tolist())}: up to {largest} {REASONS[kind]}"
     return Finding(f"outliers, {what}", text, LOOK, tuple(frames.tolist()))
 
 

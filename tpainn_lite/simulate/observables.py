@@ -142,8 +142,8 @@ def _rdf(atoms, elements, edges):
     centre, other = (atoms.numbers == element for element in elements)  # (N,) each
     n_pairs = centre.sum() * other.sum() - (centre & other).sum()  # no atom is its own neighbour
     if n_pairs == 0:
-        symbols = " and ".join(chemical_symbols[element] for element in elements)
-        raise ValueError(f"{atoms.symbols} has no pair of {symbols}; two atoms of these elements are expected")
+        symbols, there = (", ".join(chemical_symbols[z] for z in of) for of in (elements, np.unique(atoms.numbers)))
+        raise ValueError(f"no pair of {symbols} in a box of {there}: name one that is there, as pair=(…, …)")
     i, j, d = search_pairs("ijd", atoms, float(edges[-1]))
     counts = np.histogram(d[centre[i] & other[j]], edges)[0]
     shells = 4 / 3 * np.pi * (edges[1:] ** 3 - edges[:-1] ** 3)  # Å³

@@ -14,11 +14,12 @@ from tpainn_lite.model.flat import FlatGraphs
 from tpainn_lite.model.graph import graphs_in_turn
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.structures.arguments import DatasetError, shown
-from tpainn_lite.structures.checks import check_frames, check_labels, check_some_label, has_label
+from tpainn_lite.structures.checks import check_frames, check_labels, check_some_label, has_label, label_of
 from tpainn_lite.structures.isolated import isolated_energies, without_isolated
 from tpainn_lite.train.settings import STRESS_WEIGHT, Settings
 
 LABELS = ("energy", "forces", "stress")
+N_ASKED, LEAST_COMPONENTS, OPPOSITE = 8, 12, -0.7  # frames that tell forces from gradients; numbers; correlation
 
 
 class TrainingData:
@@ -173,3 +174,22 @@ def _filled(order, sizes, batch_atoms):
         batch.append(next(order))
         atoms += sizes[batch[-1]]
     return batch
+
+
+def check_direction(potential: Potential, frames: Sequence[Atoms]) -> None:
+    """Refuse gradients for forces: a potential that was pretrained, however rough, knows where forces point."""
+    known = set(potential.elements)
+    some = [atoms for atoms in frames if has_label(atoms, "forces") and known.issuperset(atoms.symbols)]
+    if not some or "stage" not in potential.metadata:
+        return
+    some.sort(key=lambda atoms: -np.abs(label_of(atoms, "forces")).mean())  # near a minimum forces tell nothing
+    some = some[:N_ASKED]
+    own = np.concatenate([label_of(atoms, "forces") for atoms in some])
+    said = np.concatenate(potential.predict(some)[1] or [])
+    scale = np.linalg.norm(own) * np.linalg.norm(said)
+    if own.size >= LEAST_COMPONENTS and np.vdot(own, said) < OPPOSITE * scale:
+        raise ValueError(
+            f"the forces of the frames point against those of the pretrained potential (correlation "
+            f"{np.vdot(own, said) / scale:.2f}); forces are expected, and gradients, it seems, are given: "
+            'convert(frames, "forces=-eV/Å") turns them round'
+        )

@@ -27,7 +27,7 @@ from tpainn_lite.structures.geometry import composition
 from tpainn_lite.structures.identity import fingerprint
 from tpainn_lite.structures.isolated import isolated_energies, without_isolated
 from tpainn_lite.teachers.label import label
-from tpainn_lite.train.data import TrainingData
+from tpainn_lite.train.data import TrainingData, check_direction
 from tpainn_lite.train.training import Settings, check_parts, layer_rates, rates_table, train_on
 
 PRETRAIN = {"steps": 3000, "batch_size": 16, "learning_rate": 5e-3}
@@ -196,7 +196,8 @@ def autotune(
     Raises
     ------
     ValueError, TypeError
-        Frames without labels or with unknown elements, settings that make no sense; and all that `fit` raises.
+        Frames without labels or with unknown elements, forces that point against those of the pretrained potential, as
+        gradients do, settings that make no sense; and all that `fit` raises.
 
     >>> from tpainn_lite import load_molecules, load_pretrained
     >>> tuned = autotune(load_pretrained("gas"), load_molecules("train")[::100], steps=2, progress=False)
@@ -214,6 +215,7 @@ def autotune(
     rates = layer_rates(potential, layer_decay) | dict.fromkeys(frozen, 0.0)
     chosen = Settings.of(seed=seed, rates=rates, **settings)
     data = TrainingData(frames, valid, replay, chosen, potential.cutoff, potential.dtype)
+    check_direction(potential, frames)
     tuned = deepcopy(potential)
     labelled = np.flatnonzero(data.has["energy"][: data.n_train]).tolist()
     if labelled:
@@ -257,6 +259,7 @@ def _taken(settings: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
 def _describe(stage: str, frames: Sequence[Atoms], seed: int) -> dict[str, Any]:
     levels = sorted({str(atoms.info.get("level", "unknown")) for atoms in frames})
     said = {"stage": stage, "level": ", ".join(levels), "n_train": len(frames), "seed": seed}
+    said["labelled"] = sorted({symbol for atoms in frames for symbol in atoms.symbols})
     return said if stage == "pretrain" else said | {"labels": fingerprint({fingerprint(atoms) for atoms in frames})}
 
 
