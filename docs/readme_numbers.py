@@ -106,6 +106,7 @@ BLOCKS = {  # of the README; name of the block: results, text
     "numbers": ("tour", errors_block),
     "speed": ("speed", speed_block),
     "batched": ("fast_md", batched_block),
+    "lasting": ("survival", survival_table.sentence),
 }
 
 

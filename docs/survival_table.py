@@ -31,4 +31,16 @@ def survival(results):
     return markdown(["", "", "half of the runs last / ps", "runs that last to the end"], lines)
 
 
+def sentence(results):
+    """What the README says of water with ten boxes."""
+    own = [row for row in results["rows"] if (row["system"], row["n_train"]) == ("water", 10)]
+    rows = {name: [row for row in own if row["method"] == name] for name in ("T-PaiNN", "from scratch")}
+    last = sum(row["stopped"] is None for row in rows["T-PaiNN"])
+    asked = min(row["asked"] for row in rows["T-PaiNN"])
+    return (
+        f"Of {len(rows['T-PaiNN'])} such runs with T-PaiNN, {last} last {asked:.0f} ps; of as many from scratch half "
+        f"are broken after {median(rows['from scratch'])} ps (`python benchmarks/survival.py`)."
+    )
+
+
 BLOCKS = {"survival": ("survival", survival)}

@@ -78,6 +78,8 @@ def main():
     print(f"{sum(map(len, found.values()))} frames", flush=True)
     work = [delayed(partial(labelled, name))(frames) for name, frames in found.items()]
     ready = [atoms for frames in Parallel(arguments.jobs)(work) for atoms in frames]
+    for atoms in ready:
+        atoms.info["density"] = round(atoms.info["density"], 4)
     cards.write_set(SET, ready, lambda atoms: atoms.info["part"], finished=True)
 
 
