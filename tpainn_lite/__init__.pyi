@@ -53,6 +53,7 @@ from .model.check import DataCheck as DataCheck, check_data as check_data
 from .model.calculator import PotentialCalculator as PotentialCalculator
 from .model.committee import Committee as Committee
 from .model.domain import Domain as Domain
+from .model.error_bars import ErrorBars as ErrorBars
 from .model.errors import energy_mae as energy_mae, errors as errors, force_mae as force_mae
 from .model.graph import to_graph as to_graph
 from .model.painn import PaiNN as PaiNN
