@@ -36,11 +36,12 @@ endif
 as_root := $(if $(filter 0,$(shell id -u)),--allow-root)
 
 .DEFAULT_GOAL := help
-.PHONY: help lab live tour data-page site check-site slides handout bench engine test test-slow test-browser lint format dist env clean
+.PHONY: help lab live tour data-page site site-students check-site slides quiz handout bench engine test test-slow test-browser lint format dist env clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 	@echo "Options: PYTHON=python3.12 (any >= 3.11)   TORCH=any (also CUDA builds)   CONSTRAINTS= (newest versions)   JOBS=2 (tests at a time)"
+	@echo "To leave .venv as it is, though pyproject.toml is newer: make -o .venv/.ready slides"
 
 lab: $(ready)  ## install what is missing, then open the course in JupyterLab
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(py) -m jupyterlab $(as_root) --LabApp.default_url=/lab/tree/notebooks/00_tour.ipynb
@@ -56,9 +57,12 @@ data-page: $(ready)  ## build/data.html: interactive figures of what is in the s
 
 site: $(ready)  ## build/site/: the course as a web site that needs no network (minutes the first time, then seconds)
 	@command -v chromium >/dev/null || { echo "No chromium here, for pictures of the figures. On Debian: apt-get install chromium"; \
-	  echo "Without it: $(py) docs/build_site.py --no-pictures"; exit 1; }
+	  echo "Without it: $(py) docs/build_site.py $(students) --no-pictures"; exit 1; }
 	@$(py) -c "import playwright" 2>/dev/null || $(py) -m pip install $(pins) playwright
-	$(py) docs/build_site.py
+	$(py) docs/build_site.py $(students)
+
+site-students: students = --students
+site-students: site  ## build/site-students/: the same without the pages for teachers, which have the answers of the quizzes
 
 check-site: site  ## open every page of it in a headless Chromium: figures, links, phone, accessibility (npm fetches axe)
 	$(py) tests/browser/check_site.py
@@ -67,6 +71,9 @@ slides: $(ready)  ## build/slides/: four lectures as slides that need no network
 	@$(py) -c "import sys; from importlib.util import find_spec; sys.exit(not find_spec('sphinx_revealjs'))" || $(py) -m pip install --no-deps sphinx-revealjs  # carries reveal.js
 	@$(py) -c "import playwright" 2>/dev/null || $(py) -m pip install $(pins) playwright
 	$(py) docs/build_slides.py
+
+quiz: $(ready)  ## build/quiz.md: the quizzes of the module on a sheet without answers; build/quiz.gift: for Moodle, with them
+	$(py) docs/quiz.py
 
 handout: $(ready)  ## build/handout.zip: the course for a class, without solutions, tests and the pages for teachers
 	$(py) docs/handout.py

@@ -1,11 +1,11 @@
 """The course as a web site that needs no network: one page for each notebook, and what a learner looks up.
 
-    python docs/build_site.py [--out build/site] [--no-pictures]        # or: make site
+    python docs/build_site.py [--students] [--out build/site] [--no-pictures]    # or: make site, make site-students
 
 Notebooks run once; their executed copies stay in build/executed/ until the notebook, the library or the data change.
 Plotly figures are live; with each comes a picture of it for a browser without scripts, drawn by a headless Chromium
 while the site is built and kept in build/stills/.  A broken link, a picture without words, or a notebook that warns
-ends the build.
+ends the build.  A site for students leaves out the pages for teachers, which docs/handout.py withholds.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from pathlib import Path
 import jinja2
 from build_page import printed, title
 from executed import executed
+from handout import WITHHELD
 from nbclient.exceptions import CellExecutionError
 from page_figures import figure_html
 from plotly.offline import get_plotlyjs
@@ -83,11 +84,15 @@ class Site:
         {stem: executed notebook}.
     root : Path
         Of the repository, with notebooks/ and docs/.
+    students : bool
+        Leave out the pages for teachers.
     """
 
-    def __init__(self, out, notebooks, root=ROOT):
+    def __init__(self, out, notebooks, root=ROOT, students=False):
         self.out, self.notebooks, self.root = out, notebooks, root
-        self.documents = [name for name in DOCUMENTS if (root / "docs" / f"{name}.md").is_file()]
+        left_out = WITHHELD if students else ()
+        paths = {name: f"docs/{name}.md" for name in DOCUMENTS}
+        self.documents = [n for n, path in paths.items() if (root / path).is_file() and not path.startswith(left_out)]
         self.pages = {f"notebooks/{stem}.ipynb": f"{stem}.html" for stem in notebooks}
         self.pages |= {f"docs/{name}.md": f"{name}.html" for name in self.documents}
 
@@ -235,7 +240,8 @@ def index_leaf(site, documents):
         card["promise"] = renderer.inline(promise(notebook))
         cards.append(card | {"glance": [(name, renderer.inline(rows[name])) for name in GLANCE if name in rows]})
     pictures = {name: site.copied(f"docs/{name}") for name in ("tour.png", "hero.gif", "hero.png")}
-    body = template("index.html.j2", cards=cards, documents=documents, pictures=pictures, source=SOURCE)
+    guide = "instructor" in site.documents
+    body = template("index.html.j2", cards=cards, documents=documents, pictures=pictures, source=SOURCE, guide=guide)
     return Leaf("index.html", "tpainn_lite: transfer learning for interatomic potentials", body, "Course")
 
 
@@ -244,20 +250,22 @@ def index_leaf(site, documents):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=BUILD / "site")
+    parser.add_argument("--students", action="store_true", help="without the pages for teachers, and their answers")
+    parser.add_argument("--out", type=Path, help="build/site, or build/site-students")
     parser.add_argument("--no-pictures", action="store_true", help="figures then need scripts; make check-site fails")
     args = parser.parse_args()
+    out = args.out or BUILD / ("site-students" if args.students else "site")
     started = time.perf_counter()
     try:
-        site = Site(args.out, run_all(ROOT / "notebooks"))
+        site = Site(out, run_all(ROOT / "notebooks"), students=args.students)
         leaves = build(site, None if args.no_pictures else lambda figures: stills(figures, BUILD / "stills"))
     except (SiteError, CellExecutionError) as error:
         sys.exit(f"The site was not built:\n{error}")
     if args.no_pictures:
         print("No pictures of the figures: without scripts the pages show none.", file=sys.stderr)
-    size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file()) / 1e6
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file()) / 1e6
     figures, seconds = sum(len(leaf.figures) for leaf in leaves), time.perf_counter() - started
-    print(f"{args.out}/index.html: {len(leaves)} pages, {figures} figures, {size:.1f} MB, {seconds:.0f} s")
+    print(f"{out}/index.html: {len(leaves)} pages, {figures} figures, {size:.1f} MB, {seconds:.0f} s")
 
 
 def run_all(folder):

@@ -80,10 +80,10 @@ def repository(tmp_path):
     return root
 
 
-def built(root, out):
+def built(root, out, **options):
     books = {p.stem: nbformat.read(p, 4) for p in sorted((root / "notebooks").glob("*.ipynb"))}
     png = (root / "docs" / "tour.png").read_bytes()
-    SITE["build"](SITE["Site"](out, books, root), lambda figures: [png] * len(figures))
+    SITE["build"](SITE["Site"](out, books, root, **options), lambda figures: [png] * len(figures))
     return out
 
 
@@ -150,6 +150,18 @@ def test_the_first_page_has_a_card_for_each_notebook(repository, tmp_path):
     page = (built(repository, tmp_path / "site") / "index.html").read_text()
     assert page.count('class="card"') == 2
     assert "One promise." in page and "<math" in page and "a minute" in page
+
+
+def test_a_site_for_students_has_nothing_for_teachers_and_no_link_to_it(repository, tmp_path):
+    (repository / "docs" / "module.md").write_text("# A module\n\nThe answer is forty-two.\n")
+    (repository / "docs" / "slides.md").write_text("# Slides\n")
+    everything = files(built(repository, tmp_path / "all"))
+    made = files(built(repository, tmp_path / "site", students=True))
+    assert set(everything) - set(made) == {"instructor.html", "module.html", "slides.html"}
+    written = {name: made[name].decode() for name in made if name.endswith((".html", ".js")) and "/" not in name}
+    del written["plotly.min.js"]
+    assert not [name for name, page in written.items() if re.search("instructor|module.html|forty-two", page)]
+    assert "git clone" in everything["index.html"].decode() and "git clone" not in written["index.html"]
 
 
 def test_the_instructor_guide_gets_the_run_times_of_the_receipts():

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -120,6 +121,38 @@ def test_the_handout_has_the_course_and_no_answers(handout):
     assert not [line for line in blocks if json.dumps(line)[1:-1] in notebooks]
 
 
+def test_every_link_of_the_handout_leads_to_a_file_in_it(handout):
+    pages = [path for kind in ("*.md", "*.ipynb") for path in handout.rglob(kind)]
+    assert handout / "README.md" in pages
+    for page in pages:
+        for link in re.findall(r"\]\(([^)\s#]+)(?:#[^)\s]*)?\)", page.read_text(encoding="utf-8")):
+            assert "://" in link or (page.parent / link).exists(), f"{page.relative_to(handout)} links to {link}"
+
+
+def test_the_readme_of_the_handout_starts_in_its_own_folder(handout):
+    readme = (handout / "README.md").read_text(encoding="utf-8")
+    assert "git clone" not in readme and "In this folder" in readme and "conda env create" in readme
+
+
+def test_a_lesson_of_ones_own_is_handed_out_before_git_tracks_it(tmp_path):
+    own = ["notebooks/08_argon.ipynb", "notebooks/checks/08_argon.py"]
+    private = ["notebooks/receipt-08-Me.json", "notebooks/solutions/08_argon.py", "grades.csv", "handed-in/Ada/a.ipynb"]
+    for name in [*own, *private, "notebooks/ignored.txt"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / ".gitignore").write_text("ignored.txt")
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    assert script("handout").files(tmp_path) == script("handout").new_files(tmp_path) == own
+    subprocess.run(["git", "add", ".gitignore", "grades.csv"], cwd=tmp_path, check=True)
+    assert script("handout").files(tmp_path) == [".gitignore", "grades.csv", *own]
+
+
+def test_without_git_the_handout_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(SystemExit, match="no git checkout.*git clone"):
+        script("handout").files(tmp_path)
+
+
 def test_no_notebook_asks_for_its_solutions(handout):
     for path in (handout / "notebooks").glob("*.ipynb"):
         code = "\n".join(cell.source for cell in nbformat.read(path, 4).cells if cell.cell_type == "code")
@@ -163,6 +196,41 @@ def test_nbgrader_takes_the_assignment(tmp_path):
     folder = script("nbgrader_assignment").write("00", tmp_path)
     done = subprocess.run(["nbgrader", "generate_assignment", folder.name, "--create"], cwd=tmp_path, check=False)
     assert done.returncode == 0
+
+
+def test_the_quizzes_come_without_answers_for_the_class_and_with_them_for_moodle():
+    quiz = script("quiz")
+    weeks = quiz.quizzes(text("module"))
+    sheet, gift = quiz.sheet(weeks), quiz.gift(weeks)
+    assert [len(asked) for asked in weeks.values()] == [5, 5, 5, 5]
+    blocks = gift.strip().split("\n\n")
+    assert len([block for block in blocks if block.startswith("$CATEGORY: ")]) == 4 and len(blocks) == 24
+    for number, question, answer in (one for asked in weeks.values() for one in asked):
+        assert f"**{number}.** {question}" in sheet and answer not in sheet
+        assert f"{quiz.escaped(question)} {{####{quiz.escaped(answer)}}}" in gift
+    question = re.compile(r"::Week \d, \d::(?:[^\\~=#{}:]|\\[\\~=#{}:])+ \{####(?:[^\\~=#{}:]|\\[\\~=#{}:])+\}")
+    assert all(question.fullmatch(block) for block in blocks if not block.startswith("$"))
+
+
+@pytest.mark.parametrize("number", ["00", "02"])
+def test_a_test_of_otter_passes_right_answers_alone(tmp_path, number):
+    names = script("otter_tests").write(number, tmp_path)
+    (checks,) = (tmp_path / "checks").iterdir()
+    exercises = teach.solutions(ROOT / "notebooks" / "solutions" / checks.name)
+    assert names == [f"q{exercise.replace('.', '_')}" for exercise in exercises]
+    for name in names:
+        test = runpy.run_path(str(tmp_path / "tests" / f"{name}.py"))
+        assert test["OK_FORMAT"] and test["test"]["name"] == name and test["test"]["points"] == 1
+        doctest.DocTestParser().get_examples(test["test"]["suites"][0]["cases"][0]["code"])
+
+
+@pytest.mark.parametrize(("answer", "failed"), [(600, 0), (6, 1)])
+def test_a_test_of_otter_is_a_doctest_of_the_answer(tmp_path, monkeypatch, answer, failed):
+    script("otter_tests").write("00", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    code = runpy.run_path("tests/q00_1.py")["test"]["suites"][0]["cases"][0]["code"]
+    test = doctest.DocTestParser().get_doctest(code, {"n_labels": answer}, "q00_1", None, 0)
+    assert doctest.DocTestRunner(verbose=False).run(test, out=str).failed == failed
 
 
 # --- slides ---
