@@ -16,6 +16,7 @@ import study_tables
 import summary_table
 import survival_table
 import times_table
+import uncertainty_tables
 import water_tables
 from study_tables import spread
 
@@ -122,9 +123,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a page is out of date")
     args = parser.parse_args()
-    tables = (
-        study_tables.BLOCKS | water_tables.BLOCKS | survival_table.BLOCKS | {"summary": ("water", summary_table.block)}
-    )
+    tables = {"summary": ("water", summary_table.block)}
+    for module in (study_tables, water_tables, survival_table, uncertainty_tables):
+        tables |= module.BLOCKS
     for path, blocks in (
         (README, BLOCKS | headline.blocks(RESULTS)),
         (STUDY, tables),
