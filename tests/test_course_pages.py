@@ -18,9 +18,12 @@ from nbclient import NotebookClient
 
 import tpainn_lite as tp
 from tpainn_lite import teach
+from tpainn_lite.course import checks
+from tpainn_lite.course.handed_in import checked_in
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = ("primer", "module", "capstone", "slides")
 FENCED = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -81,6 +84,14 @@ def test_the_table_of_times_says_what_was_measured():
     assert "| notebook | one core | one core, busy | memory |" in block
     assert "| 00_tour | 100 s | 200 s | 900 MB |" in block
     assert "2030-01-02; other programs used at most 0 % of these cores before a run (`python t.py`)" in block
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_says_how_long_it_was_measured_to_run(path):
+    (said,) = re.findall(r"\| \*\*time\*\* \| .*?runs in about (\d+) s on 2 cores", path.read_text(encoding="utf-8"))
+    rows = json.loads((ROOT / "data" / "results" / "notebook_times.json").read_text())["rows"]
+    (seconds,) = (row["seconds"] for row in rows if row["notebook"] == path.stem and row["case"] == "two cores")
+    assert int(said) == pytest.approx(seconds, rel=0.2)
 
 
 def test_the_block_of_times_waits_for_a_measurement(tmp_path):
@@ -169,6 +180,17 @@ def test_a_notebook_of_the_handout_runs_and_nothing_is_attempted(handout):
     ).execute()
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", ()))
     assert printed.count("not attempted yet") == 7 and "right!" not in printed
+
+
+def test_the_guides_example_of_an_exercise_works():
+    section = text("instructor").split("## An exercise of your own")[1].split("\n## ")[0]
+    cell, check = FENCED.findall(section)
+    assert checked_in(cell, "00.4") == ("n_atoms", ["start=start"])
+    names = {"exercise": checks.exercise, "Wrong": checks.Wrong, "close": checks.close}
+    exec(check, names)
+    start = tp.molecule("CC(O)CF", seed=1)
+    judged = [checks.verdict(names["atoms_of_the_molecule"], n, start=start) for n in (12, 7, 3)]
+    assert judged == [None, "these are the hydrogens alone", "your number, 3, is too small"]
 
 
 # --- other tools ---
