@@ -25,8 +25,8 @@ HEAVY = {
     "lightning": {"train.devices"},
     "matplotlib": {"show.viewer"},
     "nglview": {"show.viewer"},
-    "nbclient": {"course.regrade"},
-    "nbformat": {"course.regrade"},
+    "nbclient": {"course.rerun"},
+    "nbformat": {"course.rerun"},
     "numba": {
         "model.listening",
         "model.listening_training",

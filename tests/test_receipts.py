@@ -2,6 +2,7 @@
 
 import json
 import os
+import unicodedata
 
 import pytest
 from typer.testing import CliRunner
@@ -73,6 +74,18 @@ def test_a_notebooks_receipt_is_handed_in_with_time_and_versions(tmp_path, monke
     assert 'receipt.hand_in("your name")' in str(receipt)
     content = read_receipt(receipt.hand_in("Ada", tmp_path))
     assert content["solved"] == ["00.1"] and content["seconds"] == 0 and "torch" in content["versions"]
+
+
+def test_a_folder_stands_for_those_in_it_too(tmp_path):
+    for name in ("Ada", "Bob"):
+        hand_in(name, {"00.1"}, tmp_path / name / "week 1", seconds=1)
+    assert receipt_table([tmp_path]) == "Ada    1 solved: 00.1\nBob    1 solved: 00.1"
+
+
+def test_a_name_is_one_however_its_letters_are_put_together(tmp_path):
+    for form in ("NFC", "NFD"):
+        hand_in(unicodedata.normalize(form, "Dörthe"), {"00.1" if form == "NFC" else "01.1"}, tmp_path, seconds=1)
+    assert receipt_table([tmp_path]) == "Dörthe    2 solved: 00.1, 01.1"
 
 
 SOUND = {"name": "Eve", "solved": ["00.1"], "seconds": 1, "made": "2030-01-01"}

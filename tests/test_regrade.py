@@ -3,6 +3,10 @@
 import csv
 import io
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -11,10 +15,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from typer.testing import CliRunner
 
 from tpainn_lite.cli.app import app
-from tpainn_lite.course.grades import PASSED, UNJUDGED, UNTRIED, WRONG, Grade, grades_csv, grades_html, grades_text
-from tpainn_lite.course.handed_in import ASKED, answers_in, checked_in, without_checks
+from tpainn_lite.course.grades import PASSED, UNJUDGED, UNTRIED, WRONG, grades_text
+from tpainn_lite.course.handed_in import ASKED, checked_in
 from tpainn_lite.course.receipts import hand_in, seal
-from tpainn_lite.course.regrade import lessons_of, regrade, with_answers
+from tpainn_lite.course.regrade import regrade
+from tpainn_lite.course.rerun import lessons_of, with_answers
 
 SHIPPED = [
     "from tpainn_lite import teach",
@@ -112,7 +117,10 @@ HARMFUL = {
     "del twice": "",
     "import sys, os\nsys.stdout = open(os.devnull, 'w')\ntwice = 6": "no verdict came back",
     "teach.solved.add('42.1')\nteach.check = print\nprint('42.1 right!')\ntwice = 5": "is too small",
-    "import tpainn_lite.course.checks as c\nc.verdict = lambda *a, **k: None\ntwice = 5": "is too small",
+    "import importlib, tpainn_lite.course.checks as c\nimportlib.reload = lambda m: m\n"
+    "c.verdict = lambda *a, **k: None\nc.close = print\ntwice = 5": "is too small",
+    "print = lambda *a: None\nclass Sly:\n    def __array__(self, *a, **k):\n        import builtins\n"
+    "        builtins.print('\\n[null]')\n        raise KeyboardInterrupt\ntwice = Sly()": "raised KeyboardInterrupt",
 }
 
 
@@ -132,10 +140,67 @@ def test_a_lesson_that_does_not_end_leaves_what_comes_after_it_unjudged(course, 
     write(course / "42_a_lesson.ipynb", slow)
     slow[2], slow[5] = 'twice = 6\nteach.check("42.1", twice, given=given)', 'third = 1 / 3\nteach.check("42.3", third)'
     write(tmp_path / "in" / "Ada" / "mine.ipynb", slow)
-    grades = {grade.exercise: grade for grade in regrade([tmp_path / "in"], course, seconds=3)}
+    grades = {grade.exercise: grade for grade in regrade([tmp_path / "in"], course, seconds=1)}
     assert grades["42.1"].outcome == PASSED
     assert grades["42.3"].outcome == UNJUDGED
-    assert grades["42.3"].sentence == "a cell of the notebook was not finished: it took more than 3 s"
+    assert grades["42.3"].sentence == "a cell of the notebook was not finished: it took more than 10 s"
+
+
+def test_a_shipped_cell_may_take_longer_than_an_answer(course, tmp_path):
+    write(course / "42_a_lesson.ipynb", with_cells(c3="import time\ntime.sleep(2)"))
+    slow = with_cells(c5='import time\ntime.sleep(5)\nthird = 1 / 3\nteach.check("42.3", third)')
+    slow[4] = 'double = lambda x: x + x\nteach.check("42.2", double)'
+    write(tmp_path / "in" / "Ada" / "42_a_lesson.ipynb", slow)
+    grades = {grade.exercise: grade for grade in regrade([tmp_path / "in"], course, seconds=1)}
+    assert grades["42.2"].outcome == PASSED
+    assert grades["42.3"].sentence == "it took more than 1 s"
+
+
+def test_without_its_check_no_answer_is_called_wrong(course, tmp_path):
+    (course / "checks" / "42_a_lesson.py").unlink()
+    write(tmp_path / "in" / "Ada" / "42_a_lesson.ipynb", with_cells(c2='twice = 6\nteach.check("42.1", twice)'))
+    grade = regrade([tmp_path / "in"], course)[0]
+    assert grade.outcome == UNJUDGED and grade.sentence.startswith("its check could not be fetched: ValueError")
+
+
+def test_an_answer_without_the_call_of_its_check_is_named(course, tmp_path):
+    write(tmp_path / "in" / "Pia" / "42_a_lesson.ipynb", with_cells(c5="third = 1 / 3"))
+    write(tmp_path / "in" / "Finn" / "42_a_lesson.ipynb", SHIPPED)
+    grades = regrade([tmp_path / "in"], course)
+    said = {(grade.learner, grade.exercise): grade.sentence for grade in grades if grade.outcome == UNTRIED}
+    assert len(said) == 6 and said["Pia", "42.3"] == 'no cell of the notebook calls teach.check("42.3", …)'
+    assert set(said.values()) == {"", said["Pia", "42.3"]}
+
+
+def test_several_notebooks_run_at_a_time_on_one_thread_each(course, tmp_path):
+    answer = 'import os\ntwice = 6 * int(os.environ["OMP_NUM_THREADS"])\nteach.check("42.1", twice, given=given)'
+    for name in ("Ada", "Bob"):
+        write(tmp_path / "in" / name / "42_a_lesson.ipynb", with_cells(c2=answer))
+    grades = regrade([tmp_path / "in"], course, n_jobs=2, progress=False)
+    assert [grade.learner for grade in grades if grade.outcome == PASSED] == ["Ada", "Bob"]
+    with pytest.raises(ValueError, match="n_jobs is 0"):
+        regrade([tmp_path / "in"], course, n_jobs=0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT for a process there")
+def test_an_interruption_leaves_what_is_there_written(course, tmp_path):
+    for name, code in (("Ada", "twice = 6"), ("Bob", "open('started', 'w')\nwhile True:\n    pass")):
+        cells = with_cells(c2=f'{code}\nteach.check("42.1", twice, given=given)')
+        if name == "Bob":
+            cells[2] = cells[2].replace("'started'", repr(str(tmp_path / "started")))
+        write(tmp_path / "in" / name / "42_a_lesson.ipynb", cells)
+    table = tmp_path / "grades.csv"
+    call = [sys.executable, "-m", "tpainn_lite.cli", "regrade", "in", "--notebooks", course, "--csv", table]
+    going = subprocess.Popen(call, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 120
+    while not (tmp_path / "started").exists() and time.monotonic() < end:
+        time.sleep(0.1)
+    going.send_signal(signal.SIGINT)
+    printed, errors = going.communicate(timeout=60)
+    assert going.returncode == 130 and "tpainn regrade: interrupted" in errors and "Traceback" not in errors
+    assert "Ada: 1 of 3 passed" in printed and "42.1 not judged: regrading was interrupted before" in printed
+    rows = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8-sig")))
+    assert [row["outcome"] for row in rows if row["exercise"] == "42.1"] == [PASSED, UNJUDGED]
 
 
 def test_what_cannot_be_read_is_a_line_of_its_own(course, tmp_path):
@@ -159,14 +224,18 @@ def test_the_command_prints_and_writes_the_table(course, tmp_path):
     write(
         tmp_path / "in" / "=Ada<b>" / "a.ipynb", with_cells(c2='twice = 6.0\nteach.check("42.1", twice, given=given)')
     )
-    targets = [tmp_path / "grades.csv", tmp_path / "grades.html"]
-    call = ["regrade", tmp_path / "in", "--notebooks", course, "--csv", targets[0], "--html", targets[1]]
+    targets = [tmp_path / name for name in ("grades.csv", "points.csv", "grades.html")]
+    call = ["regrade", tmp_path / "in", "--notebooks", course]
+    call += ["--csv", targets[0], "--points", targets[1], "--html", targets[2]]
     done = CliRunner().invoke(app, [*map(str, call), "--seconds", "20"])
     assert done.exit_code == 0 and "=Ada<b>: 1 of 3 passed" in done.output
-    rows = list(csv.DictReader(io.StringIO(targets[0].read_text())))
-    assert rows[0] == {"learner": "'=Ada<b>", "exercise": "42.1", "outcome": PASSED, "sentence": "", "receipt": ""}
-    page = targets[1].read_text()
-    assert "=Ada&lt;b&gt;" in page and "<b>" not in page and "✓" in page
+    assert targets[0].read_bytes().startswith(b"\xef\xbb\xbf"), "Excel knows UTF-8 by this mark"
+    rows = list(csv.DictReader(io.StringIO(targets[0].read_text(encoding="utf-8-sig"))))
+    assert rows[0] == dict.fromkeys(rows[0], "") | {"learner": "'=Ada<b>", "exercise": "42.1", "outcome": PASSED}
+    points = list(csv.DictReader(io.StringIO(targets[1].read_text(encoding="utf-8-sig"))))
+    assert points == [{"learner": "'=Ada<b>", "42.1": "1", "42.2": "0", "42.3": "0", "sum": "1"}]
+    page = targets[2].read_text(encoding="utf-8")
+    assert "=Ada&lt;b&gt;" in page and "<b>" not in page and "✓" in page and "<pre>twice = 6.0\n" in page
     again = CliRunner().invoke(app, [*map(str, call)])
     assert again.exit_code == 1 and "is there already" in again.output
 
@@ -174,31 +243,8 @@ def test_the_command_prints_and_writes_the_table(course, tmp_path):
 def test_only_the_learners_cells_and_the_shipped_lines_are_run_up_to_the_last_answer(course):
     lesson = lessons_of(course)["42_a_lesson"]
     made = [cell.source for cell in with_answers(lesson, {"42.1": ['twice = 6\nteach.check("42.1", twice)']}).cells]
-    assert made[:3] == SHIPPED[:3] and made[3] == "twice = 6\n" and len(made) == 5
-    assert "_answer = twice" in made[4] and "given=given" in made[4]
-
-
-def test_the_cells_of_an_answer_are_those_since_the_exercise_before():
-    cells = ["given = 3", "mine = 1", SHIPPED[2], "more = 2", 'double = more\nteach.check("42.2", double)']
-    assert answers_in(cells, SHIPPED) == {"42.1": ["mine = 1"], "42.2": ["more = 2", cells[-1]]}
-    assert answers_in(SHIPPED, SHIPPED) == {}
-    assert answers_in([source.replace(" = ", "=") for source in SHIPPED], SHIPPED) == {}
-
-
-def test_calls_of_a_check_are_taken_out_and_read():
-    source = 'x = 1\nteach.check(\n    "42.1",\n    x + 1, given=given,\n)\ny = 2'
-    assert without_checks(source) == "x = 1\n\ny = 2"
-    assert checked_in(source, "42.1") == ("x + 1", ["given=given"]) and checked_in(source, "42.2") == (None, [])
-    assert without_checks("%magic\nx") == "%magic\nx"
-
-
-def test_a_grade_says_when_a_receipt_claims_too_much():
-    right, wrong = Grade("A", "42.1", PASSED, claimed=True), Grade("A", "42.2", WRONG, "why", claimed=True)
-    assert not right.otherwise and wrong.otherwise
-    assert [line.split(",")[-1] for line in grades_csv([right, wrong]).splitlines()[1:]] == [
-        "confirmed", "the receipt says solved",
-    ]  # fmt: skip
-    assert grades_html([right, wrong]).count('class="otherwise"') == 2
+    assert made[:3] == SHIPPED[:3] and made[4] == "twice = 6\n" and len(made) == 6
+    assert "checks_of('42')" in made[3] and made[5].endswith("('42.1', twice, given=given)")
 
 
 def test_each_shipped_exercise_is_known_to_the_regrading():

@@ -1,8 +1,4 @@
-"""What learners handed in: the code of their answers, from notebooks and receipts, and what the receipts claim.
-
-A file in a sub-folder belongs to the learner that the sub-folder is named after.  A receipt elsewhere belongs to the
-name in it, a notebook to what its own name says beside the name of the lesson: ``00_tour-Ada.ipynb`` to Ada.
-"""
+"""What learners handed in: the code of their answers, from notebooks and receipts, and what the receipts claim."""
 
 import ast
 import json
@@ -11,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tpainn_lite.course.receipts import plain, read_receipt
+from tpainn_lite.course.owners import Paper, beside_lesson, by_owner, person, uploaded_by
+from tpainn_lite.course.receipts import files_in, plain, read_receipt
 from tpainn_lite.structures.arguments import check_list
 from tpainn_lite.structures.files import path_of
 
@@ -19,19 +16,36 @@ ASKED = re.compile(
     r"""\bteach\.check\(\s*["'](\d\d\.\d+)["']"""
 )  # the number of an exercise, as a notebook asks for it
 LARGEST = 100_000_000  # bytes of a notebook; figures with their states have some
+NEITHER = "neither a notebook nor a receipt (.ipynb, .json)"
+Faults = list[tuple[str, str]]  # (learner, or name of a file; what cannot be judged, and why)
 
 
 @dataclass
 class HandIn:
-    """Of one learner: {exercise: sources of the cells that answer it}, and the exercises that receipts call solved."""
+    """What one learner handed in."""
 
     learner: str
+    answers: dict[str, list[str]] = field(default_factory=dict)  # {exercise: sources of the cells that answer it}
+    claimed: set[str] = field(default_factory=set)  # exercises that receipts call solved
+    asked: set[str] = field(default_factory=set)  # exercises that the notebooks check
+    notebooks: dict[str, Path] = field(default_factory=dict)  # {lesson: the notebook that was read last}
+
+    def has(self, lesson: str, exercises: Sequence[str]) -> bool:
+        """Whether something of a lesson, with these exercises, was handed in."""
+        return lesson in self.notebooks or bool(set(exercises) & (self.answers.keys() | self.claimed))
+
+
+@dataclass
+class Read(Paper):
+    """A file, and what is in it."""
+
     answers: dict[str, list[str]] = field(default_factory=dict)
     claimed: set[str] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)
 
 
-def handed_in(paths: Sequence[Path | str], lessons: dict[str, list[str]]) -> tuple[list[HandIn], dict[str, str]]:
-    """What each learner handed in, and {name of a file: why it could not be read}.
+def handed_in(paths: Sequence[Path | str], lessons: dict[str, list[str]]) -> tuple[list[HandIn], Faults]:
+    """What each learner handed in (`tpainn_lite.course.owners` says who that is), and what cannot be judged, and why.
 
     Where a notebook and a receipt both hold an answer, that of the notebook counts; of two notebooks, the one whose
     name comes later.
@@ -44,47 +58,60 @@ def handed_in(paths: Sequence[Path | str], lessons: dict[str, list[str]]) -> tup
         {name of a lesson: sources of its code cells}, of the notebooks as they are shipped.
     """
     check_list(paths, "paths")
-    learners: dict[str, HandIn] = {}
-    faults = {}
-    shipped = [source for sources in lessons.values() for source in sources]
-    files = [file for path in paths for file in _files(path_of(path))]
-    for file, folder in sorted(files, key=lambda file: file[0].suffix == ".ipynb"):  # notebooks after receipts
-        try:
-            if file.suffix == ".json":
-                receipt = read_receipt(file)
-                name, claimed, answers = receipt["name"], receipt["solved"], _in_receipt(receipt)
-            else:
-                name, claimed, answers = _beside_lesson(file, lessons), [], answers_in(_sources(file), shipped)
-        except (ValueError, OSError) as error:
-            faults[plain(file.name)] = plain(error, 300)
+    given = [path_of(path).resolve() for path in paths]
+    files = {file: folder for folder in given for file in files_in(folder)}
+    papers, faults = [], []
+    others: dict[str, list[str]] = {}
+    for file, folder in files.items():
+        where, *inside = file.relative_to(folder).parts or (file.name,)
+        where = person(where) if inside else plain(where)
+        if file.suffix.lower() not in (".ipynb", ".json"):
+            others.setdefault(where, []).append("/".join(inside))
             continue
-        whose = plain(folder or name)
-        one = learners.setdefault(_key(whose), HandIn(whose))
-        one.answers |= answers
-        one.claimed |= set(claimed)
-    return sorted(learners.values(), key=lambda one: one.learner), faults
+        try:
+            papers.append(_read(file, folder, lessons))
+        except (ValueError, OSError) as error:
+            faults.append((where, plain(str(error).replace(str(file), file.name), 300)))
+    faults += [(where, _neither(names)) for where, names in others.items()]
+    found = [_merged(name, own, faults) for name, own in by_owner(papers).items()]
+    return sorted(found, key=lambda one: one.learner), faults
 
 
-def _files(path):
-    """(file, name of the learner's folder or "") of a path and all that is below it."""
-    if not path.is_dir():
-        return [(path, "")]
-    below = [file for kind in ("*.json", "*.ipynb") for file in path.rglob(kind)]
-    inside = [(file, file.relative_to(path).parts) for file in sorted(below)]
-    return [(file, parts[0] if len(parts) > 1 else "") for file, parts in inside if ".ipynb_checkpoints" not in parts]
+def _neither(names):
+    """The sentence for files that are no hand-ins."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return plain(f"{', '.join(names[:3])}{more}: {NEITHER}", 300).removeprefix(": ")
 
 
-def _key(name):
-    """Letters and digits of a name: "Ada Lovelace" and "ada-lovelace" are one learner."""
-    return "".join(filter(str.isalnum, name.casefold())) or name
+def _read(file, folder, lessons):
+    """A notebook or a receipt; ValueError where it is neither."""
+    if file.suffix.lower() == ".json":
+        receipt = read_receipt(file)
+        said = uploaded_by(file.stem) or plain(receipt["name"])
+        return Read(file, folder, said, answers=_in_receipt(receipt), claimed=set(receipt["solved"]))
+    sources = _sources(file)
+    asked = {number for source in sources for number in ASKED.findall(source)}
+    shipped = {name: set(ASKED.findall("\n".join(cells))) for name, cells in lessons.items()}
+    notebooks = {name for name, numbers in shipped.items() if name in file.stem or asked & numbers}
+    if not notebooks:
+        raise ValueError(f"{file} asks no exercise of the course, and is not named after one of its notebooks")
+    answers = answers_in(sources, [source for cells in lessons.values() for source in cells])
+    return Read(file, folder, beside_lesson(file.stem, lessons), notebooks, answers, asked=asked)
 
 
-def _beside_lesson(file, lessons):
-    """What the name of a file says beside the name of the lesson."""
-    name = file.stem
-    for lesson in lessons:
-        name = name.replace(lesson, "")
-    return re.sub(r"[\s_-]+", " ", name).strip() or file.stem
+def _merged(learner, papers, faults):
+    """The hand-in of a learner; a notebook that is there twice is a fault."""
+    one = HandIn(learner)
+    for paper in sorted(papers, key=lambda paper: (bool(paper.notebooks), paper.file.parent, paper.file.stem)):
+        for lesson in sorted(paper.notebooks & one.notebooks.keys()):
+            earlier, later = one.notebooks[lesson].name, paper.file.name
+            why = f"{lesson} was handed in twice: {later} counts, and {earlier} where it has no answer"
+            faults.append((learner, plain(why, 300)))
+        one.answers |= paper.answers
+        one.claimed |= paper.claimed
+        one.asked |= paper.asked
+        one.notebooks |= dict.fromkeys(paper.notebooks, paper.file)
+    return one
 
 
 def _in_receipt(receipt):
@@ -109,8 +136,8 @@ def _sources(file):
 def answers_in(sources: Sequence[str], shipped: Sequence[str]) -> dict[str, list[str]]:
     """{exercise: sources of the cells that answer it} of a learner's notebook.
 
-    To an answer belong the cell that asks the exercise, and the learner's own cells since the exercise before.  An
-    exercise that was left as it is shipped is no answer.
+    To an answer belong the cell that asks the exercise, and the learner's own cells since the exercise before; of an
+    exercise that is checked again further down, all of these.  What was left as it is shipped is no answer.
 
     Parameters
     ----------
@@ -129,10 +156,9 @@ def answers_in(sources: Sequence[str], shipped: Sequence[str]) -> dict[str, list
         numbers = ASKED.findall(source)
         if _words(source) not in known:
             own.append(source)
-        if numbers:
-            if own:
-                answers |= dict.fromkeys(numbers, own)
-            own = []
+        for number in numbers if own else ():
+            answers[number] = answers.get(number, []) + own
+        own = [] if numbers else own
     return answers
 
 

@@ -96,7 +96,7 @@ def plain(text: object, longest: int = LONGEST) -> str:
     >>> plain("Ada\\nBob    3 solved")
     'Ada Bob 3 solved'
     """
-    words = " ".join(str(text).split())
+    words = " ".join(unicodedata.normalize("NFC", str(text)).split())
     shown = "".join(c if c in JOINERS or unicodedata.category(c) not in HIDDEN else "\ufffd" for c in words)
     return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
@@ -149,12 +149,13 @@ def _is_exercise(text):
 def receipt_table(paths: Sequence[Path | str]) -> str:
     """A line for each student: exercises solved, over all of their receipts; then what could not be read, and why.
 
-    ``paths`` are receipts, and folders of them.
+    ``paths`` are receipts, and folders of them, with folders in them.
     """
     check_list(paths, "paths")
     solved: dict[str, set[str]] = {}
     faults = []
-    for path in sorted(file for given in map(path_of, paths) for file in _files_of(given)):
+    files = {file: given for given in map(path_of, paths) for file in files_in(given)}
+    for path in sorted(file for file, given in files.items() if file == given or file.suffix.lower() == ".json"):
         try:
             content = read_receipt(path)
         except (ValueError, OSError) as error:
@@ -169,9 +170,28 @@ def receipt_table(paths: Sequence[Path | str]) -> str:
     return "\n".join([*rows, *faults])
 
 
-def _files_of(given):
-    """The receipts in a folder; anything else as it is."""
+def files_in(given: Path) -> list[Path]:
+    """All files, and empty folders, in a folder and those below it, but for hidden ones; anything else as it is.
+
+    >>> [file.name for file in files_in(Path("nowhere.json"))]
+    ['nowhere.json']
+    """
     try:
-        return [*given.glob("*.json")] if given.is_dir() else [given]
+        if not given.is_dir():
+            return [given]
     except OSError:
         return [given]
+    below = [path for path in sorted(given.rglob("*")) if not _is_hidden(path.relative_to(given).parts)]
+    return [path for path in below if not (path.is_dir() and _is_full(path))]
+
+
+def _is_hidden(parts):
+    return any(part.startswith((".", "__")) for part in parts)
+
+
+def _is_full(folder):
+    """Whether something is in a folder; no, where nobody may look."""
+    try:
+        return any(folder.iterdir())
+    except OSError:
+        return False
