@@ -43,6 +43,7 @@ def liquid_run(
     threads: int = 1,
     labels: bool = True,
     stress: bool = False,
+    progress: bool = True,
 ) -> Iterator[Atoms]:
     """Labelled snapshots of a liquid, one after the other.
 
@@ -61,9 +62,10 @@ def liquid_run(
     seed : of the run; the same frames come on the same machine with the same ``threads``
     labels : whether frames carry energy and forces; without them, a long run for a density is faster
     stress : label the stress too; it costs twelve energies
+    progress : show a progress bar
 
     >>> from tpainn_lite import liquid
-    >>> len(list(liquid_run(liquid("CO", 64, density=0.79), n_frames=2, spacing=5, warm_up=5)))
+    >>> len(list(liquid_run(liquid("CO", 64, density=0.79), n_frames=2, spacing=5, warm_up=5, progress=False)))
     2
     """
     teacher = MMFF94Liquid() if teacher is None else teacher
@@ -82,22 +84,28 @@ def liquid_run(
     every, first = whole_steps(spacing, timestep), round(warm_up / timestep)
     teacher.key_of(start)  # which raises an error where the teacher cannot
     bath = {"temperature": temperature, "pressure": pressure, "friction": friction, "timestep": timestep}
-    return _frames(teacher, start, bath, n_frames, every, first, {"seed": seed, "threads": threads}, labels, stress)
+    machine, shown = {"seed": seed, "threads": threads}, {"labels": labels, "stress": stress}
+    return _frames(teacher, start, bath, n_frames, every, first, machine, shown, progress)
 
 
-def _frames(teacher, start, bath, n_frames, every, first, machine, labels, stress):
+def _frames(teacher, start, bath, n_frames, every, first, machine, shown, progress):
+    from tqdm.auto import tqdm
+
     box = _relaxed(start, teacher)
     context = _context(teacher, box, **bath, **machine)
     place(context, box.positions, box.cell.array)
     parts = np.diff(np.round(np.linspace(0, first, REDRAWS + 1)).astype(int)).tolist()
-    for k, n_steps in enumerate(parts):  # fresh velocities carry off the heat of a start that settles
-        context.setVelocitiesToTemperature(bath["temperature"], machine["seed"] + k)
-        _step(context, n_steps, teacher)
-    for k in range(n_frames):
-        _step(context, every, teacher)
-        frame = _snapshot(context, box, teacher, labels, stress)
-        frame.info.update(time=(k + 1) * every * bath["timestep"], temperature=float(bath["temperature"]))
-        yield frame
+    with tqdm(total=first + n_frames * every, desc="MD", unit=" steps", disable=not progress) as bar:
+        for k, n_steps in enumerate(parts):  # fresh velocities carry off the heat of a start that settles
+            context.setVelocitiesToTemperature(bath["temperature"], machine["seed"] + k)
+            _step(context, n_steps, teacher)
+            bar.update(n_steps)
+        for k in range(n_frames):
+            _step(context, every, teacher)
+            bar.update(every)
+            frame = _snapshot(context, box, teacher, **shown)
+            frame.info.update(time=(k + 1) * every * bath["timestep"], temperature=float(bath["temperature"]))
+            yield frame
 
 
 def _context(teacher, box, temperature, pressure, friction, timestep, seed, threads):
@@ -195,4 +203,4 @@ def liquid_runs(
 
 def _listed(molecules, n_molecules, density, settings):
     start = liquid(molecules, n_molecules, density=density, seed=settings["seed"])
-    return list(liquid_run(start, **settings))
+    return list(liquid_run(start, **{"progress": False, **settings}))

@@ -45,6 +45,7 @@ def water_run(
     seed: int = 0,
     threads: int = 1,
     stress: bool = False,
+    progress: bool = True,
 ) -> Iterator[Atoms]:
     """Labelled snapshots of liquid water, one after the other.
 
@@ -62,8 +63,9 @@ def water_run(
     timestep : fs
     seed : of the start and of the run; the same frames come on the same machine with the same ``threads``
     stress : label the stress too; it costs twelve energies
+    progress : show a progress bar
 
-    >>> len(list(water_run(32, n_frames=2, spacing=5, warm_up=5)))
+    >>> len(list(water_run(32, n_frames=2, spacing=5, warm_up=5, progress=False)))
     2
     """
     labeller = WaterForceField(model, cutoff, electrostatics)
@@ -75,22 +77,27 @@ def water_run(
     every, first = whole_steps(spacing, timestep), round(warm_up / timestep)
     start = {"n_molecules": n_molecules, "density": density, "calculator": labeller, "seed": seed}
     bath = {"temperature": temperature, "pressure": pressure, "friction": friction, "timestep": timestep}
-    return _frames(labeller, start, bath, n_frames, every, first, threads, stress)
+    return _frames(labeller, start, bath, n_frames, every, first, threads, stress, progress)
 
 
-def _frames(labeller, start, bath, n_frames, every, first, threads, stress):
+def _frames(labeller, start, bath, n_frames, every, first, threads, stress, progress):
+    from tqdm.auto import tqdm
+
     box, seed, n_molecules = _relaxed(**start), start["seed"], start["n_molecules"]
     context = _context(labeller, box, **bath, seed=seed + 1, threads=threads)
     place(context, box.positions, box.cell.array)
     parts = np.diff(np.round(np.linspace(0, first, REDRAWS + 1)).astype(int)).tolist()
-    for k, n_steps in enumerate(parts):  # fresh velocities carry off the heat of a lattice that melts
-        context.setVelocitiesToTemperature(bath["temperature"], seed + k)
-        _step(context.getIntegrator(), n_steps)
-    for k in range(n_frames):
-        _step(context.getIntegrator(), every)
-        frame = _snapshot(context, n_molecules, labeller, stress)
-        frame.info.update(time=(k + 1) * every * bath["timestep"], temperature=float(bath["temperature"]))
-        yield frame
+    with tqdm(total=first + n_frames * every, desc="MD", unit=" steps", disable=not progress) as bar:
+        for k, n_steps in enumerate(parts):  # fresh velocities carry off the heat of a lattice that melts
+            context.setVelocitiesToTemperature(bath["temperature"], seed + k)
+            _step(context.getIntegrator(), n_steps)
+            bar.update(n_steps)
+        for k in range(n_frames):
+            _step(context.getIntegrator(), every)
+            bar.update(every)
+            frame = _snapshot(context, n_molecules, labeller, stress)
+            frame.info.update(time=(k + 1) * every * bath["timestep"], temperature=float(bath["temperature"]))
+            yield frame
 
 
 def _context(labeller, box, temperature, pressure, friction, timestep, seed, threads):
@@ -142,7 +149,7 @@ def _pairs(states):
 
 
 def _listed(n_frames, settings):
-    return list(water_run(n_frames=n_frames, **settings))
+    return list(water_run(n_frames=n_frames, **{"progress": False, **settings}))
 
 
 def _step(integrator, n_steps):
