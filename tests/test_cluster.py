@@ -207,6 +207,14 @@ def test_functions_of_a_notebook_run_in_the_order_of_their_jobs(workers):
     assert list(side_by_side(pow, [], workers)) == []
 
 
+def test_a_bar_counts_the_jobs_that_are_done(capsys):
+    jobs = [(2, k) for k in range(4)]
+    assert list(side_by_side(pow, jobs, n_jobs=1)) == [1, 2, 4, 8]
+    assert "side by side: 100%" in capsys.readouterr().err
+    assert list(side_by_side(pow, jobs, n_jobs=1, progress=False)) == [1, 2, 4, 8]
+    assert not capsys.readouterr().err
+
+
 def test_a_job_that_gives_nothing_ends_no_others():
     assert list(side_by_side(lambda k: None, [(k,) for k in range(4)], n_jobs=2)) == [None] * 4
 

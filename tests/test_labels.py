@@ -75,6 +75,16 @@ def test_label_attaches_what_the_calculator_says_and_leaves_the_frames_alone(fra
         assert type(after.calc).__name__ == "SinglePointCalculator"
 
 
+def test_a_bar_counts_the_frames_of_a_stream_while_they_are_made(frames, capsys):
+    label((atoms for atoms in frames), EMT())
+    shown = capsys.readouterr().err
+    assert f"make frames: {len(frames)} frames" in shown and "label with EMT" in shown
+    label(frames, EMT())
+    assert "make frames" not in capsys.readouterr().err
+    label((atoms for atoms in frames), EMT(), progress=False)
+    assert not capsys.readouterr().err
+
+
 def test_labelled_frames_share_nothing_with_each_other_or_with_what_was_given():
     box = ase_molecule("H2O", cell=[5, 5, 5], pbc=True)
     box.info["mine"] = [1, 2]

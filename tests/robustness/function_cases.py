@@ -108,7 +108,7 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "run_md": lambda t: {"atoms": t.atoms, "calculator": t.calculator, "ensemble": "nvt", "temperature": 300.0, "pressure": 1.0, "friction": 10.0, "timestep": 0.5, "n_steps": 20, "every": 10, "seed": 0, "path": "new.traj", "progress": False},
     "run_project": None,
     "shaken_molecules": lambda t: {"smiles": ["CCO"], "n_frames": 2, "temperature": (300, 1000), "seed": 0},
-    "side_by_side": lambda t: {"work": pow, "jobs": [(2, 3)], "n_jobs": 1},
+    "side_by_side": lambda t: {"work": pow, "jobs": [(2, 3)], "n_jobs": 1, "progress": False},
     "split_by_molecule": lambda t: {"frames": t.frames, "fractions": (0.5, 0.5), "seed": 0},
     "thermal_frames": lambda t: {"atoms": t.atoms, "calculator": t.calculator, "temperature": 300.0, "n_frames": 2, "seed": 0, "spacing": 5.0, "timestep": 0.5, "warm_up": 5.0},
     "to_graph": lambda t: {"atoms": t.atoms, "cutoff": 5.0},

@@ -274,7 +274,7 @@ def _members(folder, name, make, jobs, n_jobs):
     """Potentials kept in files of this name, one for each job; those that are missing are made."""
     paths = [folder / f"{name}-{k}.safetensors" for k in range(len(jobs))]
     missing = [k for k, path in enumerate(paths) if not path.exists()]
-    made = side_by_side(make, [jobs[k] for k in missing], n_jobs)
+    made = side_by_side(make, [jobs[k] for k in missing], n_jobs, progress=False)
     for k, potential in zip(missing, made, strict=True):
         potential.save(paths[k])
     return [Potential.load(path) for path in paths]

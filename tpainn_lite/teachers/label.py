@@ -84,7 +84,7 @@ def label(
         time_limit = np.inf
     elif time_limit != np.inf:
         check_numbers(least=0, time_limit=time_limit)
-    deadline, frames = time.perf_counter() + time_limit, list(checked(frames))
+    deadline, frames = time.perf_counter() + time_limit, _listed(frames, progress)
     if not frames:
         raise ValueError("no frames to label: a list of at least one ase.Atoms is expected")
     with orderly_end(), LabelJournal(path, calculator, only_read=time_limit == 0) as journal:
@@ -184,6 +184,14 @@ def checked(frames: Iterable[Atoms]) -> Iterator[Atoms]:
         if not isinstance(atoms, Atoms):
             raise TypeError(f"frame {index} is {shown(atoms)}; an ase.Atoms is expected")
         yield atoms
+
+
+def _listed(frames: Iterable[Atoms], progress: bool) -> list[Atoms]:
+    """All of a stream's frames; a bar counts them, as making them may take longer than labelling them."""
+    from tqdm.auto import tqdm
+
+    is_there = isinstance(frames, Sized)
+    return list(tqdm(checked(frames), "make frames", unit=" frames", disable=is_there or not progress))
 
 
 def progress_bar(frames: Iterable[Atoms], calculator: Calculator | Teacher, progress: bool) -> Any:

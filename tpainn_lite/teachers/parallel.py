@@ -92,8 +92,10 @@ def executor_of(n_jobs: Jobs) -> Executor | None:
         return None
 
 
-def side_by_side(work: Callable[..., Any], jobs: Iterable[tuple], n_jobs: Jobs = -1) -> Iterator[Any]:
-    """``work(*job)`` for each job, several at a time, each on a core of its own.
+def side_by_side(
+    work: Callable[..., Any], jobs: Iterable[tuple], n_jobs: Jobs = -1, progress: bool = True
+) -> Iterator[Any]:
+    """``work(*job)`` for each job, several at a time, each on a core of its own: results in the order of the jobs.
 
     Parameters
     ----------
@@ -104,23 +106,21 @@ def side_by_side(work: Callable[..., Any], jobs: Iterable[tuple], n_jobs: Jobs =
     n_jobs
         Processes; -1 for all cores.  With one, or one core, or one job, this process does it all.  Or a Dask client,
         or any `concurrent.futures.Executor`, whose workers do it all.
+    progress
+        Show a progress bar.
 
-    Yields
-    ------
-        Results in the order of the jobs, as soon as they are there.
-
-    >>> list(side_by_side(pow, [(2, 3), (3, 2)], n_jobs=1))
+    >>> list(side_by_side(pow, [(2, 3), (3, 2)], n_jobs=1, progress=False))
     [8, 9]
     """
+    from tqdm.auto import tqdm
+
     check_jobs(n_jobs)
     if not callable(work) or isinstance(jobs, str) or not hasattr(jobs, "__iter__"):
         raise TypeError(f"work is {shown(work)}, jobs {shown(jobs)}; a function and a list of tuples are expected")
     jobs, executor = list(jobs), executor_of(n_jobs)
-    processes = min(n_workers(n_jobs), len(jobs))
-    if processes < 2 and executor is None:
-        yield from itertools.starmap(work, jobs)
-    else:
-        yield from in_parallel(work, jobs, executor or processes, in_order=True)
+    workers = executor or min(n_workers(n_jobs), len(jobs))
+    done = itertools.starmap(work, jobs) if workers in (0, 1) else in_parallel(work, jobs, workers, in_order=True)
+    yield from tqdm(done, "side by side", len(jobs), unit=" jobs", disable=not progress)
 
 
 def in_parallel(
