@@ -15,6 +15,7 @@ from tpainn_lite.course.receipts import LARGEST, hand_in, read_receipt, receipt_
 def test_a_receipt_holds_what_was_solved_and_is_named_by_notebook_and_student(tmp_path):
     path = hand_in("Ada Lovelace", {"00.2", "00.1"}, tmp_path, seconds=12)
     assert path.name == "receipt-00-Ada-Lovelace.json"
+    assert hand_in("A. Student", {"00.1"}, tmp_path, seconds=12).name == "receipt-00-A-Student.json"
     assert read_receipt(path)["solved"] == ["00.1", "00.2"] and read_receipt(path)["seconds"] == 12
 
 
@@ -71,7 +72,8 @@ def test_the_table_adds_up_a_students_notebooks_and_names_bad_files(tmp_path):
 def test_a_notebooks_receipt_is_handed_in_with_time_and_versions(tmp_path, monkeypatch):
     monkeypatch.setattr(teach, "solved", {"00.1"})
     receipt = teach.Receipt(3, 1200)
-    assert 'receipt.hand_in("your name")' in str(receipt)
+    assert 'receipt.hand_in("your name") writes a file beside the notebook' in str(receipt)
+    assert "after a restart, run all cells once more" in str(receipt)
     content = read_receipt(receipt.hand_in("Ada", tmp_path))
     assert content["solved"] == ["00.1"] and content["seconds"] == 0 and "torch" in content["versions"]
 

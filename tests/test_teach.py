@@ -106,6 +106,11 @@ def test_a_check_takes_what_the_notebook_gives_it(checks, capsys):
     assert said(capsys) == "42.2 not yet: 3 is not more than 5\n42.2 right!\n"
 
 
+def test_a_check_that_is_not_given_what_it_needs_asks_for_it(checks, capsys):
+    teach.check("42.2", 3, folder=checks)
+    assert "the check needs more of the notebook, behind your answer: limit=limit" in capsys.readouterr().out
+
+
 def test_arrays_are_compared_by_shape_first_and_then_by_number(checks, capsys):
     for answer in ([1, 2], [1, 2, 4], (1, 2, 3), torch.tensor([1.0, 2.0, 3.0])):
         teach.check("42.3", answer, folder=checks)

@@ -11,6 +11,7 @@ what the notebook hands over by name), tests what the answer does, on fresh rand
 """
 
 import importlib.util
+import inspect
 import math
 import sys
 from collections.abc import Callable
@@ -134,6 +135,8 @@ def verdict(check: Callable[..., None], answer: Any, **given: Any) -> str | None
     >>> verdict(lambda answer: close(answer, 2.0), 3.0)
     'your number, 3, is too large'
     """
+    if missing := [f"{name}={name}" for name in _needed(check) if name not in given]:
+        return f"the check needs more of the notebook, behind your answer: {', '.join(missing)}"
     try:
         check(answer, **given)
     except Wrong as wrong:
@@ -141,6 +144,12 @@ def verdict(check: Callable[..., None], answer: Any, **given: Any) -> str | None
     except (Exception, SystemExit) as error:  # noqa: BLE001  what a learner wrote may raise anything
         return f"it raised {type(error).__name__}: {_in_words(error)}"
     return None
+
+
+def _needed(check):
+    """Names of what a check must be given, besides the answer."""
+    named = [p for p in inspect.signature(check).parameters.values() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    return [parameter.name for parameter in named[1:] if parameter.default is parameter.empty]
 
 
 def _in_words(error):

@@ -8,6 +8,7 @@ answers again.  Nothing leaves the machine.
 import hashlib
 import json
 import math
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -71,8 +72,9 @@ def _is_news(earlier, now):
 
 
 def _for_a_file(text):
-    """Letters and digits of a text, in at most 100 bytes."""
-    return "".join(c if c.isalnum() else "-" for c in text).encode()[:100].decode(errors="ignore")
+    """Letters and digits of a text, a dash for what is between them, in at most 100 bytes."""
+    dashed = "".join(c if c.isalnum() else "-" for c in text)
+    return re.sub("-+", "-", dashed).encode()[:100].decode(errors="ignore")
 
 
 def _place(folder, stem, name):

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 solved: set[str] = set()  # exercises answered rightly since the kernel started
 attempts: dict[str, Attempts] = {}  # all that were tried
 NUMBER = re.compile(r"\d\d\.\d+")  # of an exercise
+HOW_TO_HAND_IN = """What was solved since the kernel started counts: after a restart, run all cells once more.
+to hand in: receipt.hand_in("your name") writes a file beside the notebook"""
 SMALL = 50.0  # MB; processes of fewer only keep count of others
 PACKAGES = ("torch", "torch-geometric", "ase", "lightning", "rdkit")
 
@@ -213,7 +215,7 @@ class Receipt:
             "with    " + ", ".join(f"{name} {version(name)}" for name in PACKAGES),
         ]
         lines += [f"data    {card}" for card in self.cards.values()]
-        return "\n".join(lines + (['to hand in: receipt.hand_in("your name")'] if solved else []))
+        return "\n".join([*lines, HOW_TO_HAND_IN])
 
     def hand_in(self, name: str, folder: Path | str = ".") -> Path:
         """Write what was solved, and the answers, to a small sealed file for the teacher; its path.
