@@ -36,21 +36,60 @@ def test_the_factor_between_ten_and_fifty_labels(answer):
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"), [(280 / 400, "other way round"), (850 / 570, "from scratch"), (2.0, "too large")]
+    ("answer", "words"),
+    [
+        (280 / 400, "other way round"),
+        (850 / 570, "from scratch"),
+        (2.0, "too large"),
+        (0.3, "the share"),
+        (30, "the share"),
+    ],
 )
 def test_other_factors_are_wrong(answer, words):
     assert words in verdict(CHECKS["00.2"], answer, mean=mean)
 
 
-def test_a_force_is_minus_the_gradient_of_the_energy():
+# --- a force from two energies ---
+
+
+@pytest.fixture
+def given():
+    """A molecule at rest on the places where it was made, and a model that pulls at it."""
     start, model = tp.molecule("CO", seed=1), lively_potential()
     start.calc = tp.PotentialCalculator(model)
-    start.positions[0, 0] += 0.1
-    right, check = start.get_forces()[0, 0], CHECKS["00.3"]
-    given = {"start": start, "model": model}
+    return {"start": start, "model": model}
+
+
+def from_two_places(start, push=0.01):
+    """Pushes the molecule itself, and puts it back."""
+    energies = []
+    for move in (push, -2 * push):
+        start.positions[0, 0] += move
+        energies.append(start.get_potential_energy())
+    start.positions[0, 0] += push
+    return (energies[1] - energies[0]) / (2 * push)
+
+
+def test_a_force_is_minus_the_gradient_of_the_energy(given):
+    right, check = from_two_places(given["start"]), CHECKS["00.3"]
+    others = given["start"].get_forces()[0, 1:]
     assert abs(right) > 0.1
-    for answer in (right, torch.tensor(right), np.array([right])):
+    for answer in (right, torch.tensor(right), np.array([right]), from_two_places(given["start"], 0.003)):
         assert verdict(check, answer, **given) is None
-    wrong = {-right: "sign", 2 * right: "twice too large", 0.02 * right: "difference of energies", right + 1: "too"}
+    wrong = {
+        -right: "sign", 2 * right: "twice too large", 0.02 * right: "difference of energies", 1e3 * right: "in meV/Å",
+        right + 1: "too large", others[0]: "along y", others[1]: "along z",
+    }  # fmt: skip
     for answer, words in wrong.items():
         assert words in verdict(check, answer, **given)
+
+
+def test_the_force_of_the_library_is_no_answer(given):
+    assert "`get_forces`" in verdict(CHECKS["00.3"], given["start"].get_forces()[0, 0], **given)
+
+
+def test_the_right_force_is_right_although_the_molecule_was_left_elsewhere(given):
+    right, check = from_two_places(given["start"]), CHECKS["00.3"]
+    given["start"].positions[0, 0] -= 0.3
+    assert verdict(check, right, **given) is None
+    assert "`start` is not where it was" in verdict(check, right + 5, **given)

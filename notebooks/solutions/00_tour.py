@@ -9,7 +9,8 @@ gain = mean("T-PaiNN", 10) / mean("T-PaiNN", 50)
 # %% 00.3
 energy = {}
 for side in (+1, -1):
-    start.positions[0, 0] += side * 0.01
-    energy[side] = start.get_potential_energy()
-    start.positions[0, 0] -= side * 0.01
+    pushed = start.copy()
+    pushed.calc = start.calc
+    pushed.positions[0, 0] += side * 0.01
+    energy[side] = pushed.get_potential_energy()
 force_x = -(energy[+1] - energy[-1]) / 0.02
