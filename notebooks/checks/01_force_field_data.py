@@ -35,8 +35,9 @@ def bonds(answer):
     positions, k, r0 = rng.normal(size=(6, 3)), rng.uniform(1, 9), rng.uniform(0.5, 2)
     pairs = [(0, 1), (1, 2), (3, 1), (5, 4)]
 
+    i, j = np.transpose(pairs)
+
     def energy_of(x):
-        i, j = np.transpose(pairs)
         return (k / 2 * (np.linalg.norm(x[j] - x[i], axis=1) - r0) ** 2).sum()
 
     energy, forces = labels(answer, positions, pairs, k, r0)
@@ -48,6 +49,12 @@ def bonds(answer):
     in_one, not_all = [0, 2, 3, 4, 5], not np.allclose(forces[1], right_forces[1], atol=1e-5)
     if np.allclose(forces[in_one], right_forces[in_one], atol=1e-5) and not_all:
         raise Wrong("an atom with several bonds feels some of them; the forces of all its bonds have to be added up")
+    r_ij, by_length = positions[j] - positions[i], np.zeros_like(positions)
+    pull = k * (np.linalg.norm(r_ij, axis=1) - r0)[:, None] * r_ij  # a direction that is as long as its bond
+    np.add.at(by_length, i, pull)
+    np.add.at(by_length, j, -pull)
+    if np.allclose(forces, by_length, atol=1e-5):
+        raise Wrong("each of your forces is off by the length of its bond: is the direction a unit vector?")
     same_forces(forces, right_forces)
 
 
@@ -73,6 +80,11 @@ def angle(answer):
     right = minus_gradient(energy_of, positions)
     if any(np.allclose(forces, right[list(order)], atol=1e-5) for order in ((1, 2, 0), (1, 0, 2), (0, 2, 1))):
         raise Wrong("your forces stand in another order than the positions: the middle atom comes first, then the ends")
+    arms = np.linalg.norm(positions[1:] - positions[0], axis=1)[:, None]
+    for factor in (arms, arms / arms[::-1]):
+        ends = factor * right[1:]
+        if np.allclose(forces, [-ends.sum(axis=0), *ends], atol=1e-5):
+            raise Wrong("the forces on the ends are off by a length: is each divided by the length of its own arm?")
     same_forces(forces, right)
 
 
