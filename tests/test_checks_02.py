@@ -66,7 +66,7 @@ def test_arrows_of_the_first_round():
         assert words in verdict(CHECKS["02.2"], wrong, **given)
 
 
-@pytest.mark.parametrize("right", [["B", "D"], ["D", "B"], ("B", "D"), {"B", "D"}, "BD"])
+@pytest.mark.parametrize("right", [["B", "D"], ["D", "B"], ("b", "d"), {"B", "D"}, "BD", "b, d"])
 def test_letters_come_in_any_order(right):
     assert verdict(CHECKS["02.4"], right) is None
 
@@ -139,6 +139,7 @@ WRONG_MESSAGES = [
     ({"s.index_add(0, idx_i, to_s)": "s.index_add(0, idx_i, to_s).detach()",
       "v.index_add(0, idx_i, arrows)": "v.index_add(0, idx_i, arrows).detach()"}, "no gradient reaches"),
     ({", bias=False": ""}, "W has a bias"),
+    ({"super().__init__()": "pass"}, "begin `__init__` with super().__init__()"),
     ({"self.W": "self.filters"}, "there is no W.weight among your weights"),
     ({"nn.Linear(n_rbf + 1,": "nn.Linear(n_rbf,"}, "your W.weight has the shape"),
     ({"return s.index": "return s, s.index"}, "(s, v) is expected"),
@@ -182,6 +183,7 @@ class EinsumUpdate(nn.Module):
 WRONG_UPDATES = [
     ({"return s + a_ss": "return a_ss", ", v + a_vv": ", a_vv"}, "keeps what it was"),
     ({"Vv, Uv =": "Uv, Vv ="}, "U and V are exchanged"),
+    ({"cat([s, length]": "cat([length, s]"}, "s goes first, then the lengths"),
     ({"a_ss, a_vv, a_sv =": "a_ss, a_sv, a_vv ="}, "the first F are a_ss, then a_vv, then a_sv"),
     ({", bias=False": ""}, "has a bias: an arrow that points somewhere"),
     ({"torch.sqrt((Vv**2).sum(dim=1) + 1e-8)": "Vv.sum(dim=1)"}, "your new s changes when the molecule turns"),
@@ -222,11 +224,22 @@ class BorrowingPaiNN(tp.PaiNN):
 
 WRONG_NETWORKS = [
     ({"return self.readout(s)[:, 0]": "return self.readout(s).sum()"}, "the local energy of each atom is expected"),
-    ({"return self.readout(s)[:, 0]": "return self.readout(s)"}, "the shape of what your network returns"),
+    ({"return self.readout(s)[:, 0]": "return self.readout(s)"}, "take its only column, [:, 0]"),
+    ({"return self.readout(s)[:, 0]": "return self.readout(s)[1:, 0]"}, "the shape of what your network returns"),
     ({"return self.readout(s)[:, 0]": "return self.readout(s)[:, 0] + r_ij[0, 0]"}, "change when the molecule turns"),
     ({"s, v = mixing(s, v)": "pass"}, "is off by"),
-    ({"radial(d, self.n_rbf, self.cutoff) * fade": "radial(d, self.n_rbf, self.cutoff)"}, "is off by"),
-    ({"radial(d, self.n_rbf, self.cutoff)": "radial(d, self.n_rbf, 5.0)"}, "is off by"),
+    ({"radial(d, self.n_rbf, self.cutoff) * fade": "radial(d, self.n_rbf, self.cutoff)"}, "not multiplied by the fade"),
+    ({"radial(d, self.n_rbf, self.cutoff)": "radial(d, self.n_rbf)"}, "your waves end at 5 Å, as `radial` makes them"),
+    ({"cosine_cutoff(d, self.cutoff)": "cosine_cutoff(d, 5.0)"}, "fade towards 5 Å"),
+    ({"self.n_rbf, self.cutoff = n_rbf, cutoff": "self.n_rbf, self.cutoff = n_rbf, 5.0"}, "and their fade end at 5 Å"),
+    (
+        {
+            ", mixing in zip(self.interactions, self.mixings, strict=True)": " in self.interactions",
+            "            s, v = mixing(s, v)": "        for mixing in self.mixings:\n            s, v = mixing(s, v)",
+        },
+        "all come before the update blocks",
+    ),
+    ({"r_ij / d[:, None], idx_i, idx_j": "r_ij / d[:, None], idx_j, idx_i"}, "messages go the wrong way"),
     ({"d = r_ij.norm(dim=1)": "r_ij = r_ij.detach(); d = r_ij.norm(dim=1)"}, "it raised RuntimeError"),
     ({"range(n_interactions)": "range(3)"}, "is not part of PaiNN"),
     ({"self.embedding": "self.elements"}, "there is no embedding.weight"),

@@ -2,6 +2,7 @@
 
 import inspect
 from contextlib import contextmanager
+from itertools import chain
 
 import numpy as np
 import torch
@@ -15,6 +16,15 @@ N_ATOMS, N_FEATURES, N_RBF, CUTOFF = 7, 6, 5, 4.0
 BIASES = {
     "W.bias": "W has a bias, which the fade does not reach: a message would jump at the cutoff",
     "VU.bias": "the layer of the arrows has a bias: an arrow that points somewhere, whatever the molecule does",
+}
+
+WRONG_WAY = "messages go the wrong way: atom idx_i receives, atom idx_j sends"
+MISTAKES = {  # {what is wrong with a network: how the library's would do it}
+    "your waves end at 5 Å, as `radial` makes them unless it is given r_c; not at `cutoff`": {"waves_to": 5.0},
+    "your messages fade towards 5 Å; they should be gone at `cutoff`": {"fade_to": 5.0},
+    "your waves and their fade end at 5 Å; they should end at `cutoff`": {"waves_to": 5.0, "fade_to": 5.0},
+    "your waves are not multiplied by the fade": {"is_faded": False},
+    "your message blocks all come before the update blocks; one of each follow each other": {"in_turn": False},
 }
 
 
@@ -51,9 +61,7 @@ def message_block(answer):
                 right_s - s,
                 right_v - v,
             ),
-            "messages go the wrong way: atom idx_i receives, atom idx_j sends": theirs(
-                s, v, basis, dir_ij, idx_j, idx_i
-            ),
+            WRONG_WAY: theirs(s, v, basis, dir_ij, idx_j, idx_i),
             "the arrows of the neighbours are not passed on": (right_s, v + only_new),
             "the new arrows point the wrong way: dir_ij points from i to j": turned_round,
             "an atom hears its own arrows, v[idx_i]; those of its neighbours are meant, v[idx_j]": (
@@ -72,7 +80,7 @@ def message_block(answer):
 
 @exercise("02.4")
 def unchanged_numbers(answer):
-    letters = list(answer)
+    letters = [str(letter).strip().upper() for letter in answer if str(letter).strip(" ,")]
     ways = {
         "A": lambda v: v.sum(),
         "B": lambda v: (v * v).sum(0),
@@ -102,9 +110,12 @@ def update_block(answer):
         turns_along(given, two_arrays(mine, s, turn @ v), turn)
         exchanged = Mixing(N_FEATURES).double()
         exchanged.load_state_dict(theirs.state_dict() | {"VU.weight": theirs.VU.weight.roll(N_FEATURES, 0)})
+        lengths_first = Mixing(N_FEATURES).double()
+        lengths_first.load_state_dict(theirs.state_dict() | {"a.0.weight": theirs.a[0].weight.roll(N_FEATURES, 1)})
         mistakes = {
             "you return the changes alone; an atom keeps what it was: s + Δs and v + Δv": (right[0] - s, right[1] - v),
             "U and V are exchanged: of the 2F features of VU(v) the first F are Vv": exchanged(s, v),
+            "into `a` s goes first, then the lengths": lengths_first(s, v),
         }
         not_one_of(mistakes, given)
         same_features(given, right, "; of the 3F numbers the first F are a_ss, then a_vv, then a_sv")
@@ -128,10 +139,15 @@ def network(answer):
         given = tensor(mine(numbers, r_ij, idx_i, idx_j), "what your network returns")
         if given.ndim == 0:
             raise Wrong("your network returns one number; the local energy of each atom is expected, (N,)")
+        if given.shape == (len(right), 1):
+            raise Wrong("your network returns (N, 1); (N,) is expected: take its only column, [:, 0]")
         same_array(given.shape, right.shape, "the shape of what your network returns")
         turn = random_turn()
         if not torch.allclose(mine(numbers, r_ij @ turn.T, idx_i, idx_j), given, rtol=1e-8, atol=1e-10):
             raise Wrong("the energies of your network change when the molecule turns")
+        for sentence, wrong in MISTAKES.items():
+            if torch.allclose(given, energies_if(theirs, numbers, r_ij, idx_i, idx_j, **wrong), rtol=1e-8, atol=1e-10):
+                raise Wrong(sentence)
         same_array(given, right, "with the library's weights, the array of local energies", 1e-8)
         lengths = [tp.PaiNN(N_FEATURES, n, N_RBF, CUTOFF) for n in (1, 3)]
         for longer in (net.double() for net in lengths):
@@ -142,10 +158,13 @@ def network(answer):
                 f"with n_interactions={len(longer.mixings)}, the array of local energies",
                 1e-8,
             )
-        slopes = [
-            torch.autograd.grad(net(numbers, r, idx_i, idx_j).sum(), r)[0] for net, r in copies((mine, theirs), r_ij)
-        ]
-        same_array(*slopes, "the gradient of your energy with respect to r_ij", 1e-6)
+        slope, right, turned_round = (
+            slope_of(net, numbers, r_ij, *ends)
+            for net, *ends in ((mine, idx_i, idx_j), (theirs, idx_i, idx_j), (theirs, idx_j, idx_i))
+        )
+        if torch.allclose(slope, turned_round) and not torch.allclose(slope, right):
+            raise Wrong(WRONG_WAY)
+        same_array(slope, right, "the gradient of your energy with respect to r_ij", 1e-6)
 
 
 @exercise("02.7")
@@ -204,8 +223,23 @@ def random_turn():
     return turn * turn.det()
 
 
-def copies(networks, r_ij):
-    return [(net, r_ij.clone().requires_grad_()) for net in networks]
+def slope_of(network, numbers, r_ij, idx_i, idx_j):
+    """The gradient of the energy with respect to r_ij, (E, 3)."""
+    r_ij = r_ij.clone().requires_grad_()
+    return torch.autograd.grad(network(numbers, r_ij, idx_i, idx_j).sum(), r_ij)[0]
+
+
+def energies_if(network, numbers, r_ij, idx_i, idx_j, waves_to=CUTOFF, fade_to=CUTOFF, is_faded=True, in_turn=True):
+    """What the library's network would give, (N,), with a mistake in it."""
+    d = r_ij.norm(dim=1)
+    fade = tp.painn.cosine_cutoff(d, fade_to)[:, None]
+    waves = tp.painn.RadialBasis(N_RBF, waves_to).double()(d)
+    basis = torch.cat([waves * fade if is_faded else waves, fade], dim=1)
+    rest, s, v = (basis, r_ij / d[:, None], idx_i, idx_j), network.embedding(numbers), None
+    kinds = network.interactions, network.mixings
+    for block in chain(*(zip(*kinds, strict=True) if in_turn else kinds)):
+        s, v = block(s, v, *rest) if isinstance(block, Interaction) else block(s, v)
+    return network.readout(s)[:, 0]
 
 
 # --- the learner's modules ---
@@ -217,7 +251,12 @@ def built(answer, *sizes):
         raise Wrong("you gave a module that is built already; the class is expected, without brackets")
     if not (inspect.isclass(answer) and issubclass(answer, nn.Module)):
         raise Wrong("a class made from nn.Module is expected: class Name(nn.Module)")
-    return answer(*sizes).double()
+    try:
+        return answer(*sizes).double()
+    except AttributeError as error:
+        if "before Module.__init__()" not in str(error):
+            raise
+        raise Wrong("begin `__init__` with super().__init__(), which makes room for the layers") from None
 
 
 def with_weights_of(theirs, mine):
