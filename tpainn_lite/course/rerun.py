@@ -168,7 +168,8 @@ def _outcome(notebook, number, why_not):
 def _errors(notebook, number):
     """What the cells of an answer raised."""
     outputs = [output for cell in notebook.cells if cell.metadata.get(HELD) == number for output in cell.outputs]
-    return [f"{output.ename}: {output.evalue[:300]}" for output in outputs if output.output_type == "error"]
+    raised = [output for output in outputs if output.output_type == "error"]
+    return [f"{error.ename}: {error.evalue[:300]}".removesuffix(": ") for error in raised]
 
 
 def as_they_end(
