@@ -180,7 +180,7 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "course.receipts.hand_in": lambda t: {"name": "Ada", "solved": ["00.1"], "folder": "new"},
     "course.receipts.read_receipt": None,
     "course.receipts.receipt_table": lambda t: {"paths": ["."]},
-    "course.regrade.regrade": lambda t: {"hand_ins": [], "notebooks": _solutions().parent, "seconds": 10.0},
+    "course.regrade.regrade": lambda t: {"hand_ins": [], "notebooks": _solutions().parent, "seconds": 10.0, "n_jobs": 1},
     "show.report.evaluate": lambda t: {"potential": t.potential, "frames": t.frames, "report": "new.html"},
     "ErrorBars": lambda t: {"potential": t.potential, "train": t.frames, "held_out": t.frames},
 }  # fmt: skip
