@@ -53,6 +53,7 @@ FIT = "(counts, target, rcond=None)[0]"
         ({f"lstsq{FIT}": "solve(counts.T @ counts, counts.T @ target)"}, "cannot fit pure water"),
         ({f"np.linalg.lstsq{FIT}": "np.full(len(elements), target.sum() / counts.sum())"}, "the energy of element 1"),
         ({"dict(zip(elements, energies, strict=True))": "energies"}, "a dictionary {atomic number: eV} is expected"),
+        ({"zip(elements, energies": "zip(elements, energies if len(frames) > 2 else energies + 1.0"}, "plus your O"),
         ({"zip(elements, ": "zip(['H', 'C', 'N', 'O', 'S', 'Cl'], "}, "atomic numbers are expected"),
     ],
 )  # fmt: skip
@@ -83,6 +84,10 @@ def test_a_baseline_may_be_written_in_any_way():
         ({"np.zeros((len(atoms), 3))": "np.zeros(3)"}, "(N, 3) is expected"),
         ({"np.zeros((len(atoms), 3))": "np.ones((len(atoms), 3))"}, "are not zero"),
         ({", [np.zeros((len(atoms), 3)) for atoms in frames]": ""}, "(energies, list of forces)"),
+        (
+            {"[np.zeros((len(atoms), 3)) for atoms in frames]": "np.zeros((sum(map(len, frames)), 3))"},
+            "a list is expected",
+        ),
         ({"sum(self.atomref[z] for z in atoms.numbers)": "sum(self.atomref.values())"}, "the array of energies"),
         ({"sum(self.atomref[z] for z in atoms.numbers)": "atoms.get_potential_energy()"}, "it raised"),
         ({"my_atomref(frames)": "{z: 0.0 for z in range(20)}"}, "the array of energies"),
@@ -154,7 +159,12 @@ def with_loops(rows, method, baseline, key):
             for name in (method, baseline)
         )
         ratios = [theirs[seed] / mine[seed] for seed in mine.keys() & theirs.keys()]
+        if not ratios:
+            continue
         mean = sum(ratios) / len(ratios)
+        if len(ratios) == 1:
+            gains[n] = [mean, float("nan")]
+            continue
         variance = sum((r - mean) ** 2 for r in ratios) / (len(ratios) - 1)
         gains[n] = [mean, (variance / len(ratios)) ** 0.5]
     return gains
@@ -172,10 +182,12 @@ def test_a_gain_may_be_written_in_any_way():
         ({" / np.sqrt(len(r))": ""}, "that is the standard deviation"),
         ({", ddof=1": ""}, "ddof=1"),
         ({", ddof=1) / np.sqrt(len(r))": ")"}, "ddof=1"),
-        ({"(np.mean(r), np.std(r, ddof=1) / np.sqrt(len(r)))": "np.mean(r)"}, "two numbers"),
+        ({"(np.mean(r), np.std(r, ddof=1) / np.sqrt(len(r)) if len(r) > 1 else np.nan)": "np.mean(r)"}, "two numbers"),
+        ({"else np.nan": "else 0.0"}, "one draw alone"),
+        ({"return gains": "return {**gains, 300: (np.nan, np.nan)}"}, "leave this number out"),
         ({"row[key]": 'row["energy_mae"]'}, "the mean ratio"),
         ({" and (method, n, seed) in errors": ""}, "it raised KeyError"),
-        ({"return {n:": "return {str(n) + ' labels':"}, "it raised"),
+        ({"gains[n] =": "gains[str(n) + ' labels'] ="}, "it raised"),
     ],
 )
 def test_a_wrong_gain_is_named(change, words):
@@ -187,16 +199,33 @@ def test_a_ratio_of_means_is_named():
         def mean(name, n):
             return tp.mean_error(rows, key, method=name, n_train=n)
 
-        return {n: (mean(baseline, n) / mean(method, n), 0.1) for n in (10, 100)}
+        return {n: (mean(baseline, n) / mean(method, n), 0.1) for n in (10, 30, 100)}
 
     def of_means_of_common_draws(rows, method, baseline, key):
         error = {(row["method"], row["n_train"], row["seed"]): row[key] for row in rows}
         both = [key[1:] for key in error if key[0] == method and (baseline, *key[1:]) in error]
-        sums = {(m, n): sum(error[m, k, s] for k, s in both if k == n) for m in (method, baseline) for n in (10, 100)}
-        return {n: (sums[baseline, n] / sums[method, n], 0.1) for n in (10, 100)}
+        sums = {
+            (m, n): sum(error[m, k, s] for k, s in both if k == n) for m in (method, baseline) for n in (10, 30, 100)
+        }
+        return {n: (sums[baseline, n] / sums[method, n], 0.1) for n in (10, 30, 100)}
 
     for wrong in (of_means, of_means_of_common_draws):
         assert "divide the two errors of each draw" in verdict(CHECKS["04.4"], wrong)
+
+
+@pytest.mark.parametrize(("key", "words"), [(None, "by the order of the rows"), ("seed", "a seed is missing")])
+def test_ratios_of_different_draws_are_named(key, words):
+    def by_place(rows, method, baseline, value):
+        gains, rows = {}, sorted(rows, key=lambda row: row[key]) if key else rows
+        for n in (10, 30, 100):
+            theirs, mine = (
+                [row[value] for row in rows if (row["method"], row["n_train"]) == (name, n)]
+                for name in (baseline, method)
+            )
+            gains[n] = (np.mean([a / b for a, b in zip(theirs, mine, strict=False)]), 0.1)
+        return gains
+
+    assert words in verdict(CHECKS["04.4"], by_place)
 
 
 # --- what is read, and what is trained ---

@@ -38,7 +38,11 @@ def reference_energies(answer):
         raise Wrong(
             "it cannot fit pure water, where H and O always come in one proportion; np.linalg.lstsq can"
         ) from None
-    close(2 * found[1] + found[8], -2001.0, 1e-3, "for pure water, 2 H and O together")
+    together = 2 * found[1] + found[8]
+    if abs(together + 2001.0) > 1e-3:
+        raise Wrong(
+            f"for pure water of -2001 eV a molecule, twice your H plus your O should be -2001, not {together:.6g}"
+        )
 
 
 @exercise("04.2")
@@ -52,6 +56,10 @@ def baseline(answer):
         raise Wrong("predict returns something else than two things; (energies, list of forces) is expected")
     right = [sum(truth[z] for z in atoms.numbers) for atoms in new]
     same_array(given[0], right, "the array of energies of new molecules", 1e-6)
+    if len(given[1]) == sum(map(len, new)) and np.shape(given[1][0]) == (3,):
+        raise Wrong(
+            "your forces are one array of all atoms; a list is expected, with an array (N, 3) for each molecule"
+        )
     if len(given[1]) != len(new):
         raise Wrong(f"there are forces of {len(given[1])} molecules; of {len(new)} they are expected")
     for atoms, forces in zip(new, given[1], strict=True):
@@ -79,25 +87,34 @@ def paired_gain(answer):
     runs = [(m, n, s) for m in ("T-PaiNN", "scratch", "delta") for n in (10, 100) for s in range(4)]
     for missing in (("scratch", 100, 2), ("T-PaiNN", 10, 1)):  # draws that one of the two has not
         runs.remove(missing)
+    runs += [("T-PaiNN", 30, 0), ("T-PaiNN", 30, 1), ("scratch", 30, 1), ("scratch", 30, 2)]  # one draw in common
+    runs += [("T-PaiNN", 300, 0), ("scratch", 300, 1)]  # none in common
     rows = [
         {"method": m, "n_train": n, "seed": s, "some_mae": rng.uniform(1, 2) * (s + 1) / n, "energy_mae": rng.random()}
         for m, n, s in runs
     ]
     rows = [rows[k] for k in rng.permutation(len(rows))]
     given = answer(rows, "T-PaiNN", "scratch", "some_mae")
-    if not isinstance(given, dict) or {int(n) for n in given} != {10, 100}:
+    if not isinstance(given, dict) or not {10, 30, 100} <= {int(n) for n in given} <= {10, 30, 100, 300}:
         raise Wrong("a dictionary {number of labels: (mean, standard error)} is expected, with the numbers in the rows")
     error = {(row["method"], row["n_train"], row["seed"]): row["some_mae"] for row in rows}
     for n in (10, 100):
         seeds = [s for s in range(4) if {("scratch", n, s), ("T-PaiNN", n, s)} <= error.keys()]
         ratios = np.array([error["scratch", n, s] / error["T-PaiNN", n, s] for s in seeds])
         means = [np.mean([error[m, n, s] for s in range(4) if (m, n, s) in error]) for m in ("scratch", "T-PaiNN")]
+        by_place = np.mean([theirs / mine for theirs, mine in zip(*in_order(rows, n), strict=False)])
+        by_size = np.mean([theirs / mine for theirs, mine in zip(*in_order(by_seed(rows), n), strict=False)])
         paired = [np.mean([error[m, n, s] for s in seeds]) for m in ("scratch", "T-PaiNN")]  # of draws that both have
         if np.shape(given[n]) != (2,):
             raise Wrong(f"of {n} labels there is {given[n]!r:.40}; two numbers, (mean, standard error), are expected")
         mean, spread = (one_number(value) for value in given[n])
         for wrong, why in (
             (np.mean(1 / ratios), "it is upside down: the baseline's error over the method's is meant"),
+            (by_place, "you pair by the order of the rows; pair by their seed"),
+            (
+                by_size,
+                "you pair the first with the first, and so on; where a seed is missing these are different draws",
+            ),
             (means[0] / means[1], "you divide means; divide the two errors of each draw, then take the mean"),
             (paired[0] / paired[1], "you divide means; divide the two errors of each draw, then take the mean"),
         ):
@@ -113,6 +130,25 @@ def paired_gain(answer):
             if abs(spread - wrong) < 1e-9:
                 raise Wrong(f"the standard error with {n} labels is {spread:.3g}: {why}")
         close(spread, deviation / len(seeds) ** 0.5, 1e-6, f"the standard error with {n} labels")
+    if np.shape(given[30]) != (2,) or not np.isnan(float(given[30][1])):
+        raise Wrong(
+            "with 30 labels the two share one draw alone, from which no scatter is known: (ratio, nan) is expected"
+        )
+    close(given[30][0], error["scratch", 30, 1] / error["T-PaiNN", 30, 1], 1e-6, "the ratio of the one draw in common")
+    if 300 in given:
+        raise Wrong("with 300 labels the two have no seed in common: leave this number out of the dictionary")
+
+
+def in_order(rows, n):
+    """The errors of the baseline and of the method with n labels, in the order of the rows."""
+    return [
+        [row["some_mae"] for row in rows if (row["method"], row["n_train"]) == (method, n)]
+        for method in ("scratch", "T-PaiNN")
+    ]
+
+
+def by_seed(rows):
+    return sorted(rows, key=lambda row: row["seed"])
 
 
 @exercise("04.5")

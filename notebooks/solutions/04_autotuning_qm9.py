@@ -39,7 +39,10 @@ def my_gain(rows, method, baseline, key):
     for (name, n, seed), error in errors.items():
         if name == baseline and (method, n, seed) in errors:
             ratios.setdefault(n, []).append(error / errors[method, n, seed])
-    return {n: (np.mean(r), np.std(r, ddof=1) / np.sqrt(len(r))) for n, r in ratios.items()}
+    gains = {}
+    for n, r in ratios.items():
+        gains[n] = (np.mean(r), np.std(r, ddof=1) / np.sqrt(len(r)) if len(r) > 1 else np.nan)
+    return gains
 
 
 # %% 04.5
