@@ -117,6 +117,8 @@ def pair_by_pair(positions, width, cutoff):
 WRONG_PAIRS = [
     ({"r = r - width * np.round(r / width)": "pass"}, "are missing"),
     ({"np.round(r / width)": "np.floor(r / width)"}, "are missing"),
+    ({"np.round(r / width)": "np.clip(np.round(r / width), -1, 1)"}, "needs more than one shift"),
+    ({"np.round(r / width)": "(1.0 * (r > width / 2) - (r < -width / 2))"}, "needs more than one shift"),
     ({"positions[None] - positions[:, None]": "positions[:, None] - positions[None]"}, "point the wrong way"),
     ({"near = near & ~np.eye(len(positions), dtype=bool)": "pass"}, "its own neighbour"),
     ({"near & ~np.eye(len(positions), dtype=bool)": "np.triu(near, 1)"}, "each pair once"),
@@ -157,7 +159,10 @@ WRONG_SPLITS = [
     ({"push = m / m.sum() * forces.sum(axis=0)": "push = np.tile(forces.sum(axis=0), (len(m), 1))"}, "push is off"),
     ({"positions - (m * positions).sum(axis=0) / m.sum()": "positions"}, "the centre of mass"),
     ({"positions - (m * positions).sum(axis=0) / m.sum()": "positions - positions.mean(axis=0)"}, "centre of mass"),
-    ({"np.linalg.solve(inertia, torque)": "torque"}, "still has a torque"),
+    ({"np.linalg.solve(inertia, torque)": "torque"}, "does not carry the torque"),
+    ({"x @ x * np.eye(3) - np.outer(x, x)": "np.outer(x, x)"}, "is it I ="),
+    ({"x @ x * np.eye(3) - np.outer(x, x)": "x @ x * np.eye(3)"}, "does not carry the torque"),
+    ({"np.linalg.solve(inertia, torque)": "np.linalg.solve(np.zeros((3, 3)), torque)"}, "has no inverse"),
     ({"np.cross(alpha, arms)": "np.cross(arms, alpha)"}, "the wrong sign"),
     ({"np.cross(arms, forces)": "np.cross(forces, arms)"}, "the wrong sign"),
     ({"forces - push - turn": "forces - push"}, "the sum of your three parts"),
@@ -167,7 +172,11 @@ WRONG_SPLITS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("right", [solved("05.4", "my_split"), by_least_squares])
+def as_one_array(positions, masses, forces):
+    return np.array(by_least_squares(positions, masses, forces))
+
+
+@pytest.mark.parametrize("right", [solved("05.4", "my_split"), by_least_squares, as_one_array])
 def test_a_split_may_be_written_in_any_way(right):
     assert verdict(CHECKS["05.4"], right) is None
 
