@@ -31,7 +31,18 @@ def solved(number, name, changes=()):
 MISSING = 0.53
 SMALL = [
     ("06.1", 2, [(1, "it grows faster"), (4, "too large"), ("two", "a number")], {}),
-    ("06.4", 17.7, [(300 * np.sqrt(2 / 192), "too large"), (1.0, "too small"), (None, "is expected")], {}),
+    (
+        "06.4",
+        17.7,
+        [
+            (30.6, "too large"),
+            (10.2, "not atoms"),
+            (14.3, "of the run above"),
+            (1.0, "too small"),
+            (None, "is expected"),
+        ],
+        {},
+    ),
     ("06.6", 0.265, [(MISSING / 8, "width"), (MISSING, "too large"), (0.1, "too small")], {"missing": MISSING}),
     ("06.8", 80, [(9, "root"), (20, "too small"), (6561, "too large")], {}),
 ]
@@ -71,8 +82,10 @@ def euler(x, v, masses, forces_of, dt, n_steps):
 WRONG_STEPS = [
     ({"v = v + dt / 2 * f / m\n        x = ": "v = v + dt * f / m\n        x = ",
       "v = v + dt / 2 * f / m\n        xs": "xs"}, "times smaller; four times is expected"),
-    ({"dt / 2 * f / m": "dt / 2 * f"}, "however short the step is"),
-    ({"dt / 2 * f / m": "dt * f / m"}, "however short the step is"),
+    ({"dt / 2 * f / m": "dt / 2 * f"}, "however short the step is: is F divided by the mass?"),
+    ({"dt / 2 * f / m": "dt * f / m"}, "however short the step is: is each kick half a step?"),
+    ({"dt / 2 * f / m": "dt * f"}, "is F divided by the mass, and each kick half a step?"),
+    ({"dt / 2 * f / m": "dt / 3 * f / m"}, "however short the step is"),
     ({"f = forces_of(x)\n        v": "v"}, "grows to"),
     ({"return np.array(xs), np.array(vs)": "return x, v"}, "has the shape (6, 3); (51, 6, 3) is expected"),
     ({"xs, vs = [x], [v]": "xs, vs = [], []"}, "has the shape (50, 6, 3)"),
@@ -138,7 +151,7 @@ FIRST, LAST = "        v = v + dt / 2 * f / m\n        x =", "        v = v + dt
 SHORT = {"np.exp(-friction * dt)": "1 - friction * dt", "(1 - kept**2) * units": "2 * friction * dt * units"}
 WRONG_THERMOSTATS = [
     ({"(1 - kept**2) * units": "2 * friction * dt * units", "temperature / m": "temperature"}, "on the mass"),
-    ({"kept**2": "kept"}, "your mean temperature"),
+    ({"kept**2": "kept"}, "400 K are asked for"),
     ({"np.sqrt((1 - kept**2) * units.kB * temperature / m)": "(1 - kept**2) * units.kB * temperature / m"}, "mass"),
     ({"-friction * dt": "-2 * friction * dt"}, "is too small"),
     ({"np.exp(-friction * dt)": "1 + 0 * dt"}, "is too large"),
@@ -154,7 +167,7 @@ WRONG_THERMOSTATS = [
     ({MIDDLE: WHOLE, FIRST: f"        {LINE}\n{FIRST}"}, "at the start of the step"),
     ({MIDDLE: WHOLE, LAST: f"        v = v + dt / 2 * f / m\n        {LINE}\n        xs"}, "at the end of the step"),
     (SHORT, "1 − γΔt stands where"),
-    ({"(1 - kept**2) * units": "2 * friction * dt * units"}, "your mean temperature"),
+    ({"(1 - kept**2) * units": "2 * friction * dt * units"}, "400 K are asked for"),
     ({"rng.normal(size=v.shape)": "rng.uniform(-(3**0.5), 3**0.5, v.shape)"}, "not a normal distribution"),
 ]
 
@@ -188,6 +201,7 @@ def by_library(positions, spacing, window, n_blocks=5):
 WRONG_DIFFUSION = [
     ({"10 * np.array": "np.array"}, "ten times too small"),
     ({" / 6 ": " "}, "six times too large"),
+    ({"np.array(slopes) / 6": "np.array(slopes) / 2"}, "three times too large"),
     ({"np.array(slopes) / 6": "np.array(slopes) / 3"}, "twice too large"),
     ({"positions - positions.mean(axis=1, keepdims=True)": "positions"}, "the drift of the centre"),
     ({"np.polyfit(lags * spacing, msd, 1)[0]": "np.dot(lags, msd) / np.dot(lags, lags) / spacing"}, "the origin"),
