@@ -55,12 +55,26 @@ def test_how_long_a_run_lasts_is_measured_again():
         assert words in verdict(CHECKS["07.3"], answer, **given)
 
 
+def test_the_run_at_1000_kelvin_is_made_once_for_all_answers(monkeypatch):
+    runs, run_md = [], tp.run_md
+    monkeypatch.setattr(tp, "run_md", lambda *given, **settings: runs.append(1) or run_md(*given, **settings))
+    committee, settings = tp.Committee([lively_potential(seed=k) for k in range(2)]), {"n_steps": 10, "progress": False}
+    given = {"relaxed": tp.molecule("CO"), "after": committee, "settings": settings}
+    assert "too small" in verdict(CHECKS["07.3"], 2.0, **given)
+    assert verdict(CHECKS["07.3"], 5.0, **given) is None and len(runs) == 1
+    longer = {**given, "settings": {**settings, "n_steps": 20}}
+    assert verdict(CHECKS["07.3"], 10.0, **longer) is None and len(runs) == 2
+
+
 def test_a_molecule_of_ones_own():
     frames = [tp.molecule("CO"), tp.molecule("CCO")]
     committee = tp.Committee([lively_potential(seed=k) for k in range(2)])
     given = {"domain": tp.Domain(committee, frames), "structures": [tp.molecule("C=O")]}
     for answer in (frames, iter(frames)):
         assert verdict(CHECKS["07.4"], answer, **given) is None
+    for no_structures in ("CO", ["CO"], tp.molecule("CO").symbols):
+        assert "structures are expected" in verdict(CHECKS["07.4"], no_structures, **given)
+    assert verdict(CHECKS["07.4"], frames[0], **given) is None
     wrong = {"empty": [], "again": [tp.molecule("C=O")], "element N is in none": [tp.molecule("CN")]}
     for words, answer in wrong.items():
         assert words in verdict(CHECKS["07.4"], answer, **given)
@@ -125,6 +139,13 @@ def beyond(first, second, times):
     return abs(difference) > times * error
 
 
+def with_pooled_variances(first, second):
+    n, m = len(first), len(second)
+    pooled = ((n - 1) * first.var(ddof=1) + (m - 1) * second.var(ddof=1)) / (n + m - 2)
+    difference, error = first.mean() - second.mean(), np.sqrt(pooled / n + pooled / m)
+    return difference, error, abs(difference) > 2 * error
+
+
 @pytest.mark.parametrize("answer", [with_numpy, with_statistics])
 def test_a_comparison_with_its_error(answer):
     assert verdict(CHECKS["07.6"], answer) is None
@@ -133,7 +154,9 @@ def test_a_comparison_with_its_error(answer):
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (lambda a, b: (np.mean(b) - np.mean(a), 7.0, False), "the difference of the two means"),
+        (lambda a, b: (np.mean(b) - np.mean(a), 7.0, False), "the sign of your difference is turned round"),
+        (lambda a, b: (np.mean(a) + np.mean(b), 7.0, False), "the difference of the two means"),
+        (with_pooled_variances, "you pool the two variances"),
         (lambda a, b: (a.mean() - b.mean(), np.sqrt(a.var() / 5 + b.var() / 5), False), "divides by n − 1"),
         (lambda a, b: (a.mean() - b.mean(), np.sqrt(a.var(ddof=1) + b.var(ddof=1)), False), "√n times less"),
         (lambda a, b: (*with_numpy(a, b)[:2], True), "within two standard errors"),
@@ -184,6 +207,12 @@ def each_by_itself(before, after, share):
     return np.quantile(means, (1 - share) / 2), np.quantile(means, (1 + share) / 2)
 
 
+def of_medians(before, after, share):
+    random, fall = np.random.default_rng(), before - after
+    medians = np.median(fall[random.integers(len(fall), size=(2000, len(fall)))], axis=1)
+    return np.quantile(medians, (1 - share) / 2), np.quantile(medians, (1 + share) / 2)
+
+
 def without_replacement(before, after, share):
     random, fall = np.random.default_rng(), before - after
     means = [random.permutation(fall).mean() for _ in range(100)]
@@ -195,6 +224,9 @@ def without_replacement(before, after, share):
     [
         (each_by_itself, "with both of its errors"),
         (without_replacement, "without replacement"),
+        (lambda b, a, share: by_resampling(b, a, share, n_draws=100), "draw more often"),
+        (lambda b, a, share: by_resampling(b, a, 0.9), "does it follow `share`"),
+        (of_medians, "are the draws' means taken"),
         (lambda b, a, share: np.quantile(b - a, [(1 - share) / 2, (1 + share) / 2]), "where single frames lie"),
         (lambda b, a, share: by_resampling(a, b, share), "the sign is turned round"),
         (lambda b, a, share: by_resampling(b, a, share)[::-1], "above your upper end"),

@@ -63,7 +63,7 @@ class Domain:
         for k, disagreement in zip(ask, spread, strict=True):
             if disagreement > self.limit:
                 doubts[k].append(
-                    f"the committee disagrees by {disagreement:.2f} eV/Å; at most {self.limit:.2f} is usual"
+                    f"the committee disagrees by {disagreement:.3f} eV/Å; at most {self.limit:.3f} is usual"
                 )
         return doubts
 

@@ -276,5 +276,5 @@ def _doubt(atoms, max_disagreement):
     atom = int(spread.argmax())
     if spread[atom] <= max_disagreement:
         return None
-    worst = f"{atoms.symbols[atom]}{atom} disagrees by {spread[atom]:.2f} eV/Å, {max_disagreement:g} eV/Å allowed"
+    worst = f"{atoms.symbols[atom]}{atom} disagrees by {spread[atom]:.2f} eV/Å, {max_disagreement:.2g} eV/Å allowed"
     return f"the committee on the force of {worst}: outside of what it was trained on"
