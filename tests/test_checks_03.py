@@ -85,6 +85,10 @@ SUM = "energy_weight * energy_error.mean() + force_error.mean()"
         ({SUM: "energy_error"}, "one number"),
         ({"force_error.mean()": "force_error.mean().detach()"}, "no gradient"),
         ({"return ": "return 2 * "}, "the formula gives"),
+        ({'output["energy"]': 'output["interaction_energy"]'}, "holds the reference energies, too"),
+        ({".norm(dim=1)": ".square()"}, "squares of errors"),
+        ({".abs() / n_atoms.sqrt()": ".square() / n_atoms"}, "squares of errors"),
+        ({".abs() / n_atoms.sqrt()": ".square() / n_atoms", ".norm(dim=1)": ".square()"}, "squares of errors"),
     ],
 )  # fmt: skip
 def test_a_wrong_loss_is_named(change, words):
@@ -115,6 +119,8 @@ def test_an_average_may_be_written_in_any_way():
         ({"mul_(decay).add_(fast, alpha=1 - decay)": "mul_(1 - decay).add_(fast, alpha=decay)"}, "are exchanged"),
         ({"slow.mul_(decay).add_(fast": "slow = slow.mul(decay).add(fast"}, "in place"),
         ({"slow.mul_(decay)": "fast.mul_(decay)"}, "changes the weights"),
+        ({"for slow, fast in zip(average, weights, strict=True)": "for k, fast in enumerate(weights)",
+          "slow.mul_(decay).add_(": "average[k] = average[k].mul(decay).add("}, "you put new tensors into the list"),
         ({"alpha=1 - decay": "alpha=1"}, "the average is off"),
         ({"torch.no_grad()": "torch.enable_grad()"}, "it raised RuntimeError"),
     ],
@@ -141,7 +147,7 @@ def test_a_rule_for_stopping_may_be_written_in_any_way():
         (lambda errors, patience: len(errors) - 1 - int(np.argmin(errors)) > patience, "yours goes on"),
         (lambda errors, patience: len(errors) > 1 and errors[-1] > errors[-2], "checks old"),
         (lambda errors, patience: len(errors) > patience, "yours stops"),
-        (lambda errors, patience: False, "yours goes on"),
+        (lambda errors, patience: False, "the best error is 1 check old"),
         (lambda errors, patience: None, "True or False is expected"),
     ],
 )
@@ -240,6 +246,7 @@ def test_a_training_loop_may_be_written_in_any_way():
         ({"to_graphs(train,": "to_graphs(valid,"}, "not in train"),
         ({"optimiser.step()": "None"}, "no optimiser"),
         ({"my_average(average.parameters()": "(average.parameters()"}, "is not that of the averaged weights"),
+        ({"if step % check_every == 0:": "if step % check_every == 0 or step == steps:"}, "yours differ at 122"),
         ({"return rows": "return None"}, "a list of dictionaries is expected"),
         ({"lr=learning_rate": "lr=1e-6"}, "more is possible"),
         ({"optimiser.zero_grad()": "None"}, "gradients of earlier steps are added"),

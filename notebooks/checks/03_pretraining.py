@@ -1,6 +1,7 @@
 """Checks of 03_pretraining: what a loss, an average, a rule for stopping and a training loop do on small data."""
 
 from contextlib import contextmanager
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +14,7 @@ from tpainn_lite.course.checks import Wrong, exercise, one_number
 
 STEPS, BATCH = 600, 16  # of the run that 03.1 asks about
 CUTOFF = 3.0
-DECAY, EVERY, STEPS_HERE = 0.8, 5, 120  # of the runs that 03.5 is tried on
+DECAY, EVERY, STEPS_HERE = 0.8, 5, 122  # of the runs that 03.5 is tried on
 
 
 @exercise("03.1")
@@ -39,7 +40,7 @@ def loss(answer):
         if not isinstance(given, torch.Tensor) or given.numel() != 1:
             raise Wrong(f"your function returns {describe(given)}; one number, a tensor, is expected")
         energy, force = output["energy"] - batch.energy, output["forces"] - batch.forces
-        length, mean = force.norm(dim=1).mean(), (energy.abs() / n.sqrt()).mean()
+        length, mean = force.norm(dim=1).mean(), energy_mean(energy, n)
         mistakes = {
             "the energy error is divided by n; its root is meant": weight * (energy.abs() / n).mean() + length,
             "the energy error is not divided by the root of n": weight * energy.abs().mean() + length,
@@ -51,15 +52,21 @@ def loss(answer):
             + force.square().sum(dim=1).mean(),
             "the forces are summed over atoms; their mean is meant": weight * mean + force.norm(dim=1).sum(),
             "the energies are summed over molecules; their mean is meant": weight * mean * len(n) + length,
+            "batch.energy holds the reference energies, too: compare output['energy'] with it": weight
+            * energy_mean(output["interaction_energy"] - batch.energy, n)
+            + length,
             "there are no forces in it": weight * mean,
             "there are no energies in it": length,
         }
         for why, wrong in mistakes.items():
             if alike(given, wrong) and not alike(wrong, right):
                 raise Wrong(f"your loss is {given.item():.4g} where {right.item():.4g} is expected: {why}")
+        if any(alike(given, wrong) for wrong in of_squares(energy, force, n, weight)):
+            raise Wrong("your loss has squares of errors in it; lengths are meant, |ΔE| and ‖ΔF‖")
         if not alike(given, right):
             raise Wrong(f"your loss of a random output is {given.item():.4g}; the formula gives {right.item():.4g}")
-    slopes = torch.autograd.grad(given, list(output.values()), allow_unused=True) if given.requires_grad else [None]
+    ends = [output["energy"], output["forces"]]
+    slopes = torch.autograd.grad(given, ends, allow_unused=True) if given.requires_grad else [None]
     if any(slope is None for slope in slopes):
         raise Wrong("no gradient reaches the energies and the forces; .item(), .detach() and NumPy cut it off")
 
@@ -71,8 +78,10 @@ def average(answer):
     wanted = [tensor.detach().clone() for tensor in slow]
     for decay in (0.9, 0.5, 0.0):
         before = [tensor.detach().clone() for tensor in fast]
-        old = [tensor.detach().clone() for tensor in wanted]
+        old, given = [tensor.detach().clone() for tensor in wanted], list(slow)
         answer(slow, fast, decay)
+        if any(now is not before for now, before in zip(slow, given, strict=True)):
+            raise Wrong("you put new tensors into the list; change those that are in it (mul_, add_, lerp_, copy_)")
         for mine, new in zip(wanted, fast, strict=True):
             mine.copy_(decay * mine + (1 - decay) * new.detach())
         if not same(fast, before):
@@ -102,7 +111,7 @@ def stopping(answer):
                     seen, does = ", ".join(map(str, errors[:n])), "stops" if stops else "goes on"
                     raise Wrong(
                         f"after the errors {seen}, and with a patience of {patience}, yours {does}; "
-                        f"the best error is {n - 1 - best} checks old"
+                        f"the best error is {n - 1 - best} check{'s' * (n - 1 - best != 1)} old"
                     )
 
 
@@ -162,13 +171,25 @@ def random_output():
     batch.energy, batch.forces = torch.randn(len(n)).double() - 40, torch.randn(len(batch.batch), 3)
     errors = torch.tensor([1, -1, 1, -1, 1]) * (0.5 + torch.rand(len(n)))  # of both signs
     output = {"energy": batch.energy + errors.double(), "forces": batch.forces + torch.randn(batch.forces.shape)}
+    output["interaction_energy"] = output["energy"] + 40
     return {name: tensor.requires_grad_() for name, tensor in output.items()}, batch, n
 
 
 def loss_of(output, batch, weight):
-    n = torch.bincount(batch.batch)
-    energy = ((output["energy"] - batch.energy).abs() / n.sqrt()).mean()
+    energy = energy_mean(output["energy"] - batch.energy, torch.bincount(batch.batch))
     return weight * energy + (output["forces"] - batch.forces).norm(dim=1).mean()
+
+
+def energy_mean(error, n):
+    return (error.abs() / n.sqrt()).mean()
+
+
+def of_squares(energy, force, n, weight):
+    """Losses that have squares of the errors in place of lengths, of energies, of forces, or of both."""
+    energies = [(energy.square() / divisor).mean() for divisor in (n, n.sqrt(), n**2, 1)]
+    forces = [force.square().sum(dim=1).mean(), force.square().mean()]
+    pairs = [*product(energies, [*forces, force.norm(dim=1).mean()]), *product([energy_mean(energy, n)], forces)]
+    return [weight * one + other for one, other in pairs]
 
 
 def alike(one, other):
@@ -340,7 +361,10 @@ def rows_are_true(run):
     """The rows are of every check, and their errors are those of the averaged weights."""
     steps, right = [row["step"] for row in run.rows], list(range(EVERY, len(run.weights) + 1, EVERY))
     if steps != right:
-        raise Wrong(f"of {len(run.weights)} steps, with check_every={EVERY}, there should not be rows of steps {steps}")
+        odd = ", ".join(map(str, sorted(set(steps) ^ set(right))[:3])) or "several, in another order"
+        raise Wrong(
+            f"there should be a row of every {EVERY} steps (check_every), and of no other; yours differ at {odd}"
+        )
     if not all(np.isfinite(one_number(row[key])) for row in run.rows for key in ("train_loss", "force_mae")):
         raise Wrong("a row has a loss or an error that is not a finite number")
     for row in run.rows:
