@@ -41,4 +41,4 @@ def picking(results):
     return markdown(["30 further labels", *TESTS.values()], lines)
 
 
-BLOCKS = {"coverage": ("uncertainty", coverage)}
+BLOCKS = {"coverage": ("uncertainty", coverage), "picking": ("uncertainty", picking)}

@@ -280,7 +280,7 @@ def run(
     n_general: Annotated[
         int | None, typer.Option(help="shipped DFT labels that are learnt first; 200 unless given")
     ] = None,
-    n_labels: Annotated[int | None, typer.Option(help="to train on, picked by disagreement; 20 unless given")] = None,
+    n_labels: Annotated[int | None, typer.Option(help="to train on, which differ most; 20 unless given")] = None,
     n_test: Annotated[int | None, typer.Option(help="to test on, picked at random; 10 unless given")] = None,
     frames: Annotated[int, typer.Option(help="structures of each SMILES to choose from")] = 100,
     hottest: Annotated[float, typer.Option(help="K; they are shaken at 300 K to so many")] = 1000.0,

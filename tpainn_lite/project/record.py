@@ -13,15 +13,15 @@ from tpainn_lite.structures.identity import IdentityError, check_same, identity
 NAME = "project.json"
 STEPS = {  # in their order: the files of each
     "structures": ("structures.extxyz",),
-    "general": ("general-*.safetensors",),
     "to_label": ("to_label.extxyz",),
     "labels": ("labels.jsonl",),
+    "general": ("general-*.safetensors",),
     "own": ("own-*.safetensors",),
     "md": ("md.traj", "md.state.npz"),
     "report": ("report.json",),
 }
 
-OUTLIVING = ("labels", "report")  # labels are recognised frame by frame, and the report is always written anew
+OUTLIVING = ("labels", "general", "report")  # recognised frame by frame; of no structure given; always written anew
 
 
 class ProjectRecord:

@@ -3,9 +3,9 @@
 | file                    | what                                                                                   |
 |-------------------------|----------------------------------------------------------------------------------------|
 | `structures.extxyz`     | the structures to choose from                                                          |
-| `general-0.safetensors` | …, a committee from pretrained weights and shipped DFT labels: what is before yours    |
-| `to_label.extxyz`       | what to label: to train on, where that committee disagrees; to test on, at random      |
+| `to_label.extxyz`       | what to label: to train on, structures that differ most; to test on, others at random  |
 | `labels.jsonl`          | DFT labels, one by one, as they come                                                   |
+| `general-0.safetensors` | …, a committee from pretrained weights and shipped DFT labels: what is before yours    |
 | `own-0.safetensors`     | …, the committee after your labels                                                     |
 | `md.traj`               | molecular dynamics with it, stopped where it leaves what it knows                      |
 | `report.json`           | errors on what was not trained on, before and after your labels                        |
@@ -17,13 +17,14 @@ differs.  A step is repeated, with other settings too, by removing its files and
 | file        | made from                                                                                    |
 |-------------|----------------------------------------------------------------------------------------------|
 | structures  | the structures that are given                                                                |
-| general     | pretrained weights (``start``), ``n_general``, ``seed``                                      |
-| to_label    | structures, general, ``n_labels``, ``n_test``, ``seed``                                      |
+| to_label    | structures, ``n_labels``, ``n_test``, ``seed``                                               |
 | labels      | the calculator with its constants; who labels elsewhere is not known until the labels come   |
+| general     | pretrained weights (``start``), ``n_general``, ``seed``                                      |
 | own         | general, the labels that are trained on, ``n_general``, ``seed``                             |
 | md          | own, ``n_steps``, ``temperature``, ``seed``; with it belongs ``md.state.npz``                |
 
 So labels, which cost most, outlive all else: of another choice of frames those that have one are not labelled again.
+Structures on which a committee disagrees would not be a better choice (``benchmarks/uncertainty.py``).
 """
 
 import json
@@ -86,10 +87,9 @@ def run_project(
         Frames of ``to_label.extxyz`` that were labelled elsewhere, or their file; recognised by their positions or
         their ``id``.  The calculator is not used then.
     n_labels, n_test
-        Frames to train on, picked by disagreement, and to test on, picked at random.
+        Frames to train on, which differ most (`diverse`), and to test on, picked at random.
     n_general
-        Shipped DFT labels of other molecules that the committee learns before yours; with 0 it is the start itself,
-        whose members agree, and what to label are the structures that differ most.
+        Shipped DFT labels of other molecules that the committee learns before yours; with 0 it is the start itself.
     start
         Pretrained weights: a shipped name, a file of `Potential.save`, a `Potential`; `usual_start` unless given.
     n_steps, temperature
@@ -130,9 +130,9 @@ def run_project(
         record = ProjectRecord(folder)
         _check_record(record, None if labels is not None else calculator, **asked)
         kept = _kept_structures(record, all_of_them)
-        general = _general_members(record, start, n_general, seed, n_jobs)
-        chosen = _chosen(record, kept, general, n_labels, n_test, seed)
+        chosen = _chosen(record, kept, n_labels, n_test, seed)
         labelled = _labelled(chosen, record, calculator, seen, name, n_jobs, progress)
+        general = _general_members(record, start, n_general, seed, n_jobs)
         train, test = (_part(labelled, part) for part in ("train", "test"))
         own = _own_members(record, general, train, n_general, seed, n_jobs)
         report, domain = _judged(general, own, train, test, kept)
@@ -190,14 +190,12 @@ def sound(structures: Iterable[Atoms], start: Start, n_wanted: int) -> list[Atom
     return structures
 
 
-def choose(committee: Committee, structures: Sequence[Atoms], n_labels: int, n_test: int, seed: int = 0) -> list[Atoms]:
-    """Frames to label: ``info["part"]`` says what for, "train" (picked by disagreement, or where all members
-    are one by diversity) or "test" (at random)."""
+def choose(structures: Sequence[Atoms], n_labels: int, n_test: int, seed: int = 0) -> list[Atoms]:
+    """Frames to label: ``info["part"]`` says what for, "train" (those that differ most) or "test" (at random)."""
     order = np.random.default_rng(seed).permutation(len(structures))
     test = [structures[k].copy() for k in sorted(order[:n_test])]
     others = [structures[k] for k in sorted(order[n_test:])]
-    agreed = len({fingerprint(member) for member in committee.potentials}) == 1
-    train = [atoms.copy() for atoms in (diverse if agreed else committee.pick)(others, n_labels, seed)]
+    train = [atoms.copy() for atoms in diverse(others, n_labels, seed)]
     for part, frames in (("train", train), ("test", test)):
         for number, atoms in enumerate(frames):
             atoms.info |= {"part": part, "id": f"{part}/{number}"}
@@ -249,12 +247,12 @@ def _is_given(kept, given):
     return described and displacement(kept, given) < AS_GIVEN and np.allclose(one, other, rtol=0, atol=AS_GIVEN)
 
 
-def _chosen(record, structures, general, n_labels, n_test, seed):
+def _chosen(record, structures, n_labels, n_test, seed):
     """What to label; chosen and written if it is not there."""
     path, made_from = record.folder / "to_label.extxyz", {"n_labels": n_labels, "n_test": n_test, "seed": seed}
-    record.begin("to_label", structures=structures, weights=fingerprint(general), **made_from)
+    record.begin("to_label", structures=structures, **made_from)
     if not path.exists():
-        write_frames(path, choose(Committee(general), structures, n_labels, n_test, seed))
+        write_frames(path, choose(structures, n_labels, n_test, seed))
     return read_frames(path, need=(), quiet=True)
 
 
