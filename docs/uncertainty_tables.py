@@ -38,9 +38,9 @@ def picking(results):
     for how, words in CHOSEN.items():
         own = [row for row in rows if row["method"] == how]
         lines.append([words, *(spread([row["force_mae"] for row in own if row["subset"] == name]) for name in TESTS)])
-    gains = " and ".join(f"{words} by {_gain(rows, how)}" for how, words in list(CHOSEN.items())[1:])
+    gains = ", ".join(f"{_gain(rows, how)} {words}" for how, words in list(CHOSEN.items())[1:])
     table = markdown(["30 further labels", *TESTS.values()], lines)
-    return f"{table}\n\nCompared draw by draw with those at random (mean and standard error, on both tests): {gains} lower."
+    return f"{table}\n\nBelow the error at random, draw by draw (mean ± standard error): {gains}."
 
 
 def _gain(rows, how):
