@@ -12,6 +12,7 @@ from pathlib import Path
 
 import headline
 import levels_table
+import methanol_tables
 import study_tables
 import summary_table
 import survival_table
@@ -124,7 +125,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a page is out of date")
     args = parser.parse_args()
     tables = {"summary": ("water", summary_table.block)}
-    for module in (study_tables, water_tables, survival_table, uncertainty_tables):
+    for module in (study_tables, water_tables, methanol_tables, survival_table, uncertainty_tables):
         tables |= module.BLOCKS
     for path, blocks in (
         (README, BLOCKS | headline.blocks(RESULTS)),

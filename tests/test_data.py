@@ -13,6 +13,7 @@ from tpainn_lite.reading.shipped import (
     PARTS,
     SCANS,
     data_folder,
+    load_methanol,
     load_molecules,
     load_scan,
     load_water,
@@ -25,6 +26,7 @@ DATA = data_folder()
 SETS = {
     "molecules_b3lyp": (load_molecules, PARTS),
     "water_dft": (load_water, PARTS),
+    "methanol_dft": (load_methanol, PARTS[:3]),
     "scans_b3lyp": (load_scan, SCANS),
 }
 
@@ -82,7 +84,7 @@ def test_the_quick_reader_reads_what_ase_reads(shipped):
     for part, frames in parts.items():
         for quick, plain in zip(frames, read_frames(DATA / name / f"{part}.extxyz.xz"), strict=True):
             assert quick == plain
-            if "time" in plain.info:
+            if name == "water_dft" and "time" in plain.info:
                 plain.info["time"] = pytest.approx(plain.info["time"] * 1000)  # ps in the files, fs for people
             assert quick.info == plain.info
             assert quick.calc.results.keys() == plain.calc.results.keys()
@@ -156,9 +158,10 @@ def test_scans_run_in_order_and_each_has_its_minimum_where_it_should(cards):
 def test_one_label_in_a_hundred_made_again_is_the_one_that_is_shipped(shipped):
     name, parts = shipped
     frames = [atoms for part in parts.values() for atoms in part]
-    if name == "water_dft" and not shutil.which("cp2k.psmp"):
+    preset = {"water_dft": "water", "methanol_dft": "liquid"}.get(name)
+    if preset and not shutil.which("cp2k.psmp"):
         pytest.skip("needs CP2K: apt-get install cp2k")
-    calculator = CP2KCalculator("water") if name == "water_dft" else PySCFCalculator("qm9")
+    calculator = CP2KCalculator(preset) if preset else PySCFCalculator("qm9")
     chosen = np.random.default_rng(0).choice(len(frames), max(1, len(frames) // 100), replace=False)
     for atoms in (frames[k] for k in chosen):
         energy = calculator.get_potential_energy(atoms) - atoms.get_potential_energy()
@@ -167,8 +170,21 @@ def test_one_label_in_a_hundred_made_again_is_the_one_that_is_shipped(shipped):
         rms, largest = np.sqrt(np.mean(forces**2)), np.abs(forces).max()  # eV/Å
         print(f"{atoms.info['id']}: rms {1e3 * rms:.2f}, largest {1e3 * largest:.2f} meV/Å")
         assert rms < 1e-3, f"{atoms.info['id']}: forces are off by {1e3 * rms:.2f} meV/Å rms"
-    if name == "water_dft":
+    if preset:
         calculator.close()
+
+
+def test_methanol_is_methanol_and_its_parts_are_well_apart():
+    times = {}
+    for part in PARTS[:3]:
+        for atoms in load_methanol(part):
+            assert atoms.get_chemical_formula() == "C16H64O16" and atoms.pbc.all()
+            times.setdefault(atoms.info["trajectory"], []).append((atoms.info["time"], part))
+    for frames in times.values():
+        for (t, part), (u, other) in zip(sorted(frames), sorted(frames)[1:], strict=False):
+            assert part == other or u - t >= 1000  # fs
+    known = {atoms.info["density"] for atoms in load_methanol("train")}
+    assert {atoms.info["density"] for atoms in load_methanol("test")} - known, "one density is in the test alone"
 
 
 SCRIPTS = [path for path in sorted((Path(DATA) / "make").glob("*.py")) if "__main__" in path.read_text("utf-8")]

@@ -182,6 +182,7 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "course.receipts.receipt_table": lambda t: {"paths": ["."]},
     "course.regrade.regrade": lambda t: {"hand_ins": [], "notebooks": _solutions().parent, "seconds": 10.0, "n_jobs": 1},
     "show.report.evaluate": lambda t: {"potential": t.potential, "frames": t.frames, "report": "new.html"},
+    "load_methanol": lambda t: {"split": "valid"},
     "ErrorBars": lambda t: {"potential": t.potential, "train": t.frames, "held_out": t.frames},
 }  # fmt: skip
 COVERED = ("plots", "teach", "observables", "liquid", "selection", "train.training.fit")

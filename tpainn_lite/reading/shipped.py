@@ -137,6 +137,29 @@ def load_water(split: Part, kind: Literal["liquid", "dimer", "monomer"] | None =
     return frames
 
 
+def load_methanol(split: Literal["train", "valid", "test"]) -> list[Atoms]:
+    """Our own DFT set of liquid methanol: boxes of 16 CH3OH at revPBE-D3, split by time and density.
+
+    With energy (eV), forces (eV/Å) and stress (eV/Å³); ``info`` has ``density`` (g/cm³), ``temperature`` (K), ``time``
+    (fs), ``trajectory``, ``molecules``, ``id``, ``level``.
+
+    Parameters
+    ----------
+    split
+        "test" holds later times of the trajectories of "train", and one density that is nowhere else.
+
+    Raises
+    ------
+    DatasetError
+        The file is missing or was changed.
+
+    >>> len(load_methanol("train")[0])
+    96
+    """
+    check_choice(PARTS[:3], split=split)
+    return _load_part("methanol_dft", split)
+
+
 def load_scan(name: Literal["bond", "angle", "torsion", "dimer"]) -> list[Atoms]:
     """DFT along one simple motion, B3LYP/6-31G(2df,p): what the terms of a force field can be compared with.
 
