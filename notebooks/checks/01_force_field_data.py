@@ -61,12 +61,13 @@ def bonds(answer):
 @exercise("01.3")
 def angle(answer):
     rng = np.random.default_rng()
-    k, theta0 = rng.uniform(1, 9), rng.uniform(1.5, 2.2)
-    positions = np.array([[0, 0, 0], [0.8, 0.6, 0], [-0.7, 0.6, 0.2]]) + rng.normal(scale=0.2, size=(3, 3))
+    positions = np.array([[0, 0, 0], [0.9, 0.1, 0], [-0.7, 0.6, 0.2]]) + rng.uniform(-0.1, 0.1, size=(3, 3))
 
     def angle_of(x):
         a, b = x[1:] - x[0]
         return np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
+
+    k, theta0 = rng.uniform(1, 9), angle_of(positions) - rng.uniform(0.2, 0.5)  # far enough for forces
 
     def energy_of(x):
         return k / 2 * (angle_of(x) - theta0) ** 2
