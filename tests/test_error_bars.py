@@ -32,9 +32,9 @@ def test_nine_in_ten_errors_lie_within(potential, frames):
 def test_a_structure_unlike_all_others_has_wider_bars(potential, frames):
     alike = [atoms for atoms in frames if set(atoms.symbols) <= {"C", "H"}]
     bars = ErrorBars(potential, alike[:20], alike[20:40])
-    stranger = next(atoms for atoms in frames if "F" in atoms.symbols)
+    fluoride = next(atoms for atoms in frames if "F" in atoms.symbols)
     usual = np.median([bar.mean() for bar in bars.predict(alike[40:60])[3]])
-    assert bars.predict([stranger])[3][0].mean() > 1.5 * usual
+    assert bars.predict([fluoride])[3][0].mean() > 1.5 * usual
 
 
 def test_the_spread_of_a_force_is_that_of_the_change_of_the_energy(frames):
