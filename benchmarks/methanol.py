@@ -52,7 +52,7 @@ def boxes():
 
 
 def boxes_by_xtb():
-    """A fifth of these boxes, labelled by GFN2-xTB, eight seconds each."""
+    """A fifth of these boxes, labelled by GFN2-xTB, some seconds each."""
     return tp.label(boxes()[::5], tp.gfn2_xtb(), path=BUILD / "boxes_by_xtb.jsonl", n_jobs=2)
 
 
@@ -80,12 +80,8 @@ def make_start(name):
     kept(BUILD / f"{name}.safetensors", tp.Potential.load, make, frames=FRAMES[name], settings=PRETRAIN)
 
 
-def tuned(name):
-    """Function of (frames, seed) that autotunes the start of this name."""
-    return partial(_tuned, name)
-
-
-def _tuned(name, frames, seed):
+def tuned(name, frames, seed):
+    """The start of this name, autotuned."""
     torch.set_num_threads(1)
     return tp.autotune(start(name), frames, seed=seed, **GENTLE, **settings_of(len(frames), False))
 
@@ -104,7 +100,7 @@ def delta(frames, seed):
 
 
 METHODS = {"scratch_atomref": scratch, "delta": delta}
-METHODS |= {f"tpainn_{name}": tuned(name) for name in ("gas_xtb", *FRAMES)}
+METHODS |= {f"tpainn_{name}": partial(tuned, name) for name in ("gas_xtb", *FRAMES)}
 
 
 def measure(model, frames):
@@ -123,7 +119,7 @@ def measure(model, frames):
 
 
 def curve(arguments):
-    """Rows of the learning curve, and of MMFF94 as it is."""
+    """Rows of the learning curve, and of what no DFT label has changed."""
     pool, test = tp.load_methanol("train"), tp.load_methanol("test")
     known = {atoms.info["density"] for atoms in pool}
     tests = {"later": [a for a in test if a.info["density"] in known]}
@@ -149,7 +145,7 @@ def md(arguments):
     pool, rows = tp.load_methanol("train"), []
     starts = [a for a in tp.load_methanol("test") if (a.info["density"], a.info["temperature"]) == STATE]
     for seed in range(arguments.seeds):
-        potential = _tuned("gas_xtb", tp.draw(pool, MD["n_train"], seed), seed)
+        potential = tuned("gas_xtb", tp.draw(pool, MD["n_train"], seed), seed)
         settings = {"temperature": MD["kelvin"], "n_steps": MD["steps"], "seed": seed, "every": 100, "progress": False}
         run = tp.run_md(starts[seed], tp.PotentialCalculator(potential), path=BUILD / f"md-{seed}.traj", **settings)
         rows.append({"method": "tpainn_gas_xtb", "n_train": MD["n_train"], "seed": seed, "subset": "300 K"})

@@ -35,7 +35,7 @@ from learning_curve_qm9 import tuned_way
 from results import earlier, merged, save_results
 
 import tpainn_lite as tp
-from tpainn_lite.model.error_bars import LEAST, LastLayer, quantile, relative
+from tpainn_lite.model.error_bars import LastLayer, at_least, quantile, relative
 from tpainn_lite.train.curves import learning_curve
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "uncertainty"
@@ -85,13 +85,13 @@ class Calibrated:
 
 
 def measure(calibrated, frames):
-    """Coverage, half widths (meV/Å, meV/atom) and errors, and how well the spread ranks the frames by their error."""
-    predicted = energies, forces, of_energy, of_forces = calibrated.model.predict(frames)
+    """Coverage, half widths (meV/Å, meV/atom) and errors."""
+    predicted = energies, forces, of_energy, of_forces = at_least(calibrated.model.predict(frames), frames)
     scores, factors = relative(predicted, frames), calibrated.factors
     sizes = np.array([len(atoms) for atoms in frames])
-    widths = np.concatenate([np.maximum(w, LEAST["forces"]).ravel() for w in of_forces]) * factors["forces"]
+    widths = np.concatenate([width.ravel() for width in of_forces]) * factors["forces"]
     missed = np.concatenate([np.abs(f - a.get_forces()).ravel() for f, a in zip(forces, frames, strict=True)])
-    wide = np.maximum(of_energy, LEAST["energy"] * sizes) * factors["energy"] / sizes
+    wide = of_energy * factors["energy"] / sizes
     off = np.abs(energies - [atoms.get_potential_energy() for atoms in frames]) / sizes
     return {
         "force_coverage": float((scores["forces"] <= factors["forces"]).mean()),

@@ -112,11 +112,20 @@ class ErrorBars:
 
     def predict(self, frames: Sequence[Atoms]) -> Spread:
         """Energies (n,) in eV, forces [(N, 3)] in eV/Å, and half the width of their error bars, in the same units."""
-        energies, forces, of_energies, of_forces = self.model.predict(frames)
-        sizes = np.array([len(atoms) for atoms in frames])
-        energy_bars = self.factors["energy"] * np.maximum(of_energies, LEAST["energy"] * sizes)
-        force_bars = [self.factors["forces"] * np.maximum(each, LEAST["forces"]) for each in of_forces]
-        return energies, forces, energy_bars, force_bars
+        energies, forces, of_energies, of_forces = at_least(self.model.predict(frames), frames)
+        return energies, forces, self.factors["energy"] * of_energies, [self.factors["forces"] * f for f in of_forces]
+
+
+def at_least(predicted: Spread, frames: Sequence[Atoms]) -> Spread:
+    """The same, no spread smaller than `LEAST`.
+
+    >>> at_least((np.zeros(1), [np.zeros((1, 3))], np.zeros(1), [np.zeros((1, 3))]), [Atoms("H")])[2]
+    array([0.0001])
+    """
+    energies, forces, of_energies, of_forces = predicted
+    sizes = np.array([len(atoms) for atoms in frames])
+    widths = [np.maximum(width, LEAST["forces"]) for width in of_forces]
+    return energies, forces, np.maximum(of_energies, LEAST["energy"] * sizes), widths
 
 
 def relative(predicted: Spread, frames: Sequence[Atoms]) -> dict[str, NDArray]:
@@ -129,15 +138,14 @@ def relative(predicted: Spread, frames: Sequence[Atoms]) -> dict[str, NDArray]:
     >>> relative(said, [atom])["energy"]
     array([2.])
     """
-    energies, forces, of_energies, of_forces = predicted
-    sizes = np.array([len(atoms) for atoms in frames])
+    energies, forces, of_energies, of_forces = at_least(predicted, frames)
     missed = np.abs(energies - [label_of(atoms, "energy") for atoms in frames])
     parts = [
-        np.abs(mine - label_of(atoms, "forces")) / np.maximum(width, LEAST["forces"])
+        np.abs(mine - label_of(atoms, "forces")) / width
         for mine, width, atoms in zip(forces, of_forces, frames, strict=True)
     ]
     joined = np.concatenate([part.ravel() for part in parts])
-    return {"energy": missed / np.maximum(of_energies, LEAST["energy"] * sizes), "forces": joined}
+    return {"energy": missed / of_energies, "forces": joined}
 
 
 def quantile(scores: NDArray, share: float) -> float:
