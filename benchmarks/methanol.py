@@ -2,7 +2,7 @@
 
     python benchmarks/methanol.py                    # two hours or so on 2 cores; resumes run by run
     python benchmarks/methanol.py --methods tpainn_gas_xtb scratch_atomref --sizes 10
-    python benchmarks/methanol.py --case md          # 50 ps at 300 K with each of three trainings
+    python benchmarks/methanol.py --case md          # the liquid: 50 ps NVT and NPT of three trainings from two starts
 
 Our own labels (`data/make/methanol_dft.py`, revPBE-D3), boxes of 16 CH3OH; ``later``: later times of the trajectories
 that are learnt from; ``new_density``: another density.  Starts: `load_pretrained("gas_xtb")` (``tpainn_gas_xtb``),
@@ -15,23 +15,23 @@ Writes ``data/results/methanol.json``: forces in meV/Å (also ``between`` molecu
 """
 
 import argparse
+import itertools
 import os
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
-from ase.units import GPa
 from kept import kept
 from recipes import NETWORK
 from results import earlier, merged, save_results
 from tour import shuffled
-from water import GENTLE
+from water import measure
 from water import settings as settings_of
 
 import tpainn_lite as tp
-from tpainn_lite.simulate.liquid import split_force_errors
+from tpainn_lite.simulate.observables import block_average, diffusion, rdf, yeh_hummer
+from tpainn_lite.teachers.parallel import in_parallel
 from tpainn_lite.train.curves import learning_curve
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "methanol"
@@ -40,9 +40,14 @@ DENSITIES, TEMPERATURES, N_FRAMES = (0.65, 0.72, 0.79, 0.86, 0.93), (250, 300, 4
 LOCAL = {"cutoff": 4.8, "electrostatics": "damped-shifted"}  # what the network can see
 PRETRAIN = {"steps": 6000, "batch_size": 1, "learning_rate": 1e-3, "check_every": 500}
 SIZES = (5, 10, 25, 44)
-KEY = ("case", "method", "n_train", "seed", "subset")  # what makes a row
-STATE = (0.79, 300.0)  # g/cm³, K: of the frames that MD begins with
-MD = {"steps": 100_000, "kelvin": 300, "n_train": 10}  # of 0.5 fs: 50 ps
+KEY = ("case", "method", "n_train", "seed", "subset", "quantity")  # what makes a row
+STARTS_OF_MD = ("mmff94", "liquid_xtb")
+RUNS = {"nvt": "nvt-nh", "npt": "npt"}  # 300 K; a Nosé-Hoover chain, and 1 bar with the potential's own stress
+MD = {
+    "molecules": 32, "density": 0.786, "kelvin": 300, "n_train": 10, "picoseconds": 50.0, "equilibration": 10.0,
+    "timestep": 0.5, "every": 100,
+}  # fmt: skip
+VISCOSITY = 0.54  # mPa s, of real methanol at 298 K
 
 
 def boxes():
@@ -83,7 +88,7 @@ def make_start(name):
 def tuned(name, frames, seed):
     """The start of this name, autotuned."""
     torch.set_num_threads(1)
-    return tp.autotune(start(name), frames, seed=seed, **GENTLE, **settings_of(len(frames), False))
+    return tp.autotune(start(name), frames, seed=seed, **settings_of(len(frames), False))
 
 
 def scratch(frames, seed):
@@ -101,21 +106,11 @@ def delta(frames, seed):
 
 METHODS = {"scratch_atomref": scratch, "delta": delta}
 METHODS |= {f"tpainn_{name}": partial(tuned, name) for name in ("gas_xtb", *FRAMES)}
-
-
-def measure(model, frames):
-    """Errors in all, of what moves whole molecules, and of the stress."""
-    calculator = model.calculator() if hasattr(model, "calculator") else model
-    calculator = tp.PotentialCalculator(model) if isinstance(model, tp.Potential) else calculator
-    energies, forces, off = [], [], []
-    for atoms in frames:
-        copy = atoms.copy()
-        copy.calc = calculator
-        forces.append(copy.get_forces())
-        energies.append(copy.get_potential_energy())
-        off.append(np.abs(copy.get_stress() - atoms.get_stress()) / GPa)
-    found = tp.errors(SimpleNamespace(predict=lambda _: (np.array(energies), forces)), frames)
-    return found | split_force_errors(forces, frames, SIZE) | {"stress_mae": float(np.mean(off))}
+UNTRAINED = {
+    "force_field": partial(tp.mmff94_liquid, cutoff=LOCAL["cutoff"]),
+    "gfn2_xtb": tp.gfn2_xtb,
+    "start_gas_xtb": partial(start, "gas_xtb"),
+}
 
 
 def curve(arguments):
@@ -128,29 +123,68 @@ def curve(arguments):
     for name in chosen.keys() & {f"tpainn_{name}" for name in FRAMES}:
         make_start(name.removeprefix("tpainn_"))
     path = BUILD / "curve.json"
-    options = {"n_jobs": arguments.jobs, "measure": measure}
+    options = {"n_jobs": arguments.jobs, "measure": partial(measure, size=SIZE)}
     rows = learning_curve(chosen, pool, tests, arguments.sizes, range(arguments.seeds), path, **options)
-    untrained = {"force_field": tp.mmff94_liquid(cutoff=LOCAL["cutoff"]), "gfn2_xtb": tp.gfn2_xtb()}
-    untrained |= {"start_gas_xtb": start("gas_xtb")}
-    bare = [
-        {"method": name, "n_train": 0, "seed": 0, "subset": subset, **measure(model, frames)}
-        for name, model in untrained.items()
-        for subset, frames in tests.items()
-    ]
-    return rows + bare
+    for name in UNTRAINED.keys() & set(arguments.methods):
+        row, model = {"method": name, "n_train": 0, "seed": 0}, UNTRAINED[name]()
+        rows += [row | {"subset": subset, **measure(model, frames, SIZE)} for subset, frames in tests.items()]
+    return rows
 
 
 def md(arguments):
-    """Rows of long runs with potentials that ten boxes have made: how long they last."""
-    pool, rows = tp.load_methanol("train"), []
-    starts = [a for a in tp.load_methanol("test") if (a.info["density"], a.info["temperature"]) == STATE]
-    for seed in range(arguments.seeds):
-        potential = tuned("gas_xtb", tp.draw(pool, MD["n_train"], seed), seed)
-        settings = {"temperature": MD["kelvin"], "n_steps": MD["steps"], "seed": seed, "every": 100, "progress": False}
-        run = tp.run_md(starts[seed], tp.PotentialCalculator(potential), path=BUILD / f"md-{seed}.traj", **settings)
-        rows.append({"method": "tpainn_gas_xtb", "n_train": MD["n_train"], "seed": seed, "subset": "300 K"})
-        rows[-1] |= {"picoseconds": run.time[-1] / 1000, "stopped": run.stopped}
-    return rows
+    """Rows of what the liquid does with potentials that ten boxes have made: how long it lasts, and its quantities."""
+    starts = [name for name in STARTS_OF_MD if f"tpainn_{name}" in arguments.methods]
+    for name in starts:
+        make_start(name)
+    tasks = [(name, seed, run) for run in arguments.runs for name in starts for seed in range(arguments.seeds)]
+    return [row for rows in in_parallel(_run, tasks, arguments.jobs, in_order=True) for row in rows]
+
+
+def _run(name, seed, kind):
+    """Rows of one run, which goes on where it stopped."""
+    torch.set_num_threads(1)
+    train, few = partial(tuned, name), tp.draw(tp.load_methanol("train"), MD["n_train"], seed)
+    made_from = {"frames": few, "training": train, "seed": seed}
+    path = BUILD / f"md, {name}, {seed}.safetensors"
+    potential = kept(path, tp.Potential.load, lambda path: train(few, seed).save(path), **made_from)
+    n_steps = round(MD["picoseconds"] * 1000 / MD["timestep"])
+    settings = {"timestep": MD["timestep"], "every": MD["every"], "seed": seed, "temperature": MD["kelvin"]}
+    run = tp.run_md(
+        _beginning(seed), tp.PotentialCalculator(potential), ensemble=RUNS[kind], n_steps=n_steps, progress=False,
+        path=BUILD / f"md, {name}, {seed}, {kind}.traj", **settings,
+    )  # fmt: skip
+    row = {"method": f"tpainn_{name}", "n_train": MD["n_train"], "seed": seed, "subset": kind}
+    found = {"lasted": (run.time[-1] / 1000, None), **({} if run.stopped else quantities(run, kind))}
+    rounded = {quantity: [value and float(f"{value:.4g}") for value in pair] for quantity, pair in found.items()}
+    return [row | {"quantity": q, "value": v, "error": e, "stopped": run.stopped} for q, (v, e) in rounded.items()]
+
+
+def _beginning(seed):
+    """A box of MMFF94's liquid; equilibrated there, because a packed one is none."""
+    start = tp.liquid(SMILES, MD["molecules"], density=MD["density"], seed=seed)
+    settings = {"temperature": MD["kelvin"], "n_frames": 1, "warm_up": 10_000, "seed": seed, "labels": False}
+    (frame,) = tp.liquid_run(start, tp.mmff94_liquid(cutoff=6.0), progress=False, **settings)
+    return frame
+
+
+def quantities(run, kind):
+    """{quantity: (value, standard error of five blocks)} after the first `MD["equilibration"]`."""
+    first = round(MD["equilibration"] * 1000 / (MD["timestep"] * MD["every"]))
+    frames = run.frames[first:]
+    if kind == "npt":
+        return {"density / g/cm³": block_average(run.density[first:])}
+    edges = np.linspace(0, len(frames), 6).astype(int)
+    curves = [rdf(frames[a:b:4], "OO", r_max=6.0, n_bins=60) for a, b in itertools.pairwise(edges)]
+    r, blocks = curves[0][0], np.array([g for _, g in curves])
+    top = int(blocks.mean(axis=0).argmax())
+    oxygen = np.array([atoms.positions[atoms.numbers == 8] for atoms in frames])
+    slow, error = diffusion(oxygen, MD["timestep"] * MD["every"] / 1000, window=(2.0, 6.0))
+    return {
+        "first peak of g_OO": (float(blocks.mean(axis=0)[top]), float(blocks[:, top].std(ddof=1) / len(blocks) ** 0.5)),
+        "its place / Å": (float(r[top]), None),
+        "diffusion in the box / 1e-9 m²/s": (slow, error),
+        "term of the box / 1e-9 m²/s": (yeh_hummer(MD["kelvin"], frames[0].cell[0, 0], VISCOSITY), None),
+    }
 
 
 CASES = {"curve": curve, "md": md}
@@ -161,7 +195,8 @@ def main():
     parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    parser.add_argument("--methods", nargs="+", choices=[*METHODS, *UNTRAINED], default=[*METHODS, *UNTRAINED])
+    parser.add_argument("--runs", nargs="+", choices=RUNS, default=list(RUNS), help="of --case md")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -169,7 +204,7 @@ def main():
     rows, _ = earlier("methanol")
     for name in arguments.case:
         rows = merged(rows, [{"case": name, **row} for row in CASES[name](arguments)], KEY)
-        spent = {tuple(row[k] for k in KEY[:-1]): row.get("seconds", 0) for row in rows}
+        spent = {tuple(row[k] for k in KEY[:4]): row.get("seconds", 0) for row in rows}
         save_results("methanol", rows, "python benchmarks/methanol.py", sum(spent.values()), ["torch", "openmm"], 1)
 
 

@@ -80,7 +80,6 @@ def boxes(model):
     return tp.water_runs(STATES, N_FRAMES, seed=0, **settings)
 
 
-@cache
 def unlabelled():
     """Classical boxes for a committee to label."""
     return boxes("q-TIP4P/F")
@@ -184,19 +183,19 @@ COMPARED = {
 }
 
 
-def measure(model, frames):
-    """Errors in all, inside and between molecules, and of the stress."""
-    asked = model.predict(frames) if hasattr(model, "predict") else None
-    calculator, stress, own = model, [], []
-    if asked:
-        calculator = model.calculator() if hasattr(model, "calculator") else tp.PotentialCalculator(model)
+def measure(model, frames, size=3):
+    """Errors in all, inside and between molecules of ``size`` atoms, and of the stress."""
+    calculator = model.calculator() if hasattr(model, "calculator") else model
+    calculator = tp.PotentialCalculator(model) if isinstance(model, tp.Potential) else calculator
+    energies, forces, off = [], [], []
     for atoms in frames:
         copy = atoms.copy()
         copy.calc = calculator
-        own.append(copy.get_forces())
-        stress.append(np.abs(copy.get_stress() - atoms.get_stress()) / GPa)
-    found = errors(SimpleNamespace(predict=lambda _: asked) if asked else model, frames)
-    return found | split_force_errors(own, frames) | {"stress_mae": float(np.mean(stress))}
+        forces.append(copy.get_forces())
+        energies.append(copy.get_potential_energy())
+        off.append(np.abs(copy.get_stress() - atoms.get_stress()) / GPa)
+    found = errors(SimpleNamespace(predict=lambda _: (np.array(energies), forces)), frames)
+    return found | split_force_errors(forces, frames, size) | {"stress_mae": float(np.mean(off))}
 
 
 # --- cases ---
