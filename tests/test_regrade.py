@@ -191,6 +191,7 @@ def test_an_interruption_leaves_what_is_there_written(course, tmp_path):
         write(tmp_path / "in" / name / "42_a_lesson.ipynb", cells)
     table = tmp_path / "grades.csv"
     call = [sys.executable, "-m", "tpainn_lite.cli", "regrade", "in", "--notebooks", course, "--csv", table]
+    call += ["--kept", tmp_path / "kept.json"]
     going = subprocess.Popen(call, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 120
     while not (tmp_path / "started").exists() and time.monotonic() < end:
@@ -201,6 +202,30 @@ def test_an_interruption_leaves_what_is_there_written(course, tmp_path):
     assert "Ada: 1 of 3 passed" in printed and "42.1 not judged: regrading was interrupted before" in printed
     rows = csv.DictReader(io.StringIO(table.read_text(encoding="utf-8-sig")))
     assert [row["outcome"] for row in rows if row["exercise"] == "42.1"] == [PASSED, UNJUDGED]
+    (verdicts,) = json.loads((tmp_path / "kept.json").read_text())["verdicts"].values()
+    assert verdicts == {"42.1": [PASSED, ""]}, "Bob, who was not judged, is judged the next time"
+
+
+def test_what_was_judged_is_not_run_again_unless_the_answer_or_the_course_changes(course, tmp_path):
+    kept, runs = tmp_path / "kept.json", tmp_path / "runs"
+    answer = f'open({str(runs)!r}, "a").write("x")\ntwice = 6\nteach.check("42.1", twice, given=given)'
+    mine, check = tmp_path / "in" / "Ada" / "42_a_lesson.ipynb", course / "checks" / "42_a_lesson.py"
+    outcomes = []
+    for n_runs, change in (
+        (1, lambda: write(mine, with_cells(c2=answer))),
+        (1, lambda: None),
+        (2, lambda: write(mine, with_cells(c2=answer.replace("= 6", "= 7")))),
+        (3, lambda: check.write_text(CHECKS.replace("2 * given", "given + 4"))),
+        (4, lambda: write(mine, with_cells(c2=answer))),
+    ):
+        change()
+        grades = regrade([tmp_path / "in"], course, path=kept, progress=False)
+        outcomes += [grade.outcome for grade in grades if grade.exercise == "42.1"]
+        assert len(runs.read_text()) == n_runs
+    assert outcomes == [PASSED, PASSED, WRONG, PASSED, WRONG]
+    kept.write_text('{"name": "Ada"}')
+    with pytest.raises(ValueError, match="kept.json is damaged, or keeps no verdicts: name another file, or remove it"):
+        regrade([tmp_path / "in"], course, path=kept)
 
 
 def test_what_cannot_be_read_is_a_line_of_its_own(course, tmp_path):

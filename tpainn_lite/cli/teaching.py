@@ -23,6 +23,9 @@ def regrade(
     html: Annotated[Path | None, typer.Option(help="a page with the code of all answers: .html")] = None,
     seconds: Annotated[float, typer.Option(help="that a cell of an answer may take; others ten times that")] = 60.0,
     jobs: Annotated[int, typer.Option(help="notebooks that run at a time")] = 1,
+    kept: Annotated[
+        Path | None, typer.Option(help="keeps verdicts; the same command goes on from there: .json")
+    ] = None,
 ) -> None:
     """For teachers: run what was handed in, and judge it anew.  This runs students' code: do it in a container."""
     for target, ending in ((csv, ".csv"), (points, ".csv"), (html, ".html")):
@@ -34,7 +37,7 @@ def regrade(
     from tpainn_lite.course.regrade import STOPPED
     from tpainn_lite.course.regrade import regrade as judge
 
-    grades = judge(hand_ins, notebooks, seconds=seconds, n_jobs=jobs)
+    grades = judge(hand_ins, notebooks, seconds=seconds, n_jobs=jobs, path=kept)
     typer.echo(grades_text(grades))
     for target, table, code in (
         (csv, grades_csv, "utf-8-sig"),  # Excel reads UTF-8 by its mark alone
