@@ -10,6 +10,7 @@ import statistics
 import sys
 from pathlib import Path
 
+import family_tables
 import headline
 import levels_table
 import methanol_tables
@@ -125,7 +126,7 @@ def main():
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a page is out of date")
     args = parser.parse_args()
     tables = {"summary": ("water", summary_table.block)}
-    for module in (study_tables, water_tables, methanol_tables, survival_table, uncertainty_tables):
+    for module in (study_tables, water_tables, methanol_tables, family_tables, survival_table, uncertainty_tables):
         tables |= module.BLOCKS
     for path, blocks in (
         (README, BLOCKS | headline.blocks(RESULTS)),

@@ -1,6 +1,7 @@
 """The shipped data: cards that tell the truth, parts that share nothing, labels that can be made again."""
 
 import importlib.util
+import itertools
 import re
 import shutil
 from pathlib import Path
@@ -15,10 +16,13 @@ from tpainn_lite.reading.shipped import (
     data_folder,
     load_methanol,
     load_molecules,
+    load_reactions,
     load_scan,
     load_water,
     molecule_list,
 )
+from tpainn_lite.structures.geometry import bonds_of
+from tpainn_lite.structures.smiles import rdkit_molecule
 from tpainn_lite.teachers.cp2k import CP2KCalculator
 from tpainn_lite.teachers.dft import PySCFCalculator
 
@@ -27,6 +31,7 @@ SETS = {
     "molecules_b3lyp": (load_molecules, PARTS),
     "water_dft": (load_water, PARTS),
     "methanol_dft": (load_methanol, PARTS[:3]),
+    "reactions_b3lyp": (load_reactions, PARTS[:3]),
     "scans_b3lyp": (load_scan, SCANS),
 }
 
@@ -185,6 +190,17 @@ def test_methanol_is_methanol_and_its_parts_are_well_apart():
             assert part == other or u - t >= 1000  # fs
     known = {atoms.info["density"] for atoms in load_methanol("train")}
     assert {atoms.info["density"] for atoms in load_methanol("test")} - known, "one density is in the test alone"
+
+
+def test_reactions_end_with_other_bonds_than_they_began_with_and_keep_to_their_parts():
+    for part in PARTS[:3]:
+        frames = load_reactions(part)
+        assert {a.info["smiles"] for a in frames} <= {a.info["smiles"] for a in load_molecules(part)}
+        for name, group in itertools.groupby(frames, lambda atoms: atoms.info["reaction"]):
+            *_, last = group
+            drawn = rdkit_molecule(last.info["smiles"]).GetBonds()
+            before = {tuple(sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))) for bond in drawn}
+            assert {tuple(bond) for bond in bonds_of(last).tolist()} != before, name
 
 
 SCRIPTS = [path for path in sorted((Path(DATA) / "make").glob("*.py")) if "__main__" in path.read_text("utf-8")]

@@ -7,7 +7,7 @@ from conftest import lively_potential, shaken
 from tpainn_lite.model.committee import Committee
 from tpainn_lite.model.domain import MARGIN, Domain
 from tpainn_lite.structures.build import molecule
-from tpainn_lite.structures.geometry import contacts
+from tpainn_lite.structures.geometry import near_distances
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_an_element_that_was_never_seen_is_named_and_the_network_not_asked(domai
 def test_what_was_trained_on_besides_is_met_but_does_not_say_what_is_usual(domain, known):
     wider = Domain(domain.committee, known, trained=[molecule("CN"), molecule("O")])
     assert wider.limit == domain.limit and wider.elements == {1, 6, 7, 8}
-    assert wider.closest[1, 7] < 1.1 and wider.closest[6, 6] == domain.closest[6, 6]
+    assert wider.distances[1, 7][0] < 1.1 and np.all(wider.distances[6, 6] == domain.distances[6, 6])
 
 
 def test_atoms_that_come_too_near_are_named(domain, known):
@@ -41,7 +41,23 @@ def test_atoms_that_come_too_near_are_named(domain, known):
     crushed.positions *= 0.8
     (reasons,) = domain.doubts([crushed])
     assert any(reason.startswith("H and H are ") for reason in reasons)
-    assert any(reason.startswith("C and C are ") for reason in reasons)
+    assert any(reason.startswith("C and C are ") and "never nearer than" in reason for reason in reasons)
+
+
+def test_a_bond_that_is_neither_whole_nor_broken_is_named(domain, known):
+    torn = known[0].copy()
+    torn.positions[2] += 0.3 * (torn.positions[2] - torn.positions[1])  # O away from C, but not from the next C yet
+    (reasons,) = domain.doubts([torn])
+    assert any(reason.startswith("C and O are 1.") and "never between 1." in reason for reason in reasons)
+
+
+def test_one_wild_frame_among_many_known_ones_does_not_set_the_limit():
+    many = [shaken(molecule("CO"), seed=k, by=0.02) for k in range(40)]
+    committee = Committee([lively_potential(seed=k) for k in range(3)])
+    limit = Domain(committee, many).limit
+    wild = shaken(molecule("CO"), seed=0, by=0.3)
+    assert committee.disagreement([wild])[0] > committee.disagreement(many).max()
+    assert Domain(committee, [*many, wild]).limit < 1.2 * limit
 
 
 def test_disagreement_beyond_what_is_usual_is_a_reason(domain, known):
@@ -52,12 +68,13 @@ def test_disagreement_beyond_what_is_usual_is_a_reason(domain, known):
         domain.limit = kept
 
 
-def test_contacts_are_the_smallest_distances_through_the_walls_too(water_box):
-    found = contacts(water_box)
+def test_near_distances_are_those_through_the_walls_too(water_box):
+    found = near_distances(water_box, 3.0)
     assert set(found) == {(1, 1), (1, 8), (8, 8)}
     distances = water_box.get_all_distances(mic=True)
     oxygen = water_box.numbers == 8
-    assert found[1, 8] == pytest.approx(distances[np.ix_(oxygen, ~oxygen)].min())
+    between = distances[np.ix_(oxygen, ~oxygen)]
+    assert found[1, 8] == pytest.approx(np.sort(between[between < 3.0]))
 
 
 def test_a_domain_of_nothing_is_an_error(domain):

@@ -25,6 +25,7 @@ from .reading.shipped import (
     load_molecules as load_molecules,
     load_results as load_results,
     load_methanol as load_methanol,
+    load_reactions as load_reactions,
     load_scan as load_scan,
     load_water as load_water,
     molecule_list as molecule_list,

@@ -15,7 +15,10 @@ from tpainn_lite.structures.files import sha256, write_text
 
 DATA = Path(__file__).resolve().parents[1]
 PARTS = ("train", "valid", "test", "test_large")
-SETS = {"molecules_b3lyp": PARTS, "water_dft": PARTS, "methanol_dft": PARTS[:3], "scans_b3lyp": SCANS}
+SETS = {
+    "molecules_b3lyp": PARTS, "water_dft": PARTS, "methanol_dft": PARTS[:3], "reactions_b3lyp": PARTS[:3],
+    "scans_b3lyp": SCANS,
+}  # fmt: skip
 UNFINISHED = "unfinished"  # labels on their way into the parts
 BEGIN, END = "<!-- numbers: begin (data/make/cards.py) -->", "<!-- numbers: end -->"
 

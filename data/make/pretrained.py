@@ -72,10 +72,10 @@ def calm(frames):
     return [atoms for atoms in frames if np.abs(label_of(atoms, "forces")).max() < FORCE_LIMIT]
 
 
-def reactive_frames(n_reactions=1200, n_frames=10, n_valid=50, n_shaken=600, seed=0, n_jobs=2):
-    """(train, valid): GFN2-xTB along reactions of molecules of up to seven heavy atoms, and, so that the bottom of the
+def reactive_frames(n_reactions=300, n_frames=10, n_valid=20, n_shaken=200, seed=0, n_jobs=2):
+    """(train, valid): GFN2-xTB along reactions of molecules of up to six heavy atoms, and, so that the bottom of the
     valleys is not forgotten, `gas_frames`; the validation frames are all of reactions."""
-    smiles = np.random.default_rng(seed).permutation(molecule_list(max_heavy=7)).tolist()
+    smiles = np.random.default_rng(seed).permutation(molecule_list(max_heavy=6)).tolist()
     calls = ((name, n_frames, seed + k) for k, name in enumerate(smiles))
     paths = (path for path in in_parallel(reaction, calls, n_jobs, in_order=True) if path)
     frames = [atoms for path in islice(paths, n_reactions + n_valid) for atoms in path]
@@ -159,7 +159,7 @@ RECIPES = {
 NOT_SHIPPED = {
     "gas_reactive": Recipe(
         reactive_frames,
-        {"steps": 10_000, "batch_size": 32, "learning_rate": 2e-3, "check_every": 1000},
+        {"steps": 6000, "batch_size": 32, "learning_rate": 1e-3, "check_every": 1000},
         start="gas_xtb",
     ),
 }

@@ -27,7 +27,7 @@ DATA = Path(__file__).resolve().parents[1]
 SET, JOURNAL = "reactions_b3lyp", DATA.parent / "build" / "reactions_b3lyp.jsonl"
 SOURCE = "tpainn_lite data/make/reactions_b3lyp.py"
 SEED = 20262
-N_REACTIONS = {"train": 32, "valid": 6, "test": 24}
+N_REACTIONS = {"train": 24, "valid": 4, "test": 16}
 N_FRAMES, N_HEAVY = 7, (3, 5)  # of each reaction; fewest and most
 
 

@@ -184,6 +184,7 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "show.report.evaluate": lambda t: {"potential": t.potential, "frames": t.frames, "report": "new.html"},
     "load_methanol": lambda t: {"split": "valid"},
     "ErrorBars": lambda t: {"potential": t.potential, "train": t.frames, "held_out": t.frames},
+    "load_reactions": lambda t: {"split": "valid"},
 }  # fmt: skip
 COVERED = ("plots", "teach", "observables", "liquid", "selection", "train.training.fit")
 NEVER_BAD = {  # what takes anything, by intent, or looks at it later

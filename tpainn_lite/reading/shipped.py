@@ -160,6 +160,29 @@ def load_methanol(split: Literal["train", "valid", "test"]) -> list[Atoms]:
     return _load_part("methanol_dft", split)
 
 
+def load_reactions(split: Literal["train", "valid", "test"]) -> list[Atoms]:
+    """Our own DFT set of reactions: bonds that break and form, at B3LYP/6-31G(2df,p), split by molecule.
+
+    With energy (eV) and forces (eV/Å); ``info`` has ``smiles`` (of what it was before), ``reaction`` (frames of one
+    stand side by side, in order), ``config_type``, ``id``, ``level``.
+
+    Parameters
+    ----------
+    split
+        The molecules of "test" are among those of ``load_molecules("test")``, and so for the others.
+
+    Raises
+    ------
+    DatasetError
+        The file is missing or was changed.
+
+    >>> len({atoms.info["reaction"] for atoms in load_reactions("valid")})
+    4
+    """
+    check_choice(PARTS[:3], split=split)
+    return _load_part("reactions_b3lyp", split)
+
+
 def load_scan(name: Literal["bond", "angle", "torsion", "dimer"]) -> list[Atoms]:
     """DFT along one simple motion, B3LYP/6-31G(2df,p): what the terms of a force field can be compared with.
 

@@ -279,14 +279,14 @@ def all_distances(atoms: Atoms, name: str = "structure") -> tuple[NDArray, NDArr
     return np.sort(atoms.numbers[np.stack([i, j])], axis=0), distances(atoms, i, j)
 
 
-def contacts(atoms: Atoms) -> dict[tuple[int, int], float]:
-    """{(element, element): the smallest distance in Å}, the lighter first; in boxes, nearest images."""
+def near_distances(atoms: Atoms, reach: float) -> dict[tuple[int, int], NDArray]:
+    """{(element, element): all distances below ``reach`` (n,) in Å, sorted}, the lighter first; nearest images."""
     elements, d = all_distances(atoms, atoms.get_chemical_formula() or "a structure")
-    found: dict[tuple[int, int], float] = {}
+    found: dict[tuple[int, int], NDArray] = {}
     for a, b in itertools.combinations_with_replacement(sorted(set(atoms.numbers.tolist())), 2):
-        apart = d[(elements[0] == a) & (elements[1] == b) & (d > 0)]
-        if apart.size:
-            found[a, b] = float(apart.min())
+        near = d[(elements[0] == a) & (elements[1] == b) & (d > 0) & (d < reach)]
+        if near.size:
+            found[a, b] = np.sort(near)
     return found
 
 
