@@ -189,6 +189,7 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
 COVERED = ("plots", "teach", "observables", "liquid", "selection", "train.training.fit")
 NEVER_BAD = {  # what takes anything, by intent, or looks at it later
     "course.teach.check": ("answer",),
+    "model.pretrained.usual_start": ("structures",),  # `run_project` looks at them next, and names what is not sound
     "show.plots": ("title", "x", "y", "unit", "quantity", "points", "name", "figure"),
     "show.plots.live_history": ("key",),
     "course.receipts.hand_in": ("name",),

@@ -54,6 +54,7 @@ from tpainn_lite.reading.oddities import (
     labels_of,
 )
 from tpainn_lite.reading.units import convert
+from tpainn_lite.structures.arguments import DatasetError
 from tpainn_lite.structures.checks import check_frames
 
 GUESSES = hypotheses()
@@ -124,6 +125,8 @@ def check_data(frames: Sequence[Atoms], potential: Potential | None = None) -> D
     'sound'
     """
     check_frames(frames)
+    if empty := [k for k, atoms in enumerate(frames) if not len(atoms)]:
+        raise DatasetError(f"frame {empty[0]} has no atoms; at least one is expected")
     name = "the potential"
     if potential is None:
         name, potential = potential_for(frames)

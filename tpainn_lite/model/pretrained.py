@@ -8,7 +8,7 @@ from ase import Atoms
 
 from tpainn_lite.model.potential import Potential
 from tpainn_lite.reading.shipped import shipped_file, tell_once
-from tpainn_lite.structures.arguments import check_choice
+from tpainn_lite.structures.arguments import check_choice, check_list
 from tpainn_lite.structures.charges import total_charge
 
 SMALL, MOST_HEAVY = {"H", "C", "N", "O", "F"}, 9  # what "gas" and "gas_xtb" have seen
@@ -76,6 +76,7 @@ def usual_start(structures: Sequence[Atoms]) -> str:
     >>> usual_start([molecule("CCO")]), usual_start([molecule("CCS")])
     ('gas_xtb', 'gas_wide_xtb')
     """
+    check_list(structures, "structures")
     given = (atoms for atoms in structures if isinstance(atoms, Atoms))
     return "gas_xtb" if all(map(_is_small, given)) else "gas_wide_xtb"
 

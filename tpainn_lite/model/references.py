@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from tpainn_lite.model.graph import Graph, graphs_of
 from tpainn_lite.model.painn import MAX_ATOMIC_NUMBER
 from tpainn_lite.model.potential import Potential, check_potential
+from tpainn_lite.structures.arguments import shown
 from tpainn_lite.structures.charges import total_charge
 from tpainn_lite.structures.checks import check_labels, label_of
 from tpainn_lite.structures.geometry import composition_of
@@ -147,9 +148,17 @@ def similar(elements: Iterable[int], known: Iterable[int]) -> dict[str, str]:
     >>> similar([34], [1, 6, 16])
     {'Se': 'S'}
     """
+    elements, known = (_atomic_numbers(name, given) for name, given in (("elements", elements), ("known", known)))
     to_noble_gas = {z: next(noble for noble in (2, 10, 18, 36, 54, 86, 118) if noble >= z) - z for z in range(1, 119)}
     nearest = {z: min(known, key=lambda k: (abs(to_noble_gas[k] - to_noble_gas[z]), abs(k - z))) for z in elements}
     return {chemical_symbols[z]: chemical_symbols[k] for z, k in nearest.items()}
+
+
+def _atomic_numbers(name, given):
+    numbers = list(given) if np.iterable(given) else []
+    if not numbers or not all(isinstance(z, (int, np.integer)) and 1 <= z <= 118 for z in numbers):
+        raise ValueError(f"{name} is {shown(given)}; atomic numbers, 1 to 118, are expected")
+    return numbers
 
 
 def with_elements(potential: Potential, new_elements: Mapping[str, str]) -> Potential:
