@@ -1,4 +1,4 @@
-"""Families of molecules with S, P, Cl, Br and charges: what twenty labels at PBE0-D3(BJ)/def2-TZVP are worth there.
+"""Families of molecules with S, P and charges: what twenty labels at PBE0-D3(BJ)/def2-TZVP are worth there.
 
     python benchmarks/families.py                 # an hour or so of labels on one core, then minutes; resumes
     python benchmarks/families.py --families sulfonamides --jobs 2
@@ -38,7 +38,6 @@ FAMILIES = {
         "COP(=O)(O)OC", "CP(=O)(OC)OC", "CP(C)(=O)OC", "COP(=S)(OC)OC", "NP(=O)(OC)OC", "COP(C)(=O)SC",
         "COP(=O)(OC)C=C",
     ),
-    "halides": ("NCCCBr", "BrC1CCOC1", "Brc1ccsc1", "Clc1cc[nH]n1", "COCCBr", "CC(Br)C(=O)OC", "Nc1ccc(Cl)cn1"),
     "ammonium ions": (
         "C[NH2+]CCO", "[NH3+]CC(=O)NC", "[NH3+]CCSC", "C[NH2+]CC(=O)OC", "[NH3+]C1CCOC1", "[NH3+]CCCS",
         "COC(=O)C[NH3+]",

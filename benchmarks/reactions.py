@@ -33,7 +33,7 @@ from tpainn_lite.train.curves import learning_curve
 
 BUILD = Path(__file__).resolve().parents[1] / "build"
 REACTIVE = BUILD / "gas_reactive.safetensors"
-SIZES = (10, 50, 160)
+SIZES = (10, 50)
 N_KNOWN, N_MEMBERS = 100, 3  # labels of whole molecules, and potentials, behind `doubts`
 KEY = ("case", "method", "n_train", "seed", "subset")
 
@@ -95,7 +95,7 @@ def asked(calculator, frames):
     for atoms in copies:
         atoms.calc = calculator
     forces = [atoms.get_forces() for atoms in copies]
-    return [calculator.get_potential_energy(atoms) for atoms in copies], forces
+    return np.array([calculator.get_potential_energy(atoms) for atoms in copies]), forces
 
 
 def curve(arguments):

@@ -20,6 +20,7 @@ REACTION_WAYS = {
     "delta_gas_xtb": "Δ-learning on GFN2-xTB, from `gas_xtb`",
     "delta_gas_reactive": "Δ-learning on GFN2-xTB, from the start of other reactions",
 }
+DOUBTED = {"molecules": "other molecules", "larger": "larger molecules", "reactions": "reactions"}
 
 
 def families(results):
@@ -35,20 +36,33 @@ def families(results):
 
 def reactions(results):
     """Force errors by start and number of labels, with what needs none."""
-    alone = {row["method"]: row["force_mae"] for row in results["rows"] if not row["n_train"]}
-    table = pivot(results["rows"], "force_mae", REACTION_WAYS)
+    rows = [row for row in results["rows"] if row["case"] == "curve"]
+    alone = {row["method"]: row["force_mae"] for row in rows if not row["n_train"]}
+    table = pivot(rows, "force_mae", REACTION_WAYS)
     return f"{table}\n\nGFN2-xTB as it is: {alone['gfn2_xtb']:.0f}, zero forces: {alone['zero']:,.0f} meV/Å."
 
 
 def along(results):
     """Errors of energies along a reaction, in the same way."""
-    alone = {row["method"]: row.get("along_mae") for row in results["rows"] if not row["n_train"]}
-    table = pivot(results["rows"], "along_mae", REACTION_WAYS)
-    return f"{table}\n\nGFN2-xTB as it is: {alone['gfn2_xtb']:.0f} meV."
+    rows = [row for row in results["rows"] if row["case"] == "curve"]
+    alone = next(row["along_mae"] for row in rows if row["method"] == "gfn2_xtb")
+    return f"{pivot(rows, 'along_mae', REACTION_WAYS)}\n\nGFN2-xTB as it is: {alone:.0f} meV."
+
+
+def doubts(results):
+    """A line for each kind of frame: the share that `Domain` doubts, and force errors."""
+    lines = []
+    for subset, words in DOUBTED.items():
+        rows = [row for row in results["rows"] if (row["case"], row.get("subset")) == ("doubts", subset)]
+        shares = spread([100 * row["doubted"] for row in rows])
+        errors = [[row[name] for row in rows if row[name]] for name in ("doubted_mae", "trusted_mae")]
+        lines.append([words, f"{shares} %", *(spread(values) if values else "–" for values in errors)])
+    return markdown(["frames of", "doubted", "error of these", "of the others / meV/Å"], lines)
 
 
 BLOCKS = {
     "families": ("families", families),
     "reactions": ("reactions", reactions),
     "reactions_along": ("reactions", along),
+    "doubts": ("reactions", doubts),
 }

@@ -1,6 +1,8 @@
 """Markdown tables of the study of liquid methanol, for `readme_numbers.py`."""
 
-from study_tables import pivot
+import itertools
+
+from study_tables import markdown, pivot, spread
 
 LEARNERS = {  # as in the results: as in the tables
     "scratch_atomref": "from scratch, one energy per molecule",
@@ -26,7 +28,35 @@ def between(results):
     return forces(results, "between_mae")
 
 
+QUANTITIES = {
+    "first peak of g_OO": "first peak of g_OO",
+    "its place / Å": "its place / Å",
+    "diffusion in the box / 1e-9 m²/s": "D in the box / 10⁻⁹ m²/s",
+    "term of the box / 1e-9 m²/s": "what the box takes away",
+    "density / g/cm³": "density at 1 bar / g/cm³",
+}
+
+
+def liquid(results):
+    """A line for each start and kind of run: how many last, and quantities with the scatter between trainings."""
+    found = [row for row in results["rows"] if row["case"] == "md"]
+    known = [name for name in QUANTITIES if any(row["quantity"] == name for row in found)]
+    lines = []
+    for method, kind in itertools.product(LEARNERS, ("nvt", "npt")):
+        rows = [row for row in found if (row["method"], row["subset"]) == (method, kind)]
+        if not rows:
+            continue
+        runs = [row for row in rows if row["quantity"] == "lasted"]
+        lasted = (
+            f"{sum(row['stopped'] is None for row in runs)} of {len(runs)} ({max(r['value'] for r in runs):.0f} ps)"
+        )
+        values = [[row["value"] for row in rows if row["quantity"] == name] for name in known]
+        lines.append([LEARNERS[method], kind.upper(), lasted, *(spread(each) if each else "–" for each in values)])
+    return markdown(["ten boxes", "", "runs that last", *(QUANTITIES[name] for name in known)], lines)
+
+
 BLOCKS = {
+    "methanol_liquid": ("methanol", liquid),
     "methanol_forces": ("methanol", forces),
     "methanol_between": ("methanol", between),
 }
