@@ -51,6 +51,16 @@ def test_a_bond_that_is_neither_whole_nor_broken_is_named(domain, known):
     assert any(reason.startswith("C and O are 1.") and "never between 1." in reason for reason in reasons)
 
 
+def test_elements_that_are_near_for_the_first_time_are_named(domain):
+    far = molecule("F") + molecule("F")  # HF, twice
+    far.positions[2:] += 5.0
+    near = far.copy()
+    near.positions[2:] -= 3.6
+    (reasons,) = Domain(domain.committee, [far]).doubts([near])
+    assert any(reason.startswith("F and F are 2.42 Å apart; never nearer than 8.66 Å") for reason in reasons)
+    assert any(reason.startswith("H and F are 2.02 Å apart; never between 0.99 and 3.00 Å") for reason in reasons)
+
+
 def test_one_wild_frame_among_many_known_ones_does_not_set_the_limit():
     many = [shaken(molecule("CO"), seed=k, by=0.02) for k in range(40)]
     committee = Committee([lively_potential(seed=k) for k in range(3)])

@@ -54,8 +54,9 @@ class Domain:
         self.elements = {int(z) for atoms in frames for z in atoms.numbers}
         self.distances: dict[tuple[int, int], NDArray] = {}  # {(element, element): Å, sorted}
         for atoms in frames:
-            for pair, found in near_distances(atoms, REACH * (1 + SLACK)).items():
-                self.distances[pair] = np.union1d(self.distances.get(pair, []), found)
+            for pair, found in near_distances(atoms).items():
+                near = found[: max(1, np.searchsorted(found, REACH * (1 + SLACK)))]  # the nearest, if it is far
+                self.distances[pair] = np.union1d(self.distances.get(pair, []), near)
         usual = np.quantile(committee.disagreement(known), USUAL, method="higher")
         self.limit = MARGIN * float(usual)
 
@@ -96,9 +97,8 @@ def _widest_gap(found, known):
         return None
     if k[worst] == 0:
         return found[worst], f"never nearer than {known[0]:.2f} Å before"
-    if k[worst] == len(known):
-        return found[worst], f"never farther than {known[-1]:.2f} Å before, up to {REACH:g} Å"
-    return found[worst], f"never between {below[worst]:.2f} and {above[worst]:.2f} Å before"
+    end = REACH if k[worst] == len(known) else above[worst]
+    return found[worst], f"never between {below[worst]:.2f} and {end:.2f} Å before"
 
 
 def _check_any(frames, called=""):

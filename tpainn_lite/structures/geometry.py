@@ -279,7 +279,7 @@ def all_distances(atoms: Atoms, name: str = "structure") -> tuple[NDArray, NDArr
     return np.sort(atoms.numbers[np.stack([i, j])], axis=0), distances(atoms, i, j)
 
 
-def near_distances(atoms: Atoms, reach: float) -> dict[tuple[int, int], NDArray]:
+def near_distances(atoms: Atoms, reach: float = np.inf) -> dict[tuple[int, int], NDArray]:
     """{(element, element): all distances below ``reach`` (n,) in Å, sorted}, the lighter first; nearest images."""
     elements, d = all_distances(atoms, atoms.get_chemical_formula() or "a structure")
     found: dict[tuple[int, int], NDArray] = {}
