@@ -18,9 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
-from learning_curve_qm9 import settings_of
-from recipes import NETWORK
+from reactions import delta, scratch, tuned
 from results import earlier, merged, save_results
 
 import tpainn_lite as tp
@@ -62,30 +60,6 @@ def labelled(family, jobs):
     for k, smiles in enumerate(FAMILIES[family]):
         frames += tp.thermal_frames(tp.molecule(smiles, seed=k), tp.mmff94(), KELVIN, N_FRAMES, k)
     return tp.label(frames, tp.PySCFCalculator(LEVEL), BUILD / f"{family}.jsonl", n_jobs=jobs)
-
-
-def tuned(name, frames, seed):
-    """The start of this name, autotuned."""
-    torch.set_num_threads(1)
-    settings = settings_of("molecule_forces", len(frames), from_scratch=False)
-    return tp.autotune(tp.load_pretrained(name), frames, seed=seed, **settings)
-
-
-def scratch(frames, seed):
-    """The network from random numbers, with more steps and their best learning rate."""
-    torch.set_num_threads(1)
-    settings = settings_of("molecule_forces", len(frames), from_scratch=True)
-    return tp.train_from_scratch(frames, seed=seed, **NETWORK, **settings)
-
-
-def delta(name, frames, seed):
-    """What DFT has beyond GFN2-xTB, from the start of this name, or from nothing."""
-    torch.set_num_threads(1)
-    settings = settings_of("molecule_forces", len(frames), from_scratch=True)
-    if name is None:
-        return tp.delta_learn(frames, tp.gfn2_xtb(), seed=seed, **NETWORK, **settings)
-    del settings["learning_rate"]
-    return tp.delta_learn(frames, tp.gfn2_xtb(), seed=seed, start=tp.load_pretrained(name), **settings)
 
 
 METHODS = {
