@@ -14,11 +14,10 @@ Writes ``data/results/families.json``: a row for each family, method and seed; f
 
 import argparse
 import os
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from reactions import delta, scratch, tuned
+from learning_curve_qm9 import delta_way, scratch_way, tuned_way
 from results import earlier, merged, save_results
 
 import tpainn_lite as tp
@@ -42,7 +41,7 @@ FAMILIES = {
     ),
 }  # fmt: skip
 N_FRAMES, KELVIN, N_LEARNT = 4, 300, 5  # of a molecule; molecules to learn from
-LEVEL = "pbe0"
+LEVEL, TASK = "pbe0", "molecule_forces"  # TASK: of the study, whose settings are taken
 KEY = ("family", "method", "seed")
 
 
@@ -63,11 +62,11 @@ def labelled(family, jobs):
 
 
 METHODS = {
-    "scratch_atomref": scratch,
-    "tpainn_gas_wide": partial(tuned, "gas_wide"),
-    "tpainn_gas_wide_xtb": partial(tuned, "gas_wide_xtb"),
-    "delta_xtb": partial(delta, None),
-    "delta_gas_wide_xtb": partial(delta, "gas_wide_xtb"),
+    "scratch_atomref": scratch_way(TASK, "atomref"),
+    "tpainn_gas_wide": tuned_way(TASK, "shipped_wide"),
+    "tpainn_gas_wide_xtb": tuned_way(TASK, "shipped_wide_xtb"),
+    "delta_xtb": delta_way(TASK, tp.gfn2_xtb),
+    "delta_gas_wide_xtb": delta_way(TASK, tp.gfn2_xtb, "shipped_wide_xtb"),
 }
 UNTRAINED = {"force_field": tp.mmff94, "gfn2_xtb": tp.gfn2_xtb}
 

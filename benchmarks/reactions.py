@@ -5,10 +5,9 @@
 
 Our own labels (`data/make/reactions_b3lyp.py`), tested on reactions of molecules that nothing was trained on.  T-PaiNN
 from MMFF94's weights (``tpainn_gas``), from GFN2-xTB's (``tpainn_gas_xtb``), and from these gone on with on GFN2-xTB's
-labels of other reactions (``tpainn_gas_reactive``: ``python data/make/pretrained.py gas_reactive --out
-build/gas_reactive.safetensors`` makes it); Δ-learning on GFN2-xTB from nothing (``delta_xtb``) and from the same two
-(``delta_gas_xtb``, ``delta_gas_reactive``); from scratch (``scratch_atomref``).  Untrained: ``gfn2_xtb``, and
-``zero`` forces.
+labels of other reactions (``tpainn_gas_reactive``; `study_starts.py` says how these are made); Δ-learning on GFN2-xTB
+from nothing (``delta_xtb``) and from the same two (``delta_gas_xtb``, ``delta_gas_reactive``); from scratch
+(``scratch_atomref``).  Untrained: ``gfn2_xtb``, and ``zero`` forces.
 ``doubts``: the shares of frames of other molecules and of reactions that `Domain` doubts, of committees that know a
 hundred labels of whole molecules, with the force errors of what is doubted and of what is not.
 Writes ``data/results/reactions.json``: forces in meV/Å, energies in meV/atom and, of a reaction's frames against its
@@ -18,58 +17,26 @@ first one, ``along_mae`` in meV.
 import argparse
 import itertools
 import os
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import torch
-from learning_curve_qm9 import settings_of
-from recipes import NETWORK
+from learning_curve_qm9 import delta_way, scratch_way, tuned_way
 from results import earlier, merged, save_results
 
 import tpainn_lite as tp
 from tpainn_lite.train.curves import learning_curve
 
 BUILD = Path(__file__).resolve().parents[1] / "build"
-REACTIVE = BUILD / "gas_reactive.safetensors"
+TASK = "molecule_forces"  # of the study, whose settings are taken
 SIZES = (10, 50)
 N_KNOWN, N_MEMBERS = 100, 3  # labels of whole molecules, and potentials, behind `doubts`
 KEY = ("case", "method", "n_train", "seed", "subset")
-
-
-def start(name):
-    """The pretrained potential of this name: shipped, or made by its recipe."""
-    return tp.Potential.load(REACTIVE) if name == "gas_reactive" else tp.load_pretrained(name)
-
-
-def tuned(name, frames, seed):
-    """The start of this name, autotuned."""
-    torch.set_num_threads(1)
-    settings = settings_of("molecule_forces", len(frames), from_scratch=False)
-    return tp.autotune(start(name), frames, seed=seed, **settings)
-
-
-def scratch(frames, seed):
-    """The network from random numbers, with more steps and their best learning rate."""
-    torch.set_num_threads(1)
-    settings = settings_of("molecule_forces", len(frames), from_scratch=True)
-    return tp.train_from_scratch(frames, seed=seed, **NETWORK, **settings)
-
-
-def delta(name, frames, seed):
-    """What DFT has beyond GFN2-xTB, from the start of this name, or from nothing."""
-    torch.set_num_threads(1)
-    settings = settings_of("molecule_forces", len(frames), from_scratch=True)
-    if name is None:
-        return tp.delta_learn(frames, tp.gfn2_xtb(), seed=seed, **NETWORK, **settings)
-    del settings["learning_rate"]
-    return tp.delta_learn(frames, tp.gfn2_xtb(), seed=seed, start=start(name), **settings)
-
-
-METHODS = {"scratch_atomref": scratch, "delta_xtb": partial(delta, None)}
-METHODS |= {f"tpainn_{name}": partial(tuned, name) for name in ("gas", "gas_xtb", "gas_reactive")}
-METHODS |= {f"delta_{name}": partial(delta, name) for name in ("gas_xtb", "gas_reactive")}
+METHODS = {"scratch_atomref": scratch_way(TASK, "atomref"), "delta_xtb": delta_way(TASK, tp.gfn2_xtb)}
+STARTS = {"gas": "shipped", "gas_xtb": "shipped_xtb", "gas_reactive": "reactive"}  # as the study names them
+METHODS |= {f"tpainn_{name}": tuned_way(TASK, begun) for name, begun in STARTS.items()}
+METHODS |= {f"delta_{name}": delta_way(TASK, tp.gfn2_xtb, STARTS[name]) for name in ("gas_xtb", "gas_reactive")}
 
 
 def by_xtb_too(frames):
@@ -117,7 +84,7 @@ def doubts(arguments):
     tests["reactions"] = tp.load_reactions("test")
     for seed in range(arguments.seeds):
         few = [tp.draw(pool, N_KNOWN, N_MEMBERS * seed + k) for k in range(N_MEMBERS)]
-        members = [tuned("gas", frames, k) for k, frames in enumerate(few)]
+        members = [METHODS["tpainn_gas"](frames, k) for k, frames in enumerate(few)]
         domain = tp.Domain(tp.Committee(members), known, trained=[atoms for frames in few for atoms in frames])
         for subset, frames in tests.items():
             doubted = np.array([bool(reasons) for reasons in domain.doubts(frames)])

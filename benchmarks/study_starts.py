@@ -12,6 +12,8 @@ GFN2-xTB.  ``shuffled``: MMFF94's labels dealt to the wrong frames of the same m
 ``pool_molecule_forces``, ``pool_qm9_energy``: the shipped ladder, `gas_xtb`, gone on with on GFN2-xTB labels of the
 very structures that the DFT labels of a task are drawn from (their DFT labels are not looked at).  ``dft``: this, gone
 on with on our own DFT set of small molecules, the level of QM9.  ``dft_alone``: that set, from scratch.
+``reactive``: the shipped ladder, gone on with along reactions; ``python data/make/pretrained.py gas_reactive --out
+build/gas_reactive.safetensors`` makes it.
 """
 
 import argparse
@@ -29,6 +31,7 @@ from tour import shuffled
 import tpainn_lite as tp
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "study"
+REACTIVE = BUILD.parent / "gas_reactive.safetensors"
 N_MOLECULES, PER_MOLECULE, TEMPERATURE = 3000, 10, (300, 3000)
 SPARSE = 20  # one frame in so many, for ``few``
 STEPS = {"steps": 8000, "batch_size": 20, "learning_rate": 3e-3, "check_every": 1000}
@@ -102,6 +105,8 @@ def start(name):
     """The pretrained potential of this name."""
     if name in SHIPPED:
         return tp.load_pretrained(SHIPPED[name])
+    if name == "reactive":
+        return tp.Potential.load(REACTIVE)
     file = f"{name}, {source_of('qm9_energy')}" if name in ("pool_qm9_energy", "dft") else name
     frames, changes, before = STARTS[name]
     settings, network = {**STEPS, **changes, "seed": 0}, NETWORK if before is None else None

@@ -56,7 +56,7 @@ def doubts(results):
         rows = [row for row in results["rows"] if (row["case"], row.get("subset")) == ("doubts", subset)]
         shares = spread([100 * row["doubted"] for row in rows])
         errors = [[row[name] for row in rows if row[name]] for name in ("doubted_mae", "trusted_mae")]
-        lines.append([words, f"{shares} %", *(spread(values) if values else "–" for values in errors)])
+        lines.append([words, f"{shares} %", *map(spread, errors)])
     return markdown(["frames of", "doubted", "error of these", "of the others / meV/Å"], lines)
 
 

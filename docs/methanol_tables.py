@@ -47,11 +47,9 @@ def liquid(results):
         if not rows:
             continue
         runs = [row for row in rows if row["quantity"] == "lasted"]
-        lasted = (
-            f"{sum(row['stopped'] is None for row in runs)} of {len(runs)} ({max(r['value'] for r in runs):.0f} ps)"
-        )
-        values = [[row["value"] for row in rows if row["quantity"] == name] for name in known]
-        lines.append([LEARNERS[method], kind.upper(), lasted, *(spread(each) if each else "–" for each in values)])
+        whole, longest = sum(row["stopped"] is None for row in runs), max(row["value"] for row in runs)
+        values = [spread([row["value"] for row in rows if row["quantity"] == name]) for name in known]
+        lines.append([LEARNERS[method], kind.upper(), f"{whole} of {len(runs)} ({longest:.0f} ps)", *values])
     return markdown(["ten boxes", "", "runs that last", *(QUANTITIES[name] for name in known)], lines)
 
 
