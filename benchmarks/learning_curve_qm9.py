@@ -14,8 +14,9 @@ all methods alike.  Test molecules with the bonds of one in our list of molecule
 
 Methods: ``composition`` (best energy per element, no forces), ``force_field`` (MMFF94) and ``gfn2_xtb`` as they are,
 from scratch with naive and with fitted reference energies, Δ-learning on MMFF94 (``delta``) and on GFN2-xTB
-(``delta_xtb``; from `load_pretrained("gas_xtb")` ``delta_shipped_xtb``), which ask their teacher at every prediction
-too, the mean of these two and of T-PaiNN from `gas_xtb` (``mean_xtb``), and T-PaiNN from the starts of
+(``delta_xtb``; from `load_pretrained("gas_xtb")` ``delta_shipped_xtb``, and on GFN1-xTB ``delta_shipped_gfn1``), which
+ask their teacher at every prediction too, the mean of Δ-learning on both of these teachers from both `gas` and
+`gas_xtb` (``mean_delta``), and T-PaiNN from the starts of
 `study_starts.py`: ``tpainn_mmff94`` and so on, ``tpainn_shuffled`` the negative control, ``tpainn_shipped``,
 ``tpainn_shipped_xtb`` and ``tpainn_shipped_wide_xtb`` from `load_pretrained`, ``tpainn_pool`` from the second after
 GFN2-xTB has labelled the task's own structures. For QM9 our own DFT set may be one more rung before QM9's labels: after
@@ -86,7 +87,9 @@ def methods_of(task):
         found["delta"] = delta_way(task, tp.mmff94)
     found["delta_xtb"] = delta_way(task, tp.gfn2_xtb)
     found["delta_shipped_xtb"] = delta_way(task, tp.gfn2_xtb, "shipped_xtb")
-    found["mean_xtb"] = mean_way(found["delta_shipped_xtb"], tuned_way(task, "shipped_xtb"), found["delta_xtb"])
+    found["delta_shipped_gfn1"] = delta_way(task, tp.gfn1_xtb, "shipped_xtb")
+    teachers, starts = (tp.gfn2_xtb, tp.gfn1_xtb), ("shipped_xtb", "shipped")
+    found["mean_delta"] = mean_way(*(delta_way(task, *pair) for pair in itertools.product(teachers, starts)))
     found |= {f"tpainn_{name}": tuned_way(task, name) for name in (*TEACHERS, *LESSER, *SHIPPED, "pool")}
     if task == "qm9_energy":
         found["mean_pool"] = mean_way(found["tpainn_pool"], ridge_way(task, "pool"))

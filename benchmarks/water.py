@@ -15,9 +15,10 @@ boxes labelled by iAMOEBA (``tpainn_iamoeba_short``), SPC/Fw, the poor teacher (
 molecules (``tpainn_monomer``), and q-TIP4P/F with its labels dealt to wrong frames (``tpainn_shuffled``, the negative
 control).  ``tpainn_gentle`` is ``tpainn`` whose deeper layers learn more slowly.
 Baselines: from scratch with one fitted constant (``scratch_atomref``), as all of them have, and Δ-learning on q-TIP4P/F
-(``delta``) and on iAMOEBA (``delta_iamoeba``).  ``committee``: the mean of T-PaiNN from iAMOEBA, T-PaiNN from GFN2-xTB
-and Δ-learning on iAMOEBA; ``distilled``: one network, taught by it on 360 classical boxes.  Untrained: ``constant``,
-the mean energy and no forces; the classical models themselves, ``force_field`` (q-TIP4P/F) and ``force_field_iamoeba``;
+(``delta``) and on iAMOEBA (``delta_iamoeba``).  ``committee``: the mean of T-PaiNN and of Δ-learning on iAMOEBA, each
+from iAMOEBA and from GFN2-xTB; ``distilled``: one network, taught by it on 360 classical boxes.  Untrained:
+``constant``, the mean energy and no forces; the classical models themselves, ``force_field`` (q-TIP4P/F) and
+``force_field_iamoeba``;
 ``pretrained``, ``pretrained_xtb`` and ``pretrained_iamoeba``.  The pool: the liquid in the DFT set's `train`, drawn
 evenly over its trajectories; subsets of the test: the DFT set's `test`, later times of the same densities (``later``)
 and densities of its own (``new_densities``); and `test_large`, 64 H2O.
@@ -135,17 +136,18 @@ def scratch(frames, seed, **changed):
     return tp.train_from_scratch(frames, seed=seed, **NETWORK, **(settings(len(frames), True) | changed))
 
 
-def delta(frames, seed, model="q-TIP4P/F"):
+def delta(frames, seed, model="q-TIP4P/F", name=None):
     torch.set_num_threads(1)
-    return tp.delta_learn(frames, tp.water(model), seed=seed, **NETWORK, **settings(len(frames), True))
+    begun = NETWORK if name is None else {"start": start(name)}
+    return tp.delta_learn(frames, tp.water(model), seed=seed, **begun, **settings(len(frames), name is None))
 
 
 def committee(frames, seed):
     """The mean of potentials that different teachers have pretrained, as an ASE calculator."""
-    members = [autotune(frames, seed, name, **GENTLE) for name in ("water_iamoeba", "water_xtb")]
-    calculators = [tp.PotentialCalculator(member) for member in members]
-    mean = AverageCalculator([*calculators, delta(frames, seed, "iAMOEBA").calculator()])
-    mean.level = "mean of three potentials"
+    starts = ("water_iamoeba", "water_xtb")
+    tuned = [tp.PotentialCalculator(autotune(frames, seed, name)) for name in starts]
+    mean = AverageCalculator([*tuned, *(delta(frames, seed, "iAMOEBA", name).calculator() for name in starts)])
+    mean.level = "mean of four potentials"
     return mean
 
 

@@ -1,4 +1,4 @@
-"""Markdown tables of the study of liquid methanol, for `readme_numbers.py`."""
+"""Markdown tables of liquid methanol, and of a solute in water, for `readme_numbers.py`."""
 
 import itertools
 
@@ -53,7 +53,39 @@ def liquid(results):
     return markdown(["ten boxes", "", "runs that last", *(QUANTITIES[name] for name in known)], lines)
 
 
+SOLUTION = {
+    "scratch_atomref": "from scratch",
+    "tpainn_shuffled": "control: MMFF94's boxes, shuffled labels",
+    "delta": "Δ-learning on MMFF94",
+    "tpainn_gas": "T-PaiNN from `gas` (molecules alone, shipped)",
+    "tpainn_mmff94": "T-PaiNN from `gas`, then MMFF94's boxes",
+}
+
+
+def solution(results):
+    """Errors of all forces and of those on the solute, by start and number of boxes."""
+    rows = [row for row in results["rows"] if row["case"] == "curve" and row["subset"] == "later"]
+    bare = next(row for row in rows if row["method"] == "force_field")
+    tables = [pivot(rows, value, SOLUTION) for value in ("force_mae", "solute_mae")]
+    words = f"MMFF94 itself: {bare['force_mae']:.0f}, on the solute {bare['solute_mae']:.0f} meV/Å."
+    return "\n\nOn the atoms of the solute:\n\n".join(tables) + f"\n\n{words}"
+
+
+def solution_md(results):
+    """How long runs last, and errors on frames of their own."""
+    found = [row for row in results["rows"] if row["case"] == "md"]
+    lines = []
+    for method, name in SOLUTION.items():
+        runs = [row for row in found if row["method"] == method]
+        whole = sum(row["stopped"] is None for row in runs)
+        values = [spread([row[value] for row in runs]) for value in ("force_mae", "solute_mae")]
+        lines += [[name, f"{whole} of {len(runs)} ({max(r['lasted'] for r in runs):.0f} ps)", *values]] if runs else []
+    return markdown(["ten boxes", "runs that last", "all forces there", "on the solute"], lines)
+
+
 BLOCKS = {
+    "solution": ("solution", solution),
+    "solution_md": ("solution", solution_md),
     "methanol_liquid": ("methanol", liquid),
     "methanol_forces": ("methanol", forces),
     "methanol_between": ("methanol", between),

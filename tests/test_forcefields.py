@@ -15,7 +15,7 @@ from tpainn_lite.teachers.dft import PySCFCalculator
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.rdkit import ForceFieldError, RDKitForceField, forcefield_for, mmff94, type_molecule, uff
 from tpainn_lite.teachers.water import water
-from tpainn_lite.teachers.xtb import gfn2_xtb
+from tpainn_lite.teachers.xtb import gfn1_xtb, gfn2_xtb
 
 TEACHERS = {"MMFF94": mmff94, "UFF": uff}
 
@@ -185,11 +185,12 @@ def test_where_no_teacher_fits_the_error_says_what_is_missing():
         forcefield_for(Atoms("CO", [[0, 0, 0], [0, 0, 1.1]]))
 
 
-def test_gfn2_xtb_is_a_teacher_whose_forces_are_slopes():
+@pytest.mark.parametrize(("make", "level"), [(gfn2_xtb, "GFN2-xTB"), (gfn1_xtb, "GFN1-xTB")])
+def test_xtb_is_a_teacher_whose_forces_are_slopes(make, level):
     pytest.importorskip("tblite")
-    teacher, water, step = gfn2_xtb(), molecule("O"), 1e-3
+    teacher, water, step = make(), molecule("O"), 1e-3
     (frame,) = label([water], teacher, progress=False)
-    assert frame.info["level"] == "GFN2-xTB"
+    assert frame.info["level"] == level
     energies = []
     for sign in (1, -1):
         moved = water.copy()

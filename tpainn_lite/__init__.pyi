@@ -48,7 +48,7 @@ from .teachers.sample import (
 )
 from .teachers.water import water as water
 from .teachers.water_md import water_run as water_run, water_runs as water_runs
-from .teachers.xtb import gfn2_xtb as gfn2_xtb
+from .teachers.xtb import gfn1_xtb as gfn1_xtb, gfn2_xtb as gfn2_xtb
 
 from .model import graph as graph, painn as painn
 from .model.check import DataCheck as DataCheck, check_data as check_data

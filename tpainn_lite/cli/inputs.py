@@ -50,6 +50,7 @@ class TeacherName(StrEnum):
     spc_fw = "spc-fw"
     iamoeba = "iamoeba"
     gfn2_xtb = "gfn2-xtb"
+    gfn1_xtb = "gfn1-xtb"
     b3lyp = "b3lyp"
     pbe0 = "pbe0"
     wb97x = "wb97x"
@@ -258,6 +259,7 @@ def calculator(teacher: TeacherName) -> Teacher:
         TeacherName.spc_fw: lambda: water.water("SPC/Fw"),
         TeacherName.iamoeba: lambda: water.water("iAMOEBA"),
         TeacherName.gfn2_xtb: xtb.gfn2_xtb,
+        TeacherName.gfn1_xtb: xtb.gfn1_xtb,
         TeacherName.b3lyp: dft.PySCFCalculator,
         TeacherName.pbe0: lambda: dft.PySCFCalculator("pbe0"),
         TeacherName.wb97x: lambda: dft.PySCFCalculator("wb97x"),

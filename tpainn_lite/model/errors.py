@@ -62,6 +62,7 @@ def errors(potential: Model | Calculator | Any, frames: Sequence[Atoms]) -> dict
     if hasattr(potential, "predict"):
         alone = not pushed and "forces" in inspect.signature(potential.predict).parameters
         energy, predicted = potential.predict(frames, **({"forces": False} if alone else {}))
+        energy = np.asarray(energy)
     else:
         energy, predicted = _calculate(potential, frames, bool(pushed))
         counts = composition(frames)[1][given]

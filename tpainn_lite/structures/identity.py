@@ -154,7 +154,15 @@ def _parts_of_function(function):
     inside = {name: cell.cell_contents for name, cell in inside.items() if cell != types.CellType()}
     used = {name: outside[name] for name in _names(function.__code__) if name in outside}
     values = _without_filled({**used, **inside}, [function])
+    values = {name: _seen_from(function.__code__.co_filename, part) for name, part in values.items()}
     return ["function", *_parts_of_code(function.__code__), values, function.__defaults__, function.__kwdefaults__]
+
+
+def _seen_from(script, value):
+    """A path as it is seen from the script that names it: where all of a project moves, nothing has changed."""
+    if isinstance(value, os.PathLike) and os.path.isabs(value) and os.path.isabs(script):
+        return os.path.relpath(value, os.path.dirname(script))
+    return value
 
 
 def _parts_of_code(code):
