@@ -14,6 +14,7 @@ from ase import Atoms
 from tpainn_lite.model.graph import graphs_of, together
 
 STRENGTHS = 10.0 ** np.arange(-6, 1.5, 0.5)  # of the penalty, times the mean square of the features
+ASKED = {}  # (teacher's level, structure): its energy
 NEARLY_ONE = 0.98  # a label that the fit follows as closely as this says nothing about the penalty
 
 
@@ -43,8 +44,7 @@ class RidgePotential:
         """Energies (n,) that the fit is added to."""
         if self.teacher is None:
             return self.potential.predict(frames)[0]
-        bare = [Atoms(atoms.numbers, atoms.positions) for atoms in frames]
-        return np.array([self.teacher.get_potential_energy(atoms) for atoms in bare])
+        return np.array([_energy(self.teacher, atoms) for atoms in frames])
 
     def _counts(self, frames):
         return np.array([[(atoms.numbers == z).sum() for z in self.elements] for atoms in frames], float)
@@ -66,6 +66,14 @@ class RidgePotential:
         for hook in hooks:
             hook.remove()
         return np.array(rows)
+
+
+def _energy(teacher, atoms):
+    """A teacher's energy of a structure; asked once, although all members of a mean want it."""
+    key = teacher.level, atoms.numbers.tobytes(), atoms.positions.tobytes()
+    if key not in ASKED:
+        ASKED[key] = teacher.get_potential_energy(Atoms(atoms.numbers, atoms.positions))
+    return ASKED[key]
 
 
 def _left_out(kernel, fixed, residual, penalty):

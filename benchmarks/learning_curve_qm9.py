@@ -16,17 +16,17 @@ Methods: ``composition`` (best energy per element, no forces), ``force_field`` (
 from scratch with naive and with fitted reference energies, Δ-learning on MMFF94 (``delta``) and on GFN2-xTB
 (``delta_xtb``; from `load_pretrained("gas_xtb")` ``delta_shipped_xtb``, and on GFN1-xTB ``delta_shipped_gfn1``), which
 ask their teacher at every prediction too, the mean of Δ-learning on both of these teachers from both `gas` and
-`gas_xtb` (``mean_delta``), and T-PaiNN from the starts of
-`study_starts.py`: ``tpainn_mmff94`` and so on, ``tpainn_shuffled`` the negative control, ``tpainn_shipped``,
-``tpainn_shipped_xtb`` and ``tpainn_shipped_wide_xtb`` from `load_pretrained`, ``tpainn_pool`` from the second after
-GFN2-xTB has labelled the task's own structures. For QM9 our own DFT set may be one more rung before QM9's labels: after
-``tpainn_pool``'s start, or alone (``scratch_dft``); and ``mean_pool`` is the mean of ``tpainn_pool`` and of ridge
-regression on its start's features (`closed_form.py`); ``delta_ridge`` is Δ-learning on GFN2-xTB by ridge regression on
-the features of `gas_xtb`, without any training, and ``delta_ridge_mean`` the mean of it and of the same on
-``tpainn_pool``'s start. Teachers are compared with 50 labels and with 100 (`sizes_of`). From scratch gets 1.7 to 3.3
-times the steps. Seeds change the labels drawn and the order of training, and from scratch the first weights; the starts
-are made once. ``--tune`` compares steps and learning rates, nine trials for each of three ways, with 50 labels of our
-own set on its `valid` molecules and with 100 energies of QM9 on others of its training part
+`gas_xtb` (``mean_delta``), and T-PaiNN from the starts of `study_starts.py`: ``tpainn_mmff94`` and so on,
+``tpainn_shuffled`` the negative control, ``tpainn_shipped``, ``tpainn_shipped_xtb`` and ``tpainn_shipped_wide_xtb``
+from `load_pretrained`, ``tpainn_pool`` from the second after GFN2-xTB has labelled the task's own structures. For QM9
+our own DFT set may be one more rung before QM9's labels: after ``tpainn_pool``'s start, or alone (``scratch_dft``);
+and ``mean_pool`` is the mean of ``tpainn_pool`` and of ridge regression on its start's features (`closed_form.py`);
+``delta_ridge`` is Δ-learning on GFN2-xTB by ridge regression on the features of `gas_xtb`, without any training, and
+``delta_ridge_mean`` the mean of four such fits: on GFN2-xTB and on GFN1-xTB, with the features of `gas_xtb` and of
+`gas_wide_xtb`. Teachers are compared with 50 labels and with 100 (`sizes_of`). From scratch gets 1.7 to 3.3 times the
+steps. Seeds change the labels drawn and the order of training, and from scratch the first weights; the starts are made
+once. ``--tune`` compares steps and learning rates, nine trials for each of three ways, with 50 labels of our own set
+on its `valid` molecules and with 100 energies of QM9 on others of its training part
 (``learning_curve_settings.json``); Δ-learning borrows what is best from scratch. What is kept in ``build/study/`` does
 not know the settings that it was made with: remove it when they change.
 Writes ``data/results/learning_curve_qm9.json``.
@@ -93,7 +93,7 @@ def methods_of(task):
     found |= {f"tpainn_{name}": tuned_way(task, name) for name in (*TEACHERS, *LESSER, *SHIPPED, "pool")}
     if task == "qm9_energy":
         found["mean_pool"] = mean_way(found["tpainn_pool"], ridge_way(task, "pool"))
-        ridges = [ridge_way(task, name, tp.gfn2_xtb) for name in ("shipped_xtb", "pool")]
+        ridges = [ridge_way(task, *pair) for pair in itertools.product(("shipped_xtb", "shipped_wide_xtb"), teachers)]
         found |= {"delta_ridge": ridges[0], "delta_ridge_mean": mean_way(*ridges)}
         found |= {"tpainn_dft": tuned_way(task, "dft"), "scratch_dft": tuned_way(task, "dft_alone")}
     return found
@@ -118,7 +118,7 @@ def make_starts(task, methods):
     """Make what these methods start from, before processes share it."""
     for method in methods:
         way, _, name = method.partition("_")
-        if method in ("mean_pool", "delta_ridge_mean"):
+        if method == "mean_pool":
             start_of(task, "pool")
         elif way == "tpainn":
             start_of(task, name)

@@ -15,10 +15,10 @@ boxes labelled by iAMOEBA (``tpainn_iamoeba_short``), SPC/Fw, the poor teacher (
 molecules (``tpainn_monomer``), and q-TIP4P/F with its labels dealt to wrong frames (``tpainn_shuffled``, the negative
 control).  ``tpainn_gentle`` is ``tpainn`` whose deeper layers learn more slowly.
 Baselines: from scratch with one fitted constant (``scratch_atomref``), as all of them have, and Δ-learning on q-TIP4P/F
-(``delta``) and on iAMOEBA (``delta_iamoeba``).  ``committee``: the mean of T-PaiNN and of Δ-learning on iAMOEBA, each
-from iAMOEBA and from GFN2-xTB; ``distilled``: one network, taught by it on 360 classical boxes.  Untrained:
-``constant``, the mean energy and no forces; the classical models themselves, ``force_field`` (q-TIP4P/F) and
-``force_field_iamoeba``;
+(``delta``) and on iAMOEBA (``delta_iamoeba``); and on GFN2-xTB, from iAMOEBA (``delta_tuned_xtb``).  ``committee``: the
+mean of T-PaiNN and of Δ-learning on iAMOEBA, each from iAMOEBA and from GFN2-xTB; ``committee_xtb``: of these four and
+of ``delta_tuned_xtb``; ``distilled``: one network, taught by the four on 360 classical boxes.  Untrained: ``constant``,
+the mean energy and no forces; the classical models themselves, ``force_field`` (q-TIP4P/F) and ``force_field_iamoeba``;
 ``pretrained``, ``pretrained_xtb`` and ``pretrained_iamoeba``.  The pool: the liquid in the DFT set's `train`, drawn
 evenly over its trajectories; subsets of the test: the DFT set's `test`, later times of the same densities (``later``)
 and densities of its own (``new_densities``); and `test_large`, 64 H2O.
@@ -36,6 +36,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.mixing import AverageCalculator
 from ase.units import GPa
 from kept import kept
@@ -139,15 +140,29 @@ def scratch(frames, seed, **changed):
 def delta(frames, seed, model="q-TIP4P/F", name=None):
     torch.set_num_threads(1)
     begun = NETWORK if name is None else {"start": start(name)}
-    return tp.delta_learn(frames, tp.water(model), seed=seed, **begun, **settings(len(frames), name is None))
+    teacher = KeptXTB() if model == "GFN2-xTB" else tp.water(model)
+    return tp.delta_learn(frames, teacher, seed=seed, **begun, **settings(len(frames), name is None))
 
 
-def committee(frames, seed):
+class KeptXTB(Calculator):
+    """GFN2-xTB that keeps its answers in a file: some seconds a box, and all seeds ask about the same ones."""
+
+    implemented_properties = ("energy", "forces", "stress")
+    level = "GFN2-xTB"
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        (labelled,) = tp.label([atoms], tp.gfn2_xtb(), path=BUILD / "gfn2_xtb.jsonl", progress=False)
+        self.results = dict(labelled.calc.results)
+
+
+def committee(frames, seed, by_xtb=False):
     """The mean of potentials that different teachers have pretrained, as an ASE calculator."""
     starts = ("water_iamoeba", "water_xtb")
     tuned = [tp.PotentialCalculator(autotune(frames, seed, name)) for name in starts]
-    mean = AverageCalculator([*tuned, *(delta(frames, seed, "iAMOEBA", name).calculator() for name in starts)])
-    mean.level = "mean of four potentials"
+    pairs = [("iAMOEBA", name) for name in starts] + [("GFN2-xTB", starts[0])] * by_xtb
+    mean = AverageCalculator([*tuned, *(delta(frames, seed, *pair).calculator() for pair in pairs)])
+    mean.level = f"mean of {len(tuned) + len(pairs)} potentials"
     return mean
 
 
@@ -178,7 +193,9 @@ EVERYWHERE = {
 COMPARED = {
     "delta": delta,
     "delta_iamoeba": partial(delta, model="iAMOEBA"),
+    "delta_tuned_xtb": partial(delta, model="GFN2-xTB", name="water_iamoeba"),
     "committee": committee,
+    "committee_xtb": partial(committee, by_xtb=True),
     "distilled": distilled,
     "tpainn_gentle": tuned("water", **GENTLE),
     **{f"tpainn_{name}": tuned(name) for name in STARTS},

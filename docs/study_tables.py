@@ -11,7 +11,7 @@ LEARNERS = {  # as in the results: as in the tables
     "delta_xtb": "Δ-learning on GFN2-xTB",
     "delta_shipped_xtb": "Δ-learning on GFN2-xTB, from `gas_xtb`",
     "delta_ridge": "Δ-learning on GFN2-xTB by ridge regression on the features of `gas_xtb`",
-    "delta_ridge_mean": "mean of the last and of the same on features that know GFN2-xTB on the task's own structures",
+    "delta_ridge_mean": "mean of four such fits: on GFN2-xTB and GFN1-xTB, features of `gas_xtb` and `gas_wide_xtb`",
     "delta_shipped_gfn1": "Δ-learning on GFN1-xTB, from `gas_xtb`",
     "mean_delta": "mean of Δ-learning on GFN2-xTB and GFN1-xTB, from `gas_xtb` and `gas`",
     "scratch_dft": "from scratch on our own DFT set, then these labels",

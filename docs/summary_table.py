@@ -18,9 +18,12 @@ WAYS = [  # what the line is; method with molecules, with water; what a step of 
     ("pretrained on a force field (MMFF94; q-TIP4P/F)", "tpainn_shipped", "tpainn", "the network"),
     ("pretrained on a better teacher too (GFN2-xTB; iAMOEBA)", "tpainn_shipped_xtb", "tpainn_iamoeba", "the network"),
     ("Δ-learning (on GFN2-xTB; on iAMOEBA)", "delta_xtb", "delta_iamoeba", "the network, and the cheap method"),
-    ("Δ-learning on GFN2-xTB from pretrained features", "delta_shipped_xtb", None, "the network, and GFN2-xTB"),
+    ("Δ-learning on GFN2-xTB from pretrained features", "delta_shipped_xtb", "delta_tuned_xtb",
+     "the network, and GFN2-xTB"),
+    ("mean of four or five such ways (below)", "mean_delta", "committee_xtb", "as many networks, two cheap methods"),
+    ("mean of four Δ-learnings in closed form", "delta_ridge_mean", None, "two networks, two cheap methods"),
     ("control: pretrained on labels of the wrong frames", "tpainn_shuffled", "tpainn_shuffled", "the network"),
-]
+]  # fmt: skip
 
 
 def block(_):

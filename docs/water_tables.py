@@ -14,6 +14,9 @@ LEARNERS = {  # as in the results: as in the tables
     "tpainn": "T-PaiNN from `water` (q-TIP4P/F, shipped)",
     "tpainn_xtb": "T-PaiNN from `water_xtb` (then GFN2-xTB, shipped)",
     "tpainn_iamoeba": "T-PaiNN from `water_iamoeba` (then iAMOEBA, shipped)",
+    "delta_tuned_xtb": "Δ-learning on GFN2-xTB, from `water_iamoeba`",
+    "committee": "mean of four: T-PaiNN, and Δ-learning on iAMOEBA, each from `water_xtb` and `water_iamoeba`",
+    "committee_xtb": "mean of five: these four, and Δ-learning on GFN2-xTB from `water_iamoeba`",
 }
 UNTRAINED = {
     "force_field": "q-TIP4P/F itself",

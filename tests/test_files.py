@@ -1,5 +1,6 @@
 """Files that can be trusted: identity, whole writing, locks."""
 
+import runpy
 import subprocess
 import sys
 import threading
@@ -139,6 +140,18 @@ def test_a_fingerprint_is_the_same_in_another_process():
         for seed in "123"
     }
     assert len(said) == 1
+
+
+def test_what_a_script_makes_stays_the_same_where_its_folder_moves(tmp_path):
+    code = "from pathlib import Path\nDATA = Path(__file__).parent / 'data'\ndef make():\n    return DATA.name"
+    functions = []
+    for place, name in (("here", "data"), ("there", "data"), ("here", "others")):
+        (tmp_path / place).mkdir(exist_ok=True)
+        script = tmp_path / place / "script.py"
+        script.write_text(code.replace("'data'", repr(name)))
+        functions.append(runpy.run_path(str(script))["make"])
+    first, moved, other = map(fingerprint, functions)
+    assert first == moved != other
 
 
 def test_numbers_of_any_type_mean_the_same():

@@ -157,6 +157,15 @@ def test_rereference_takes_out_any_shift_per_element_exactly(pretrained, labelle
     assert after["force_mae"] == before["force_mae"]
 
 
+def test_errors_take_a_model_that_answers_with_lists(pretrained, labelled):
+    class Lists:
+        def predict(self, frames):
+            energies, forces = pretrained.predict(frames)
+            return energies.tolist(), [force.tolist() for force in forces]
+
+    assert errors(Lists(), labelled[:3]) == pytest.approx(errors(pretrained, labelled[:3]))
+
+
 def test_rereference_leaves_no_mean_error_and_keeps_elements_without_label(pretrained, labelled):
     potential = deepcopy(pretrained)
     carbon = potential.atomref[6].item()
