@@ -160,9 +160,11 @@ def _parts_of_function(function):
 
 def _seen_from(script, value):
     """A path as it is seen from the script that names it: where all of a project moves, nothing has changed."""
-    if isinstance(value, os.PathLike) and os.path.isabs(value) and os.path.isabs(script):
-        return os.path.relpath(value, os.path.dirname(script))
-    return value
+    if not isinstance(value, os.PathLike) or not os.path.isabs(value) or not os.path.exists(script):
+        return value  # the cells of a notebook are in no file
+    here = os.path.dirname(os.path.abspath(script))
+    same_drive = os.path.splitdrive(here)[0] == os.path.splitdrive(value)[0]
+    return os.path.relpath(value, here) if same_drive else value
 
 
 def _parts_of_code(code):
