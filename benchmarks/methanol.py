@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ase.units import GPa
 from kept import kept
 from recipes import NETWORK
 from results import earlier, merged, save_results
@@ -155,8 +156,17 @@ def _run(name, seed, kind):
     )  # fmt: skip
     row = {"method": f"tpainn_{name}", "n_train": MD["n_train"], "seed": seed, "subset": kind}
     found = {"lasted": (run.time[-1] / 1000, None), **({} if run.stopped else quantities(run, kind))}
+    found |= {"pressure minus DFT's / GPa": pressure_bias(potential)} if kind == "npt" else {}
     rounded = {quantity: [value and float(f"{value:.4g}") for value in pair] for quantity, pair in found.items()}
     return [row | {"quantity": q, "value": v, "error": e, "stopped": run.stopped} for q, (v, e) in rounded.items()]
+
+
+def pressure_bias(potential):
+    """(mean, standard error) over boxes that nothing was trained on, in GPa: what would move a density."""
+    calculator = tp.PotentialCalculator(potential)
+    test = tp.load_methanol("test")
+    off = [(a.get_stress() - calculator.get_stress(a.copy()))[:3].mean() / GPa for a in test]
+    return float(np.mean(off)), float(np.std(off, ddof=1) / len(off) ** 0.5)
 
 
 def _beginning(seed):

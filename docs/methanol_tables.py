@@ -34,6 +34,7 @@ QUANTITIES = {
     "diffusion in the box / 1e-9 m²/s": "D in the box / 10⁻⁹ m²/s",
     "term of the box / 1e-9 m²/s": "what the box takes away",
     "density / g/cm³": "density at 1 bar / g/cm³",
+    "pressure minus DFT's / GPa": "pressure minus DFT's / GPa",
 }
 
 
