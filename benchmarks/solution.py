@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from kept import kept
-from methanol import PRETRAIN
+from methanol import PRETRAIN, scratch
 from recipes import LOCAL, NETWORK
 from results import earlier, merged, save_results
 from tour import shuffled
@@ -100,12 +100,6 @@ def tuned(name, frames, seed):
     return tp.autotune(start(name), frames, seed=seed, **settings_of(len(frames), False))
 
 
-def scratch(frames, seed):
-    """The network from random numbers, twice the steps."""
-    torch.set_num_threads(1)
-    return tp.train_from_scratch(frames, seed=seed, **NETWORK, **settings_of(len(frames), True))
-
-
 def delta(frames, seed):
     """What the reference has beyond MMFF94, which is asked at every prediction."""
     torch.set_num_threads(1)
@@ -150,9 +144,10 @@ def md(arguments):
     runs = in_parallel(run, tasks, arguments.jobs, in_order=True)
     rows = []
     for (method, _, seed), (potential, done) in zip(tasks, runs, strict=True):
-        frames = labelled(f"own, {method}, {seed}", done.frames[OWN])
         row = {"method": method, "n_train": 10, "seed": seed, "subset": "own_frames"}
-        rows.append(row | {"lasted": done.time[-1] / 1000, "stopped": done.stopped, **measure(potential, frames)})
+        row |= {"lasted": round(float(done.time[-1]) / 1000, 3), "stopped": done.stopped}
+        own = done.frames[OWN]  # none where the run broke before
+        rows.append(row | (measure(potential, labelled(f"own, {method}, {seed}", own)) if own else {}))
     return rows
 
 

@@ -79,7 +79,7 @@ def solution_md(results):
     for method, name in SOLUTION.items():
         runs = [row for row in found if row["method"] == method]
         whole = sum(row["stopped"] is None for row in runs)
-        values = [spread([row[value] for row in runs]) for value in ("force_mae", "solute_mae")]
+        values = [spread([row[value] for row in runs if value in row]) for value in ("force_mae", "solute_mae")]
         lines += [[name, f"{whole} of {len(runs)} ({max(r['lasted'] for r in runs):.0f} ps)", *values]] if runs else []
     return markdown(["ten boxes", "runs that last", "all forces there", "on the solute"], lines)
 
