@@ -11,7 +11,7 @@ scratch (``scratch_atomref``); and MMFF94 itself (``force_field``).  None of the
 ``--case md``: three trainings on ten boxes, 20 ps at 300 K each; frames of these runs are labelled by the reference,
 so that errors are known where the potential itself goes (``own_frames``).
 Writes ``data/results/solution.json``: forces in meV/Å (also ``solute``: on its atoms; ``between``: what pushes and
-turns the water molecules), energies in meV/atom.
+turns the water molecules), energies in meV/atom, after the best constants (`tp.errors` of a calculator).
 """
 
 import argparse
@@ -26,6 +26,7 @@ from methanol import PRETRAIN, scratch
 from recipes import LOCAL, NETWORK
 from results import earlier, merged, save_results
 from tour import shuffled
+from water import calculator_of
 from water import settings as settings_of
 
 import tpainn_lite as tp
@@ -112,13 +113,11 @@ METHODS |= {f"tpainn_{name}": partial(tuned, name) for name in ("gas", *FRAMES)}
 
 def measure(model, frames):
     """Errors in all, of the solute's atoms, and of what pushes and turns the water molecules."""
-    calculator = model.calculator() if hasattr(model, "calculator") else model
-    calculator = tp.PotentialCalculator(model) if isinstance(model, tp.Potential) else calculator
+    calculator = calculator_of(model)
     predicted = [calculator.get_forces(atoms.copy()) for atoms in frames]
-    differences = [forces - atoms.get_forces() for forces, atoms in zip(predicted, frames, strict=True)]
     between = []
-    for difference, atoms in zip(differences, frames, strict=True):
-        parts = split_forces(atoms[SOLUTE:], difference[SOLUTE:])
+    for forces, atoms in zip(predicted, frames, strict=True):
+        parts = split_forces(atoms[SOLUTE:], (forces - atoms.get_forces())[SOLUTE:])
         between.append(np.abs(parts["push"] + parts["turn"]).mean())
     of_solute = force_mae([forces[:SOLUTE] for forces in predicted], [a.get_forces()[:SOLUTE] for a in frames])
     return errors(calculator, frames) | {"solute_mae": of_solute, "between_mae": 1e3 * float(np.mean(between))}

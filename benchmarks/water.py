@@ -202,10 +202,16 @@ COMPARED = {
 }
 
 
+def calculator_of(model):
+    """An ASE calculator that answers as a model does: a potential, Δ-learning, or a calculator already."""
+    if isinstance(model, tp.Potential):
+        return tp.PotentialCalculator(model)
+    return model.calculator() if hasattr(model, "calculator") else model
+
+
 def measure(model, frames, size=3):
     """Errors in all, inside and between molecules of ``size`` atoms, and of the stress."""
-    calculator = model.calculator() if hasattr(model, "calculator") else model
-    calculator = tp.PotentialCalculator(model) if isinstance(model, tp.Potential) else calculator
+    calculator = calculator_of(model)
     energies, forces, off = [], [], []
     for atoms in frames:
         copy = atoms.copy()

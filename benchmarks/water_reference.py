@@ -6,7 +6,8 @@ The frames are not ours and are not shipped: 100 of one trajectory at 12.43 Å (
 the folder's ``water/rpbe_d3_64.npz``.  Eight of the first sixty to learn from, the last 35 to be tested on, three
 draws.  Methods as in `water.py`: T-PaiNN from `load_pretrained("water_iamoeba")` (``tpainn_iamoeba``), the mean of four
 (``committee``), and from scratch (``scratch_atomref``).
-Writes ``data/results/water_reference.json``: forces in meV/Å (also ``between`` molecules), energies in meV/atom.
+Writes ``data/results/water_reference.json``: forces in meV/Å (also ``between`` molecules), energies in meV/atom,
+after the best constant on the test frames (`tp.errors` of a calculator).
 """
 
 import argparse
@@ -18,9 +19,8 @@ import torch
 from ase.calculators.singlepoint import SinglePointCalculator
 from qm9_level import reference_reader
 from results import save_results
-from water import committee, scratch, tuned
+from water import calculator_of, committee, scratch, tuned
 
-import tpainn_lite as tp
 from tpainn_lite.model.errors import errors
 from tpainn_lite.simulate.liquid import split_force_errors
 from tpainn_lite.train.curves import learning_curve
@@ -53,7 +53,7 @@ def by_molecule(atoms):
 
 def measure(model, frames):
     """Errors in all, inside and between molecules."""
-    calculator = tp.PotentialCalculator(model) if isinstance(model, tp.Potential) else model
+    calculator = calculator_of(model)
     forces = [calculator.get_forces(atoms.copy()) for atoms in frames]
     return errors(calculator, frames) | split_force_errors(forces, frames)
 

@@ -56,10 +56,9 @@ def liquid(results):
 
 SOLUTION = {
     "scratch_atomref": "from scratch",
-    "tpainn_shuffled": "control: MMFF94's boxes, shuffled labels",
-    "delta": "Δ-learning on MMFF94",
+    **{name: LEARNERS[name] for name in ("tpainn_shuffled", "delta")},
     "tpainn_gas": "T-PaiNN from `gas` (molecules alone, shipped)",
-    "tpainn_mmff94": "T-PaiNN from `gas`, then MMFF94's boxes",
+    "tpainn_mmff94": LEARNERS["tpainn_mmff94"],
 }
 
 
