@@ -1,31 +1,30 @@
 """Learning in closed form: ridge regression on what the atoms of a pretrained network know, instead of autotuning.
 
 Used by `autotuning.py` and `learning_curve_qm9.py`.  A molecule is described by the sums, element by element, of its
-atoms' scalar features after every round; DFT minus the pretrained prediction, or minus a teacher's energy (Δ-learning),
-is fitted to them, with one energy per element.  How strongly the weights are held back is chosen by leaving one label
-out at a time, also in closed form (Hastie, Tibshirani, Friedman, The Elements of Statistical Learning, 2009, section
-7.10).  Kernel means of the features of a pretrained network, for the same purpose: Falk et al. 2023, arXiv:2306.01589.
+atoms' scalar features after every round; DFT minus the pretrained prediction is fitted to them, with one energy per
+element.  (`tpainn_lite.EnergyFit` takes cosines of these features, and has lower errors.)  How strongly the weights are
+held back is chosen by leaving one label out at a time, also in closed form (Hastie, Tibshirani, Friedman, The Elements
+of Statistical Learning, 2009, section 7.10).  Kernel means of the features of a pretrained network, for the same
+purpose: Falk et al. 2023, arXiv:2306.01589.
 """
 
 import numpy as np
 import torch
-from ase import Atoms
 
 from tpainn_lite.model.graph import graphs_of, together
 
 STRENGTHS = 10.0 ** np.arange(-6, 1.5, 0.5)  # of the penalty, times the mean square of the features
-ASKED = {}  # (teacher's level, structure): its energy
 NEARLY_ONE = 0.98  # a label that the fit follows as closely as this says nothing about the penalty
 
 
 class RidgePotential:
-    """A pretrained potential, or a ``teacher``, and the fitted rest; asked like a `Potential`, for energies alone."""
+    """A pretrained potential and the fitted rest; asked like a `Potential`, for energies alone."""
 
-    def __init__(self, potential, frames, teacher=None):
-        self.potential, self.teacher = potential, teacher
+    def __init__(self, potential, frames):
+        self.potential = potential
         self.elements = sorted({int(z) for atoms in frames for z in atoms.numbers})
         counts, features = self._counts(frames), self._features(frames)
-        left = np.array([atoms.get_potential_energy() for atoms in frames]) - self._base(frames)
+        left = np.array([atoms.get_potential_energy() for atoms in frames]) - self.potential.predict(frames)[0]
         solved = np.linalg.lstsq(counts, np.column_stack([left, features]), rcond=None)[0]
         self.references, self.mean_features = solved[:, 0], solved[:, 1:]  # per element
         residual, centred = left - counts @ self.references, features - counts @ self.mean_features
@@ -38,13 +37,7 @@ class RidgePotential:
         """Energies (n,) in eV, and None."""
         counts = self._counts(frames)
         centred = self._features(frames) - counts @ self.mean_features
-        return self._base(frames) + counts @ self.references + centred @ self.weights, None
-
-    def _base(self, frames):
-        """Energies (n,) that the fit is added to."""
-        if self.teacher is None:
-            return self.potential.predict(frames)[0]
-        return np.array([_energy(self.teacher, atoms) for atoms in frames])
+        return self.potential.predict(frames)[0] + counts @ self.references + centred @ self.weights, None
 
     def _counts(self, frames):
         return np.array([[(atoms.numbers == z).sum() for z in self.elements] for atoms in frames], float)
@@ -66,14 +59,6 @@ class RidgePotential:
         for hook in hooks:
             hook.remove()
         return np.array(rows)
-
-
-def _energy(teacher, atoms):
-    """A teacher's energy of a structure; asked once, although all members of a mean want it."""
-    key = teacher.level, atoms.numbers.tobytes(), atoms.positions.tobytes()
-    if key not in ASKED:
-        ASKED[key] = teacher.get_potential_energy(Atoms(atoms.numbers, atoms.positions))
-    return ASKED[key]
 
 
 def _left_out(kernel, fixed, residual, penalty):

@@ -21,7 +21,8 @@ WAYS = [  # what the line is; method with molecules, with water; what a step of 
     ("Δ-learning on GFN2-xTB from pretrained features", "delta_shipped_xtb", "delta_tuned_xtb",
      "the network, and GFN2-xTB"),
     ("mean of four or five such ways (below)", "mean_delta", "committee_xtb", "as many networks, two cheap methods"),
-    ("mean of four Δ-learnings in closed form", "delta_ridge_mean", None, "two networks, two cheap methods"),
+    ("Δ-learning on GFN2-xTB in closed form (energies alone)", "delta_fit", None, "no MD"),
+    ("mean of four Δ-learnings in closed form", "delta_fit_mean", None, "no MD"),
     ("control: pretrained on labels of the wrong frames", "tpainn_shuffled", "tpainn_shuffled", "the network"),
 ]  # fmt: skip
 

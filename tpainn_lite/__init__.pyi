@@ -71,6 +71,7 @@ from .course import teach as teach
 
 from .train import training as training
 from .train.curves import learning_curve as learning_curve, mean_error as mean_error
+from .train.energy_fit import EnergyFit as EnergyFit
 from .train.transfer import (
     autotune as autotune,
     delta_learn as delta_learn,

@@ -186,6 +186,7 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "ErrorBars": lambda t: {"potential": t.potential, "train": t.frames, "held_out": t.frames},
     "load_reactions": lambda t: {"split": "valid"},
     "gfn1_xtb": lambda t: {},
+    "EnergyFit": lambda t: {"frames": t.frames, "start": t.potential, "seed": 0},
 }  # fmt: skip
 COVERED = ("plots", "teach", "observables", "liquid", "selection", "train.training.fit")
 NEVER_BAD = {  # what takes anything, by intent, or looks at it later
