@@ -13,10 +13,12 @@ uniform sample of QM9, but what is trained on is not: isomers of a few formulas 
 all methods alike.  Test molecules with the bonds of one in our list of molecules to pretrain on are left out.
 
 Methods: ``composition`` (best energy per element, no forces), ``force_field`` (MMFF94) and ``gfn2_xtb`` as they are,
-from scratch with naive and with fitted reference energies, Δ-learning on MMFF94 (``delta``) and on GFN2-xTB
-(``delta_xtb``; from `load_pretrained("gas_xtb")` ``delta_shipped_xtb``, and on GFN1-xTB ``delta_shipped_gfn1``), which
-ask their teacher at every prediction too, the mean of Δ-learning on both of these teachers from both `gas` and
-`gas_xtb` (``mean_delta``), and T-PaiNN from the starts of `study_starts.py`: ``tpainn_mmff94`` and so on,
+from scratch with naive and with fitted reference energies, Δ-learning on MMFF94 (``delta``; from
+`load_pretrained("gas")` ``delta_shipped``) and on GFN2-xTB (``delta_xtb``; from `load_pretrained("gas_xtb")`
+``delta_shipped_xtb``, and on GFN1-xTB ``delta_shipped_gfn1``), which ask their teacher at every prediction too, the
+mean of Δ-learning on both of these semi-empirical teachers from both `gas` and `gas_xtb` (``mean_delta``), the mean of
+three that know no more than MMFF94, T-PaiNN from `gas` and from `gas_wide` and ``delta_shipped`` (``mean_classical``),
+and T-PaiNN from the starts of `study_starts.py`: ``tpainn_mmff94`` and so on,
 ``tpainn_shuffled`` the negative control, ``tpainn_shipped``, ``tpainn_shipped_xtb`` and ``tpainn_shipped_wide_xtb``
 from `load_pretrained`, ``tpainn_pool`` from the second after GFN2-xTB has labelled the task's own structures. For QM9
 our own DFT set may be one more rung before QM9's labels: after ``tpainn_pool``'s start, or alone (``scratch_dft``);
@@ -88,6 +90,9 @@ def methods_of(task):
     found = {f"scratch_{kind}": scratch_way(task, kind) for kind in REFERENCES[task]}
     if task == "molecule_forces":  # MMFF94 needs bonds, which QM9's structures have not
         found["delta"] = delta_way(task, tp.mmff94)
+        found["delta_shipped"] = delta_way(task, tp.mmff94, "shipped")
+        classical = [tuned_way(task, name) for name in ("shipped", "shipped_wide")]
+        found["mean_classical"] = mean_way(*classical, found["delta_shipped"])
     found["delta_xtb"] = delta_way(task, tp.gfn2_xtb)
     found["delta_shipped_xtb"] = delta_way(task, tp.gfn2_xtb, "shipped_xtb")
     found["delta_shipped_gfn1"] = delta_way(task, tp.gfn1_xtb, "shipped_xtb")
@@ -105,7 +110,7 @@ def methods_of(task):
 def sizes_of(task, method):
     """The numbers of labels at which the study asks about a method."""
     name = method.removeprefix("tpainn_")
-    if name in (*TEACHERS, "scratch_dft", "mean_pool"):
+    if name in (*TEACHERS, "scratch_dft", "mean_pool", "delta_shipped", "mean_classical"):
         return COMPARED_AT[task]
     if name in NAIVE:
         return tuple(n for n in SIZES[task] if n in (10, 100, 1000))

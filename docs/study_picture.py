@@ -19,6 +19,7 @@ STYLES = {  # as in the results: (words, colour, marker, line)
     "delta_xtb": ("Δ-learning on GFN2-xTB", COLOURS[2], "^", "--"),
     "tpainn_shipped": ("T-PaiNN from gas (MMFF94)", COLOURS[5], "o", "-"),
     "tpainn_shipped_xtb": ("T-PaiNN from gas_xtb", COLOURS[0], "o", "-"),
+    "delta_fit": ("Δ-learning in closed form", COLOURS[3], "v", "-."),
     "tpainn_dft": ("T-PaiNN, one more rung of DFT", COLOURS[0], "D", "--"),
 }
 PANELS = [  # task, subset, value, title, unit

@@ -8,6 +8,8 @@ LEARNERS = {  # as in the results: as in the tables
     "scratch_mean": "from scratch, one energy per atom",
     "scratch_atomref": "from scratch, one energy per element",
     "delta": "Δ-learning on MMFF94",
+    "delta_shipped": "Δ-learning on MMFF94, from `gas`",
+    "mean_classical": "mean of three: T-PaiNN from `gas` and from `gas_wide`, and the last",
     "delta_xtb": "Δ-learning on GFN2-xTB",
     "delta_shipped_xtb": "Δ-learning on GFN2-xTB, from `gas_xtb`",
     "delta_fit": "Δ-learning on GFN2-xTB in closed form, features of `gas_xtb`",

@@ -29,6 +29,8 @@ STUDY = {  # as in the results: as in the figures
     "scratch_none": "scratch, no reference",
     "scratch_atomref": "scratch, one energy per element",
     "delta": "Δ-learning on MMFF94",
+    "delta_shipped": "Δ-learning on MMFF94, gas",
+    "mean_classical": "mean of three, MMFF94 alone",
     "delta_xtb": "Δ-learning on GFN2-xTB",
     "delta_shipped_xtb": "Δ-learning from gas_xtb",
     "delta_shipped_gfn1": "Δ on GFN1-xTB, gas_xtb",
