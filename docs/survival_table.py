@@ -1,9 +1,15 @@
-"""The table of how long simulations last, for `readme_numbers.py`."""
+"""The tables of how long simulations last, and of holes, for `readme_numbers.py`."""
 
-from study_tables import markdown
+from study_tables import markdown, spread
 
 from tpainn_lite.simulate import observables
 
+LABELS = {  # method in benchmarks/holes.py: in words
+    "start": "none, as shipped",
+    "plain": "{} of single molecules",
+    "more": "{} of single molecules",
+    "hunted": "{} of single molecules, {} of pairs that a hunt has found",
+}
 SYSTEMS = {"water": "32 H₂O at 500 K", "molecules": "molecules at 1,000 K"}
 
 
@@ -27,8 +33,27 @@ def survival(results):
             rows = [row for row in own if (row["method"], row["n_train"]) == (method, n)]
             last = sum(row["stopped"] is None for row in rows)
             asked = min(row["asked"] for row in rows)
-            lines.append([words, f"{method}, {n} labels", median(rows), f"{last} of {len(rows)} ({asked:.0f} ps)"])
+            way = f"{method}, {n} labels" if n else f"{method}, the start without a DFT label"
+            lines.append([words, way, median(rows), f"{last} of {len(rows)} ({asked:.0f} ps)"])
     return markdown(["", "", "half of the runs last / ps", "runs that last to the end"], lines)
+
+
+def holes(results):
+    """A line for each start and kind of labels."""
+    lines, all_rows = [], results["rows"]
+    few = min(row["n_train"] for row in all_rows if row["n_train"])
+    for way in dict.fromkeys(row["way"] for row in all_rows):
+        for method, words in LABELS.items():
+            rows = [row for row in all_rows if (row["way"], row["method"]) == (way, method)]
+            if not rows:
+                continue
+            n = rows[0]["n_train"]
+            labels = words.format(few if method == "hunted" else n, n - few)
+            shares = spread([100 * row["holes"] for row in rows])
+            errors = (spread([row[key] for row in rows]) for key in ("distance_error", "force_mae"))
+            lines.append([way, labels, shares, *errors])
+    head = ["", "DFT labels", "pairs with a hole / %", "closest distance, error / Å", "forces in molecules / meV/Å"]
+    return markdown(head, lines)
 
 
 def sentence(results):
@@ -43,4 +68,4 @@ def sentence(results):
     )
 
 
-BLOCKS = {"survival": ("survival", survival)}
+BLOCKS = {"survival": ("survival", survival), "holes": ("holes", holes)}

@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
 
 from autotuning import CHOICES, along, choice
 from closed_form import RidgePotential
+from holes import GAPS, approach, reached
 from learning_curve_qm9 import SIZES, methods_of, settings_of, sizes_of
 from study_data import qm9_task, skeleton, skeleton_of
 from study_starts import SHIPPED, STARTS
@@ -158,3 +159,22 @@ def test_a_table_quotes_the_means_of_its_results():
     rows = [r for r in results["rows"] if r["method"] == "scratch_atomref" and r.get("subset") == "test"]
     of_fifty = [r["force_mae"] for r in rows if r["n_train"] == 50]
     assert len(of_fifty) == 3 and f" {spread(of_fifty)} " in forces_table(results)
+
+
+def test_two_molecules_approach_rigid_to_the_gaps_that_are_asked_for():
+    one, other = molecule("O"), molecule("CC", seed=1)
+    frames = approach(one, other, np.random.default_rng(0))
+    assert len(frames) > 20  # they need not pass each other
+    for gap, atoms in zip(GAPS, frames, strict=False):
+        apart = np.linalg.norm(atoms.positions[:3, None] - atoms.positions[None, 3:], axis=-1)
+        assert gap - 0.011 < apart.min() <= gap
+        for part, whole in ((atoms[:3], one), (atoms[3:], other)):
+            assert part.get_all_distances() == pytest.approx(whole.get_all_distances(), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("energies", "last"),
+    [([5.0, 5.5, 5.9, 6.1, 3.0], 2), ([0.0, 0.5, 0.2, -3.0], 3), ([0.0, 2.0, 1.0], 0), ([0.0, 0.1, np.inf], 1)],
+)
+def test_an_approach_ends_where_it_first_costs_too_much(energies, last):
+    assert reached(np.array(energies)) == last
