@@ -49,7 +49,7 @@ def holes(results):
                 continue
             n = rows[0]["n_train"]
             labels = words.format(few if method == "hunted" else n, n - few)
-            shares = spread([100 * row["holes"] for row in rows])
+            shares = spread([100 * row["holes"] for row in rows]) if any(row["holes"] for row in rows) else "0"
             errors = (spread([row[key] for row in rows]) for key in ("distance_error", "force_mae"))
             lines.append([way, labels, shares, *errors])
     head = ["", "DFT labels", "pairs with a hole / %", "closest distance, error / Å", "forces in molecules / meV/Å"]
