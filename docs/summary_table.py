@@ -2,6 +2,7 @@
 
 from headline import LIQUID, MOLECULES, rows_of
 from study_tables import NOTHING, markdown, spread
+from survival_table import SYSTEMS, median
 
 QM9 = {"task": "qm9_energy", "subset": "uniform"}
 COLUMNS = [  # what the column shows; results; which rows; which error; number of labels
@@ -28,9 +29,27 @@ WAYS = [  # what the line is; method with molecules, with water; what a step of 
 
 
 def block(_):
-    """The table."""
+    """The table, and how long simulations last."""
     lines = [[text, *cells(molecules, water), asked] for text, molecules, water, asked in WAYS]
-    return markdown(["", *(column[0] for column in COLUMNS), "a step of MD asks"], lines)
+    table = markdown(["", *(column[0] for column in COLUMNS), "a step of MD asks"], lines)
+    return f"{table}\n\n{survival()}"
+
+
+def survival():
+    """A sentence on simulations with ten labels."""
+    rows, broken, last = [row for row in rows_of("survival") if row["n_train"] == 10], [], []
+    for system, words in SYSTEMS.items():
+        scratch, tuned = (
+            [row for row in rows if (row["system"], row["method"]) == (system, method)]
+            for method in ("from scratch", "T-PaiNN")
+        )
+        broken.append(f"{median(scratch)} ps ({words})")
+        last.append(f"{sum(row['stopped'] is None for row in tuned)} of {len(tuned)}")
+    return (
+        f"Half of the simulations with ten labels from scratch are broken after {' and after '.join(broken)}. "
+        f"Of T-PaiNN's, {' and '.join(last)} last {min(row['asked'] for row in rows):.0f} ps "
+        "([more](#how-long-simulations-last))."
+    )
 
 
 def cells(molecules, water):
