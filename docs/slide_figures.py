@@ -233,7 +233,7 @@ def g_oo():
     """Structure of water: T-PaiNN's liquid, a classical one, the experiment's first peak."""
     stored = tp.load_results("water_md")["curves"]
     shown = {
-        "T-PaiNN": stored["T-PaiNN from GFN2-xTB, all frames, 0, OO"],
+        "T-PaiNN": stored["T-PaiNN, all frames, 0, OO"],
         "q-TIP4P/F": tp.load_results("water_models")["curves"]["q-TIP4P/F"]["OO"],
     }
     curves = {name: (curve["r"], curve["g"]) for name, curve in shown.items()} | {
