@@ -31,7 +31,7 @@ from tpainn_lite.structures.geometry import composition
 from tpainn_lite.teachers.label import label
 
 N_WAVES = 2048  # cosines of each element
-WIDTH = 3.0  # distance over which they change, in units of the root of the number of features: 1.5 and 6 do as well
+WIDTH = 3.0  # distance over which they change, by the root of the number of features; 1.5 and 6 did much the same
 STRENGTHS = 10.0 ** np.arange(-8, 1, 0.5)  # of the penalty, times the mean square of the cosines' sums
 AT_ONCE = 64  # structures
 LEAST = 1e-10  # part of a label that the fit to all others does not fix: below it, nothing can be said
