@@ -120,7 +120,7 @@ def hunted(model, way, seed):
         frames.append(atoms)
     BUILD.mkdir(parents=True, exist_ok=True)
     path = BUILD / f"{way}, {seed}.jsonl"
-    return tp.label(frames, tp.PySCFCalculator("qm9"), path=path, progress=False, n_jobs=1)
+    return tp.label(frames, tp.PySCFCalculator("qm9"), path=path, progress=False)
 
 
 def rows_of(way, seed):

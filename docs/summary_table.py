@@ -2,7 +2,7 @@
 
 from headline import LIQUID, MOLECULES, rows_of
 from study_tables import NOTHING, markdown, spread
-from survival_table import SYSTEMS, median
+from survival_table import SYSTEMS, with_ten_labels
 
 QM9 = {"task": "qm9_energy", "subset": "uniform"}
 COLUMNS = [  # what the column shows; results; which rows; which error; number of labels
@@ -37,18 +37,13 @@ def block(_):
 
 def survival():
     """A sentence on simulations with ten labels."""
-    rows, broken, last = [row for row in rows_of("survival") if row["n_train"] == 10], [], []
-    for system, words in SYSTEMS.items():
-        scratch, tuned = (
-            [row for row in rows if (row["system"], row["method"]) == (system, method)]
-            for method in ("from scratch", "T-PaiNN")
-        )
-        broken.append(f"{median(scratch)} ps ({words})")
-        last.append(f"{sum(row['stopped'] is None for row in tuned)} of {len(tuned)}")
+    found = {words: with_ten_labels(rows_of("survival"), system) for system, words in SYSTEMS.items()}
+    broken = " and after ".join(f"{half} ps ({words})" for words, (half, *_) in found.items())
+    last = " and ".join(f"{last} of {n}" for _, last, n, _ in found.values())
+    asked = min(asked for *_, asked in found.values())
     return (
-        f"Half of the simulations with ten labels from scratch are broken after {' and after '.join(broken)}. "
-        f"Of T-PaiNN's, {' and '.join(last)} last {min(row['asked'] for row in rows):.0f} ps "
-        "([more](#how-long-simulations-last))."
+        f"Half of the simulations with ten labels from scratch are broken after {broken}. Of T-PaiNN's, {last} last "
+        f"{asked:.0f} ps ([more](#how-long-simulations-last))."
     )
 
 

@@ -58,14 +58,20 @@ def holes(results):
 
 def sentence(results):
     """What the README says of water with ten boxes."""
-    own = [row for row in results["rows"] if (row["system"], row["n_train"]) == ("water", 10)]
-    rows = {name: [row for row in own if row["method"] == name] for name in ("T-PaiNN", "from scratch")}
-    last = sum(row["stopped"] is None for row in rows["T-PaiNN"])
-    asked = min(row["asked"] for row in rows["T-PaiNN"])
+    broken, last, n, asked = with_ten_labels(results["rows"], "water")
     return (
-        f"Of {len(rows['T-PaiNN'])} such runs with T-PaiNN, {last} last {asked:.0f} ps; of as many from scratch half "
-        f"are broken after {median(rows['from scratch'])} ps (`python benchmarks/survival.py`)."
+        f"Of {n} such runs with T-PaiNN, {last} last {asked:.0f} ps; of as many from scratch half "
+        f"are broken after {broken} ps (`python benchmarks/survival.py`)."
     )
+
+
+def with_ten_labels(rows, system):
+    """The time in ps, as text, that half of the runs from scratch last; how many of T-PaiNN's last, of how many, and
+    how long these were asked to."""
+    own = [row for row in rows if (row["system"], row["n_train"]) == (system, 10)]
+    scratch, tuned = ([row for row in own if row["method"] == name] for name in ("from scratch", "T-PaiNN"))
+    last = sum(row["stopped"] is None for row in tuned)
+    return median(scratch), last, len(tuned), min(row["asked"] for row in tuned)
 
 
 BLOCKS = {"survival": ("survival", survival), "holes": ("holes", holes)}

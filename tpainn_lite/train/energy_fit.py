@@ -14,12 +14,13 @@ On energies of relaxed molecules this has lower errors than training has (``docs
 there are labels of forces, `autotune` and `delta_learn` are better.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator
+from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -35,6 +36,8 @@ WIDTH = 3.0  # distance over which they change, by the root of the number of fea
 STRENGTHS = 10.0 ** np.arange(-8, 1, 0.5)  # of the penalty, times the mean square of the cosines' sums
 AT_ONCE = 64  # structures
 LEAST = 1e-10  # part of a label that the fit to all others does not fix: below it, nothing can be said
+
+Rounds = tuple[Tensor, Tensor, Tensor]  # whose an atom is (N,), its number (N,), its features (N, rounds × F)
 
 
 class EnergyFit:
@@ -83,8 +86,9 @@ class EnergyFit:
                 f"{len(frames)} frames with {len(self.elements)} elements were given; an energy for each element and "
                 f"more is fitted, so at least {len(self.elements) + 2} frames are needed"
             )
-        self._set_waves(frames, seed)
-        sums = self._sums(frames)  # (n, elements × waves)
+        rounds = list(self._rounds(frames))
+        self._set_waves(rounds, seed)
+        sums = self._sums(rounds)  # (n, elements × waves)
         rest = np.array([label_of(atoms, "energy") for atoms in frames]) - self._cheap(frames)  # (n,) eV
         self.mean_sums = np.linalg.lstsq(counts, sums, rcond=1e-8)[0]  # of each element
         sums -= counts @ self.mean_sums
@@ -102,12 +106,12 @@ class EnergyFit:
         """
         check_frames(frames)
         elements, there = composition(frames)
-        unknown = sorted({Atoms([z]).get_chemical_formula() for z in set(elements) - set(self.elements)})
+        unknown = [chemical_symbols[z] for z in elements if z not in self.elements]
         if unknown:
             raise ValueError(f"no frame that was fitted to has {', '.join(unknown)}; label some that have")
         counts = np.zeros((len(frames), len(self.elements)))
-        counts[:, [list(self.elements).index(z) for z in elements]] = there
-        sums = self._sums(frames) - counts @ self.mean_sums
+        counts[:, [self.elements.index(z) for z in elements]] = there
+        sums = self._sums(self._rounds(frames)) - counts @ self.mean_sums
         return self._cheap(frames) + counts @ self.atomref + sums @ self.weights, None
 
     def _cheap(self, frames):
@@ -119,9 +123,9 @@ class EnergyFit:
             raise ValueError(f"the teacher could label only {len(labelled)} of {len(frames)} frames; see above")
         return np.array([label_of(atoms, "energy") for atoms in labelled])
 
-    def _set_waves(self, frames, seed):
-        """Directions and phases, for features as large as they are in these frames."""
-        x = torch.cat([features for _, _, features in self._rounds(frames)])  # (ΣN, rounds × F)
+    def _set_waves(self, rounds, seed):
+        """Directions and phases, for features as large as they are here."""
+        x = torch.cat([features for _, _, features in rounds])  # (ΣN, rounds × F)
         mean, deviation = x.mean(dim=0), x.std(dim=0) + 1e-6 * x.std()
         generator = torch.Generator().manual_seed(seed)
         random = torch.randn(x.shape[1], N_WAVES, generator=generator, dtype=torch.float64)
@@ -129,20 +133,20 @@ class EnergyFit:
         self.phases = 2 * torch.pi * torch.rand(N_WAVES, generator=generator, dtype=torch.float64)
         self.phases -= mean @ self.directions
 
-    def _sums(self, frames: Sequence[Atoms]) -> NDArray:
+    def _sums(self, rounds: Iterable[Rounds]) -> NDArray:
         """Σ_i cos(w_k · x_i + b_k) over the atoms of each element, (n, elements × waves)."""
         rows = []
-        for place, atomic_numbers, x in self._rounds(frames):
+        for place, atomic_numbers, x in rounds:
             cosines = torch.cos(x @ self.directions + self.phases)  # (N, waves)
             of_each = [
                 cosines.new_zeros(int(place[-1]) + 1, N_WAVES).index_add(0, place[mine], cosines[mine])
-                for mine in (atomic_numbers == int(z) for z in self.elements)
+                for mine in (atomic_numbers == z for z in self.elements)
             ]
             rows.append(torch.cat(of_each, dim=1).numpy())
         return np.concatenate(rows)
 
-    def _rounds(self, frames: Sequence[Atoms]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Of some structures after the other: whose an atom is (N,), its number (N,), its features (N, rounds × F)."""
+    def _rounds(self, frames: Sequence[Atoms]) -> Iterator[Rounds]:
+        """What the network knows of the atoms of these structures, `AT_ONCE` after the other."""
         said: dict[int, Tensor] = {}
         mixings = list(self.start.painn.mixings)
         hooks = [
