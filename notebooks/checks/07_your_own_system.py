@@ -10,6 +10,7 @@ from tpainn_lite.course.checks import Wrong, close, exercise, one_number
 
 KEPT: dict[str, Any] = {}  # the last run at 1000 K, which takes seconds, and what it was of
 FAR = 0.25  # standard errors of the mean, at either end, in the mean of eight sets of frames
+NEAR = (0.93, 1.07)  # the width of an interval by that of the right one, mean of all sets of frames
 ENDS_OFF = 0.08  # standard errors of the mean, rms; 0.04 is what 2,000 draws leave to chance, 0.17 what 100 do
 
 
@@ -140,13 +141,14 @@ def pooled_error(first, second):
 
 @exercise("07.7")
 def interval_of_the_fall(interval):
-    random, off = np.random.default_rng(), []
-    for n, share in ((25, 0.9), (40, 0.5), (16, 0.8)):
-        drawn = [one_interval(interval, n, share, random) for _ in range(8)]
-        off += [one["off"] for one in drawn]
-        if np.abs(np.mean([one["off"] for one in drawn], axis=0)).max() > FAR:
-            mean = {key: np.mean([one[key] for one in drawn]) for key in ("width", "unpaired")}
-            say_what_it_is(**drawn[0]["given"], **mean, share=share)
+    random, sets = np.random.default_rng(7), ((25, 0.9), (40, 0.5), (16, 0.8))
+    drawn = [[one_interval(interval, n, share, random) for _ in range(8)] for n, share in sets]
+    off = np.array([[one["off"] for one in of_a_set] for of_a_set in drawn])
+    width, unpaired = (np.mean([one[key] for of_a_set in drawn for one in of_a_set]) for key in ("width", "unpaired"))
+    means = np.abs(off.mean(axis=1)).max(axis=1)
+    if means.max() > FAR or not NEAR[0] < width < NEAR[1]:
+        worst = int(means.argmax())
+        say_what_it_is(**drawn[worst][0]["given"], width=width, unpaired=unpaired, share=sets[worst][1])
     if (rms := np.sqrt(np.mean(np.square(off)))) > ENDS_OFF:
         raise Wrong(
             f"your ends scatter around the right ones by {rms:.2f} standard errors of the mean fall: draw more often, "
@@ -179,7 +181,7 @@ def say_what_it_is(fall, ends, right, width, unpaired, share):
         raise Wrong(f"{asked} your interval has no width: without replacement each draw holds the same frames")
     if np.all(abs(ends - np.quantile(fall, [tail, 1 - tail])) < 0.5 * error):
         raise Wrong("this is where single frames lie; what is asked is where the mean of n frames lies")
-    if 0.85 < width < 1.18:
+    if NEAR[0] < width < NEAR[1]:
         raise Wrong(f"{asked} your interval lies next to the right one: as many means must be below it as above it")
     if abs(width / unpaired - 1) < 0.2:
         how = "wide: each frame is drawn with both of its errors"
