@@ -134,6 +134,6 @@ $(ready): pyproject.toml $(CONSTRAINTS)
 	    echo "No environment could be made. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }; }
 	@echo "PyTorch first ..."
 	@$(install_torch)
-	$(py) -m pip install $(pins) -e ".[batched,dev,dft,docs,engines,notebooks,test,xtb]"
+	$(py) -m pip install $(pins) -e ".[batched,dev,dft,docs,engines,gfnff,notebooks,test,xtb]"
 	$(py) binder/warm.py
 	@touch $@

@@ -3,10 +3,10 @@
     python benchmarks/checkpoints.py                    # minutes, on one core
     python benchmarks/checkpoints.py --history gas=run  # and the course of the run that made them, from its folder
 
-Gas: labels (MMFF94's for `gas`, GFN2-xTB's for `gas_xtb`) of the molecules of the DFT set's `test` and `test_large`,
-which no recipe uses, shaken at several temperatures; as in training, frames with a force component above 30 eV/Å are
-left out (``left_out``); and, to see what limits the rest, some of the frames it was trained on (the run's own
-validation molecules: ``histories``).
+Gas: labels (MMFF94's for `gas`, the mean of MMFF94's and GFN-FF's for `gas_mean`, GFN2-xTB's for `gas_xtb`) of the
+molecules of the DFT set's `test` and `test_large`, which no recipe uses, shaken at several temperatures; as in
+training, frames with a force component above 30 eV/Å are left out (``left_out``); and, to see what limits the rest,
+some of the frames it was trained on (the run's own validation molecules: ``histories``).
 `gas_wide`, `gas_wide_xtb`: MMFF94's, GFN2-xTB's labels of thirty drugs, peptides and ions that no recipe has seen
 (`data/make/held_out.py`), moved by MMFF94; and how far MMFF94 itself is from GFN2-xTB there (``mmff94_mae``).
 Water: q-TIP4P/F at densities and temperatures between those trained on and one beyond, from runs of other seeds, with
@@ -23,7 +23,7 @@ import time
 import numpy as np
 import torch
 from ase.units import GPa
-from recipes import HELD_OUT, LOCAL, RECIPES, calm, gas_frames, round_folder, rounds
+from recipes import HELD_OUT, LOCAL, RECIPES, calm, gas_frames, round_folder, rounds, two_force_fields
 from results import earlier, save_results
 
 import tpainn_lite as tp
@@ -136,6 +136,7 @@ def main():
     }
     started = time.perf_counter()
     tests = {"gas": gas_tests(tp.mmff94), "gas_xtb": gas_tests(tp.gfn2_xtb)}
+    tests["gas_mean"] = gas_tests(two_force_fields)
     tests |= {"water": water_tests(), "water_xtb": small_water_tests(tp.gfn2_xtb())}
     tests["water_iamoeba"] = small_water_tests(tp.water("iAMOEBA"))
     tests |= {"gas_wide": held_out_tests(tp.mmff94), "gas_wide_xtb": held_out_tests(tp.gfn2_xtb)}

@@ -12,7 +12,8 @@ QM9 that a small draw may miss it, and nobody could say its energy).  ``source``
 uniform sample of QM9, but what is trained on is not: isomers of a few formulas and small molecules are many in it, for
 all methods alike.  Test molecules with the bonds of one in our list of molecules to pretrain on are left out.
 
-Methods: ``composition`` (best energy per element, no forces), ``force_field`` (MMFF94) and ``gfn2_xtb`` as they are,
+Methods: ``composition`` (best energy per element, no forces), ``force_field`` (MMFF94), ``gfn_ff``, the mean of these
+two (``two_force_fields``) and ``gfn2_xtb`` as they are,
 from scratch with naive and with fitted reference energies, Δ-learning on MMFF94 (``delta``; from
 `load_pretrained("gas")` ``delta_shipped``) and on GFN2-xTB (``delta_xtb``; from `load_pretrained("gas_xtb")`
 ``delta_shipped_xtb``, and on GFN1-xTB ``delta_shipped_gfn1``), which ask their teacher at every prediction too, the
@@ -45,7 +46,7 @@ import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from closed_form import RidgePotential
-from recipes import NETWORK
+from recipes import NETWORK, two_force_fields
 from results import earlier, merged, save_results
 from study_data import TASKS, held_out
 from study_starts import BUILD, SHIPPED, start
@@ -70,6 +71,7 @@ TRIALS = {  # learning rates
 NEAR = {  # what a start that is near already, or has seen the level of the labels, gets instead: smaller steps
     "qm9_energy": {name: {"learning_rate": 5e-4} for name in ("pool", "dft", "dft_alone")}
 }
+ALONE = {"force_field": tp.mmff94, "gfn_ff": tp.gfn_ff, "two_force_fields": two_force_fields, "gfn2_xtb": tp.gfn2_xtb}
 KEY = ("task", "source", "method", "n_train", "seed", "steps", "learning_rate", "subset")  # what makes a row
 FACTORS = (0.5, 1, 2)  # of the usual number of steps
 
@@ -258,7 +260,7 @@ def untrained_rows(task, pool, tests):
         row["molecule_energy_mae"] = energy_mae(fitted, reference, np.ones(len(frames)))
         if task == "molecule_forces":
             row["force_mae"] = 1e3 * float(np.abs(np.concatenate([a.get_forces() for a in frames])).mean())
-            for method, teacher in (("force_field", tp.mmff94), ("gfn2_xtb", tp.gfn2_xtb)):
+            for method, teacher in ALONE.items():
                 alone = {"method": method, "n_train": 0, "seed": 0, "subset": subset}
                 rows.append(alone | errors(teacher(), frames))
         rows.append(row)

@@ -95,6 +95,7 @@ STARTS = {  # name: (frames, settings, the start it goes on from)
 }
 SHIPPED = {
     "shipped": "gas",
+    "shipped_mean": "gas_mean",
     "shipped_xtb": "gas_xtb",
     "shipped_wide": "gas_wide",
     "shipped_wide_xtb": "gas_wide_xtb",

@@ -23,7 +23,7 @@ import argparse
 import itertools
 import os
 import time
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import learning_curve_qm9
@@ -58,13 +58,11 @@ METHODS = {  # {system: {method: (how it is trained or None, the start's name or
 KEY = ("system", "method", "n_train", "seed", "start")  # what makes a row
 
 
-@cache
 def pool(system):
     """What labels are drawn from."""
     return water.data()[0] if system == "water" else tp.load_molecules("train")
 
 
-@cache
 def starts(system):
     """All starts; of water ``N_STARTS`` for each of three trainings."""
     if system == "molecules":

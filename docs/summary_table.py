@@ -17,6 +17,7 @@ COLUMNS = [  # what the column shows; results; which rows; which error; number o
 WAYS = [  # what the line is; method with molecules, with water; what a step of MD asks for
     ("DFT labels alone", "scratch_atomref", "scratch_atomref", "the network"),
     ("pretrained on a force field (MMFF94; q-TIP4P/F)", "tpainn_shipped", "tpainn", "the network"),
+    ("pretrained on two force fields (mean of MMFF94 and GFN-FF)", "tpainn_shipped_mean", None, "the network"),
     ("pretrained on a better teacher too (GFN2-xTB; iAMOEBA)", "tpainn_shipped_xtb", "tpainn_iamoeba", "the network"),
     ("Δ-learning (on GFN2-xTB; on iAMOEBA)", "delta_xtb", "delta_iamoeba", "the network, and the cheap method"),
     ("Δ-learning on GFN2-xTB from pretrained features", "delta_shipped_xtb", "delta_tuned_xtb",

@@ -39,7 +39,7 @@ def test_curves_are_means_and_deviations_of_the_measured_rows():
 def test_what_needs_no_training_is_a_level_and_no_curve():
     found = task(explain.ruler().scene, "force / meV/Å, new molecules")
     assert found["levels"]["MMFF94 itself"] == pytest.approx(402.85, abs=0.01)
-    assert not {"force_field", "gfn2_xtb", "composition"} & found["curves"].keys()
+    assert not {"force_field", "gfn_ff", "two_force_fields", "gfn2_xtb", "composition"} & found["curves"].keys()
 
 
 def test_two_baselines_give_the_two_factors_of_the_text():

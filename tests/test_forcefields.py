@@ -12,6 +12,7 @@ from tpainn_lite.structures.build import conformers, molecule, torsion_frames
 from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.teachers.cp2k import CP2KCalculator
 from tpainn_lite.teachers.dft import PySCFCalculator
+from tpainn_lite.teachers.gfn_ff import gfn_ff
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.rdkit import ForceFieldError, RDKitForceField, forcefield_for, mmff94, type_molecule, uff
 from tpainn_lite.teachers.water import water
@@ -185,9 +186,12 @@ def test_where_no_teacher_fits_the_error_says_what_is_missing():
         forcefield_for(Atoms("CO", [[0, 0, 0], [0, 0, 1.1]]))
 
 
-@pytest.mark.parametrize(("make", "level"), [(gfn2_xtb, "GFN2-xTB"), (gfn1_xtb, "GFN1-xTB")])
-def test_xtb_is_a_teacher_whose_forces_are_slopes(make, level):
-    pytest.importorskip("tblite")
+@pytest.mark.parametrize(
+    ("make", "level", "package"),
+    [(gfn2_xtb, "GFN2-xTB", "tblite"), (gfn1_xtb, "GFN1-xTB", "tblite"), (gfn_ff, "GFN-FF", "xtb")],
+)
+def test_xtb_is_a_teacher_whose_forces_are_slopes(make, level, package):
+    pytest.importorskip(package)
     teacher, water, step = make(), molecule("O"), 1e-3
     (frame,) = label([water], teacher, progress=False)
     assert frame.info["level"] == level
@@ -205,6 +209,50 @@ def test_gfn2_xtb_labels_in_several_processes_even_after_a_call():
     alone = [teacher.get_potential_energy(atoms) for atoms in frames]
     labelled = label(frames, teacher, n_jobs=2, progress=False)
     assert [atoms.get_potential_energy() for atoms in labelled] == pytest.approx(alone)
+
+
+def test_gfn_ff_keeps_the_bonds_of_the_smiles_where_a_bond_is_long_and_leaves_no_file(tmp_path, monkeypatch):
+    pytest.importorskip("xtb", reason="pip install 'tpainn_lite[gfnff]' (Python 3.11, Linux)")
+    monkeypatch.chdir(tmp_path)
+    methane, teacher = molecule("C"), gfn_ff()
+    energies = []
+    for times in (1.0, 1.5, 1.8):
+        moved = methane.copy()
+        moved.positions[1] += (times - 1) * (moved.positions[1] - moved.positions[0])
+        energies.append([teacher.get_potential_energy(moved)])
+        (frame,) = label([moved], teacher, progress=False)
+        assert frame.info["bonds_from"] == "SMILES"
+        del moved.info["smiles"]
+        energies[-1].append(teacher.get_potential_energy(moved))
+        assert label([moved], teacher, progress=False)[0].info["bonds_from"] == "the structure"
+    bonds_kept, bonds_read = np.transpose(energies)
+    assert bonds_kept[0] == pytest.approx(bonds_read[0], abs=1e-6)
+    assert bonds_kept[1] < bonds_read[1] - 0.5  # eV: where the bond was not found, only repulsion is left
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_gfn_ff_labels_in_several_processes_and_ions_by_their_charge():
+    pytest.importorskip("xtb", reason="pip install 'tpainn_lite[gfnff]' (Python 3.11, Linux)")
+    teacher, frames = gfn_ff(), [molecule(smiles) for smiles in ("O", "C", "[NH4+]", "CC(=O)[O-]")]
+    alone = [teacher.get_potential_energy(atoms) for atoms in frames]
+    labelled = label(frames, teacher, n_jobs=2, progress=False)
+    assert [atoms.get_potential_energy() for atoms in labelled] == pytest.approx(alone)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "words"),
+    [
+        (Atoms("OHH", np.eye(3), cell=[9, 9, 9], pbc=True, info={"smiles": "O"}), "is periodic, and GFN-FF is for"),
+        (Atoms("OHH", np.eye(3) + np.nan, info={"smiles": "O"}), "not a finite number"),
+        (Atoms("HOH", np.eye(3), info={"smiles": "O"}), "same atoms in the same order expected"),
+        (Atoms("FmH", np.eye(3)[:2] * 2, info={"charge": 1}), "no parameters for Fm; elements up to Rn"),
+        (Atoms("OHH", np.zeros((3, 3)), info={"smiles": "O"}), "GFN-FF cannot label H2O: Update of molecular"),
+    ],
+)
+def test_gfn_ff_refuses_what_it_cannot_label(atoms, words):
+    pytest.importorskip("xtb", reason="pip install 'tpainn_lite[gfnff]' (Python 3.11, Linux)")
+    with pytest.raises(ForceFieldError, match=words):
+        gfn_ff().get_potential_energy(atoms)
 
 
 def test_a_torsion_is_turned_to_the_angles_asked_for_and_the_rest_relaxes():

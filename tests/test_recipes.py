@@ -16,6 +16,7 @@ from tpainn_lite.reading.shipped import PARTS, data_folder, load_molecules, load
 from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.files import sha256
 from tpainn_lite.structures.geometry import bonds_of
+from tpainn_lite.teachers.gfn_ff import gfn_ff
 from tpainn_lite.teachers.label import label
 from tpainn_lite.teachers.rdkit import mmff94
 from tpainn_lite.teachers.sample import shaken_molecules, thermal_frames
@@ -26,7 +27,7 @@ from tpainn_lite.teachers.xtb import gfn2_xtb
 sys.path.insert(0, str(Path(__file__).parents[1] / "data" / "make"))
 
 from held_out import HELD_OUT
-from pretrained import LOCAL, RECIPES, calm, follow, gas_frames, rounds, water_frames
+from pretrained import LOCAL, RECIPES, calm, follow, gas_frames, rounds, two_force_fields, water_frames
 from reactive_frames import reaction
 
 TINY = {"steps": 4, "check_every": 2, "batch_size": 2, "progress": False, "n_features": 16, "n_interactions": 2}
@@ -114,6 +115,18 @@ def test_shipped_gas_weights_imitate_mmff94_on_molecules_they_have_not_seen():
     smiles = sorted({atoms.info["smiles"] for atoms in load_molecules("test")})[::10]
     frames = label(shaken_molecules(smiles, 3, 300, seed=99), mmff94(), progress=False)
     assert errors(load_pretrained("gas"), frames)["force_mae"] < 60  # meV/Å
+
+
+def test_shipped_gas_mean_weights_imitate_two_force_fields_on_molecules_they_have_not_seen():
+    pytest.importorskip("xtb", reason="pip install 'tpainn_lite[gfnff]' (Python 3.11, Linux)")
+    smiles = sorted({atoms.info["smiles"] for atoms in load_molecules("test")})[::10]
+    shaken = list(shaken_molecules(smiles, 3, 300, seed=99))
+    frames, by_mmff94, by_gfn_ff = (
+        label(shaken, teacher, progress=False) for teacher in (two_force_fields(), mmff94(), gfn_ff())
+    )
+    halves = (by_mmff94[0].get_forces() + by_gfn_ff[0].get_forces()) / 2
+    np.testing.assert_allclose(frames[0].get_forces(), halves, atol=1e-10)
+    assert errors(load_pretrained("gas_mean"), frames)["force_mae"] < 60  # meV/Å
 
 
 def test_shipped_gas_xtb_weights_imitate_gfn2_xtb_on_molecules_they_have_not_seen():

@@ -22,7 +22,7 @@ IMPORT_NAMES = {  # where they differ
 CONDA_NAMES = {"torch": "pytorch-cpu", "torch-geometric": "pytorch-geometric"}  # canonical spelling
 
 COURSE = ("notebooks", "dft")  # extras that the course needs: conda and Binder bring them
-EXTRAS = ("batched", "dev", "dft", "docs", "engines", "notebooks", "test", "xtb")
+EXTRAS = ("batched", "dev", "dft", "docs", "engines", "gfnff", "notebooks", "test", "xtb")
 
 
 def pyproject():
@@ -73,7 +73,7 @@ def imported_packages():
 def test_whatever_the_library_imports_is_a_declared_dependency():
     foreign = set(imported_packages()) - sys.stdlib_module_names - {"tpainn_lite"}
     names = {canonicalize_name(IMPORT_NAMES.get(name, name)) for name in foreign}
-    assert names <= set(requirements("notebooks", "dft", "xtb", "batched", "cluster", "engines", "lammps"))
+    assert names <= set(requirements("notebooks", "dft", "xtb", "gfnff", "batched", "cluster", "engines", "lammps"))
 
 
 @pytest.mark.parametrize("name", requirements(*COURSE))

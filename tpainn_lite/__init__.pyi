@@ -48,6 +48,7 @@ from .teachers.sample import (
 )
 from .teachers.water import water as water
 from .teachers.water_md import water_run as water_run, water_runs as water_runs
+from .teachers.gfn_ff import gfn_ff as gfn_ff
 from .teachers.xtb import gfn1_xtb as gfn1_xtb, gfn2_xtb as gfn2_xtb
 
 from .model import graph as graph, painn as painn

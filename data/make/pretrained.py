@@ -2,9 +2,10 @@
 
     python data/make/pretrained.py gas --out data/checkpoints/gas.safetensors --checkpoint run
 
-and so for ``gas_xtb``, ``gas_wide``, ``gas_wide_xtb``, ``water``, ``water_xtb`` and ``water_iamoeba``, and for
-``gas_reactive``, whose weights are not shipped.  It takes hours; with ``--checkpoint`` the same command resumes where
-it was interrupted.  No molecule of the DFT sets' `valid`, `test` or `test_large` is in the classical data of a recipe.
+and so for ``gas_mean``, ``gas_xtb``, ``gas_wide``, ``gas_wide_xtb``, ``water``, ``water_xtb`` and ``water_iamoeba``,
+and for ``gas_reactive``, whose weights are not shipped.  It takes hours; with ``--checkpoint`` the same command resumes
+where it was interrupted.  No molecule of the DFT sets' `valid`, `test` or `test_large` is in the classical data of a
+recipe.
 
 ``gas_wide`` and ``gas_wide_xtb`` learn from ``data/molecules_wide.csv``: eleven elements, drug-like molecules,
 peptides, ions.  `wide_frames.py` makes their frames.  To make both anew, the second from the new first::
@@ -29,6 +30,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from ase.calculators.mixing import LinearCombinationCalculator
+from ase.calculators.singlepoint import SinglePointCalculator
 from reactive_frames import reaction
 from wide_frames import load_wide
 
@@ -37,6 +40,7 @@ from tpainn_lite.model.pretrained import load_pretrained
 from tpainn_lite.reading.shipped import molecule_list
 from tpainn_lite.structures.checks import label_of
 from tpainn_lite.structures.smiles import skeleton
+from tpainn_lite.teachers.gfn_ff import gfn_ff
 from tpainn_lite.teachers.label import label_stream
 from tpainn_lite.teachers.parallel import in_parallel
 from tpainn_lite.teachers.rdkit import mmff94
@@ -51,6 +55,7 @@ NETWORK = {"n_features": 64, "n_interactions": 3, "cutoff": 5.0}
 WATER_STATES = [(d, t) for d in (0.85, 0.92, 1.0, 1.08, 1.15) for t in (280, 330, 400, 600)]  # g/cm³, K
 HOT_STATES = [(d, t) for d in (0.9, 1.1) for t in (1000, 1500)]  # where molecules collide
 FORCE_LIMIT = 30.0  # eV/Å, a component: normal modes are straight lines; at 2000 K some run one atom into another
+MEAN = "mean of MMFF94 and GFN-FF"
 LOCAL = {"electrostatics": "damped-shifted", "cutoff": NETWORK["cutoff"]}  # charges end where the network does
 
 
@@ -85,6 +90,32 @@ def reactive_frames(n_reactions=300, n_frames=10, n_valid=20, n_shaken=200, seed
     train = [atoms for atoms in labelled if skeleton(atoms.info["smiles"]) not in kept]
     shaken, _ = gas_frames(n_shaken, n_frames, 1, seed=seed, n_jobs=n_jobs, teacher=gfn2_xtb)
     return train + [atoms for atoms in shaken if skeleton(atoms.info["smiles"]) not in kept], valid
+
+
+def two_force_fields():
+    """The mean of MMFF94 and GFN-FF, whose errors against DFT have little in common."""
+    both = LinearCombinationCalculator([mmff94(), gfn_ff()], [0.5, 0.5])
+    both.level = MEAN
+    return both
+
+
+def mean_frames(n_frames=10, **settings):
+    """(train, valid): `gas_frames` labelled by both force fields, with the means of their labels; frames that both find
+    `calm`, for the mean of a sound label and of a wild one is wild."""
+    parts = gas_frames(n_frames=n_frames, **settings)
+    return tuple(_means(part, calm(label_stream(part, gfn_ff(), 1))) for part in parts)
+
+
+def _means(by_mmff94, by_gfn_ff):
+    """The frames that have labels of both, with the means of these."""
+    first, found = {frame.info["id"]: frame for frame in by_mmff94}, []
+    for frame in by_gfn_ff:
+        pair = first[frame.info["id"]], frame
+        means = {key: np.mean([label_of(each, key) for each in pair], axis=0) for key in ("energy", "forces")}
+        found.append(pair[0].copy())
+        found[-1].calc = SinglePointCalculator(found[-1], **means)
+        found[-1].info["level"] = MEAN
+    return found
 
 
 def wide_frames(teacher, n_files=None, seed=0):
@@ -122,6 +153,9 @@ RECIPES = {
         gas_frames,
         {"steps": 60_000, "batch_size": 32, "learning_rate": 3e-3, "check_every": 1000},
         ({"steps": 30_000, "learning_rate": 2e-3},),
+    ),
+    "gas_mean": Recipe(
+        mean_frames, {"steps": 10_000, "batch_size": 32, "learning_rate": 1e-3, "check_every": 1000}, start="gas"
     ),
     "gas_xtb": Recipe(
         partial(gas_frames, n_frames=10, teacher=gfn2_xtb),

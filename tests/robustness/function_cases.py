@@ -187,6 +187,7 @@ CALLS = {  # module.function or name in tpainn_lite: a sound call, made of `thin
     "load_reactions": lambda t: {"split": "valid"},
     "gfn1_xtb": lambda t: {},
     "EnergyFit": lambda t: {"frames": t.frames, "start": t.potential, "seed": 0},
+    "gfn_ff": lambda t: {},
 }  # fmt: skip
 COVERED = ("plots", "teach", "observables", "liquid", "selection", "train.training.fit")
 NEVER_BAD = {  # what takes anything, by intent, or looks at it later

@@ -40,7 +40,7 @@ from tpainn_lite.cli.notes import say, tell
 from tpainn_lite.cli.teaching import receipts, regrade
 from tpainn_lite.structures.files import check_folder, check_target, is_weights, save_somewhere
 
-SHIPPED = "gas, gas_xtb, gas_wide, gas_wide_xtb, water, water_xtb or water_iamoeba"  # whose module is slow to import
+SHIPPED = "gas, gas_mean, gas_xtb, gas_wide, gas_wide_xtb, water, water_xtb or water_iamoeba"  # their module is slow
 EnergyKey = Annotated[str | None, typer.Option(help="name of the energies in the file, where there is a choice")]
 ForcesKey = Annotated[str | None, typer.Option(help="name of the forces")]
 StressKey = Annotated[str | None, typer.Option(help="name of the stress, or of the virial")]

@@ -49,6 +49,7 @@ class TeacherName(StrEnum):
     q_tip4p_f = "q-tip4p-f"
     spc_fw = "spc-fw"
     iamoeba = "iamoeba"
+    gfn_ff = "gfn-ff"
     gfn2_xtb = "gfn2-xtb"
     gfn1_xtb = "gfn1-xtb"
     b3lyp = "b3lyp"
@@ -248,7 +249,7 @@ def calculator(teacher: TeacherName) -> Teacher:
 
     Raises ImportError where it needs a package that is not installed.
     """
-    from tpainn_lite.teachers import auto, cp2k, dft, mmff_liquid, rdkit, water, xtb
+    from tpainn_lite.teachers import auto, cp2k, dft, gfn_ff, mmff_liquid, rdkit, water, xtb
 
     made_by: dict[TeacherName, Callable[[], Teacher]] = {
         TeacherName.auto: auto.AutoForceField,
@@ -258,6 +259,7 @@ def calculator(teacher: TeacherName) -> Teacher:
         TeacherName.q_tip4p_f: water.water,
         TeacherName.spc_fw: lambda: water.water("SPC/Fw"),
         TeacherName.iamoeba: lambda: water.water("iAMOEBA"),
+        TeacherName.gfn_ff: gfn_ff.gfn_ff,
         TeacherName.gfn2_xtb: xtb.gfn2_xtb,
         TeacherName.gfn1_xtb: xtb.gfn1_xtb,
         TeacherName.b3lyp: dft.PySCFCalculator,

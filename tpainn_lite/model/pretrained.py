@@ -14,7 +14,7 @@ from tpainn_lite.structures.charges import total_charge
 SMALL, MOST_HEAVY = {"H", "C", "N", "O", "F"}, 9  # what "gas" and "gas_xtb" have seen
 SLIDER_LABELS = (0, 10, 50, 200, 1000)  # `data/make/label_slider.py`
 PRETRAINED = (  # `data/make/pretrained.py` made them
-    "gas", "gas_xtb", "gas_wide", "gas_wide_xtb", "water", "water_xtb", "water_iamoeba",
+    "gas", "gas_mean", "gas_xtb", "gas_wide", "gas_wide_xtb", "water", "water_xtb", "water_iamoeba",
 )  # fmt: skip
 
 
@@ -24,11 +24,12 @@ def load_pretrained(recipe: str) -> Potential:
     Parameters
     ----------
     recipe
-        "gas": molecules of H, C, N, O, F with up to nine heavy atoms, under MMFF94; "gas_xtb": these weights, trained
-        further under GFN2-xTB; "gas_wide" and "gas_wide_xtb": the same two of drug-like molecules, peptides and ions of
-        H, C, N, O, F, Si, P, S, Cl, Br, I;
-        "water": liquid q-TIP4P/F; "water_xtb": these, trained further under GFN2-xTB; "water_iamoeba": under iAMOEBA,
-        which is classical too and the best of the three waters to autotune.
+        "gas": molecules of H, C, N, O, F with up to nine heavy atoms, under MMFF94; "gas_mean": these weights, trained
+        further under the mean of MMFF94 and GFN-FF, for forces the best start that no quantum mechanics has taught;
+        "gas_xtb": "gas", trained further under GFN2-xTB; "gas_wide" and "gas_wide_xtb": MMFF94, then GFN2-xTB, for
+        drug-like molecules, peptides and ions of H, C, N, O, F, Si, P, S, Cl, Br, I; "water": liquid q-TIP4P/F;
+        "water_xtb": these, trained further under GFN2-xTB; "water_iamoeba": under iAMOEBA, which is classical too and
+        the best of the three waters to autotune.
 
     Raises
     ------

@@ -18,6 +18,7 @@ FORMAT = 1  # of the scene, as in explain.js
 BOND, BIAS = 0.96, 0.25  # Å of O-H in `vectors`; what the forbidden bias adds to x and y
 STUDY = {  # as in the results: as in the figures
     "tpainn_shipped": "T-PaiNN",
+    "tpainn_shipped_mean": "T-PaiNN, gas_mean",
     "tpainn_shipped_xtb": "T-PaiNN, gas_xtb",
     "tpainn_shipped_wide": "T-PaiNN, gas_wide",
     "tpainn_shipped_wide_xtb": "T-PaiNN, gas_wide_xtb",
@@ -39,6 +40,8 @@ STUDY = {  # as in the results: as in the figures
     "delta_fit_mean": "mean of four closed forms",
     "tpainn_shuffled": "control: shuffled labels",
     "force_field": "MMFF94 itself",
+    "gfn_ff": "GFN-FF itself",
+    "two_force_fields": "mean of MMFF94 and GFN-FF",
     "gfn2_xtb": "GFN2-xTB itself",
     "composition": "one energy per element, no network",
 }
