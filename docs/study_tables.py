@@ -87,8 +87,8 @@ def alone(rows, method, value):
 def forces_table(results, subset="test"):
     """Force errors by method and number of labels."""
     rows = [r for r in of_task(results, "molecule_forces") if r["subset"] == subset]
-    told = ", ".join(f"{words}: {alone(rows, name, 'force_mae')}" for name, words in ALONE.items())
-    return f"{pivot(rows, 'force_mae')}\n\nAs they are, {told} meV/Å."
+    errors = ", ".join(f"{words}: {alone(rows, name, 'force_mae')}" for name, words in ALONE.items())
+    return f"{pivot(rows, 'force_mae')}\n\nAs they are, {errors} meV/Å."
 
 
 def molecule_energies_table(results):

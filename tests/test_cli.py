@@ -211,7 +211,7 @@ def test_md_starts_from_a_smiles_too_and_says_what_it_cannot_read(files, tmp_pat
         assert result.exit_code == 1 and "no structure file" in result.output
     result = run("md", weights, tmp_path / "my.smi", tmp_path / "d.traj", "--max-disagreement", 1)
     assert "the weights of two potentials" in result.output
-    assert "one of gas, gas_xtb" in run("md", "gas-xtb", tmp_path / "my.smi", tmp_path / "e.traj").output
+    assert "one of gas, gas_mean" in run("md", "gas-xtb", tmp_path / "my.smi", tmp_path / "e.traj").output
 
 
 def test_weights_are_never_written_over_what_is_read(files):
