@@ -29,7 +29,8 @@ def survival(results):
     lines = []
     for system, words in SYSTEMS.items():
         own = [row for row in results["rows"] if row["system"] == system]
-        for method, n in dict.fromkeys((row["method"], row["n_train"]) for row in own):
+        pairs = dict.fromkeys((row["method"], row["n_train"]) for row in own)
+        for method, n in sorted(pairs, key=lambda pair: pair[1]):
             rows = [row for row in own if (row["method"], row["n_train"]) == (method, n)]
             last = sum(row["stopped"] is None for row in rows)
             asked = min(row["asked"] for row in rows)
