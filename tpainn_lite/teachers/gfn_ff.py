@@ -4,14 +4,13 @@ from contextlib import chdir, contextmanager
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 from ase.calculators.calculator import all_changes
 from ase.units import Bohr, Hartree
 
-from tpainn_lite.structures.arguments import ForceFieldError, shown
+from tpainn_lite.structures.arguments import ForceFieldError
 from tpainn_lite.structures.build import molecule
 from tpainn_lite.structures.charges import charge_and_multiplicity
-from tpainn_lite.teachers.charged import ChargedCalculator
+from tpainn_lite.teachers.charged import ChargedCalculator, check_places, check_same_atoms
 
 RADON = 86  # the last element with parameters
 
@@ -32,7 +31,7 @@ class GFNFFCalculator(ChargedCalculator):
     def __init__(self) -> None:
         super().__init__()
         self.record: dict[str, Any] = {}  # of the last structure: where its bonds are from; `label` keeps it
-        self._typed: dict[tuple[str, int, int], Any] = {}  # SMILES, charge, multiplicity -> xtb's calculator
+        self._typed: dict[tuple[str, int, int], Any] = {}  # SMILES, charge, multiplicity -> (numbers, xtb)
 
     def __getstate__(self) -> dict[str, Any]:
         """xtb's calculators cannot be pickled; a copy in another process makes its own."""
@@ -45,8 +44,7 @@ class GFNFFCalculator(ChargedCalculator):
                 f"{atoms.get_chemical_formula()} is periodic, and GFN-FF is for molecules here: another teacher, or "
                 "atoms.pbc = False for a molecule alone in a box, is expected"
             )
-        if not np.isfinite(atoms.positions).all():
-            raise ForceFieldError(f"{atoms.get_chemical_formula()} has a position that is not a finite number")
+        check_places(atoms)
         if heavy := sorted({symbol for symbol, z in zip(atoms.symbols, atoms.numbers, strict=True) if z > RADON}):
             raise ForceFieldError(f"GFN-FF has no parameters for {', '.join(heavy)}; elements up to Rn are expected")
         found = self._with_bonds(atoms)
@@ -65,14 +63,9 @@ class GFNFFCalculator(ChargedCalculator):
         key = (smiles, charge, multiplicity)
         if key not in self._typed:
             relaxed = molecule(smiles)
-            self._typed[key] = relaxed, _read_bonds(relaxed, charge, multiplicity)
-        relaxed, found = self._typed[key]
-        if not np.array_equal(relaxed.numbers, atoms.numbers):
-            raise ForceFieldError(
-                f"the atoms are {atoms.get_chemical_formula('reduce')}, but {shown(smiles)} gives "
-                f"{relaxed.get_chemical_formula('reduce')}: same atoms in the same order expected; build the molecule "
-                "with tpainn_lite.molecule(smiles)"
-            )
+            self._typed[key] = relaxed.numbers, _read_bonds(relaxed, charge, multiplicity)
+        numbers, found = self._typed[key]
+        check_same_atoms(atoms, smiles, numbers)
         return found
 
 

@@ -20,7 +20,7 @@ from tpainn_lite.structures.charges import check_electrons
 from tpainn_lite.structures.checks import check_structure
 from tpainn_lite.structures.protocols import Teacher
 from tpainn_lite.structures.smiles import check_closed_shell, check_smiles, rdkit_molecule, why_untyped
-from tpainn_lite.teachers.charged import ChargedCalculator
+from tpainn_lite.teachers.charged import ChargedCalculator, check_places, check_same_atoms
 from tpainn_lite.teachers.mmff_liquid import is_liquid, mmff94_liquid
 from tpainn_lite.teachers.water import is_water, water
 
@@ -67,8 +67,7 @@ class RDKitForceField(ChargedCalculator):
     def calculate(self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes) -> None:
         super().calculate(atoms, properties, system_changes)
         force_field = self._force_field(atoms)
-        if not np.isfinite(atoms.positions).all():
-            raise ForceFieldError(f"{atoms.get_chemical_formula()} has a position that is not a finite number")
+        check_places(atoms)
         xyz = atoms.positions.ravel().tolist()
         self.results["energy"] = force_field.CalcEnergy(xyz) * KCAL
         gradient = force_field.CalcGrad(xyz)  # +dE/dx
@@ -106,12 +105,7 @@ class RDKitForceField(ChargedCalculator):
             self._typed[smiles] = type_molecule(smiles, self.method, self._radicals)
         check_electrons(atoms, smiles, self.method)
         numbers, force_field = self._typed[smiles]
-        if not np.array_equal(numbers, atoms.numbers):
-            raise ForceFieldError(
-                f"the atoms are {atoms.get_chemical_formula('reduce')}, but {smiles!r} gives "
-                f"{Atoms(numbers).get_chemical_formula('reduce')}: same atoms in the same order expected; "
-                "build the molecule with tpainn_lite.molecule(smiles)"
-            )
+        check_same_atoms(atoms, smiles, numbers)
         return force_field
 
 
