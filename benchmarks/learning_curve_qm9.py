@@ -13,8 +13,8 @@ uniform sample of QM9, but what is trained on is not: isomers of a few formulas 
 all methods alike.  Test molecules with the bonds of one in our list of molecules to pretrain on are left out.
 
 Methods: ``composition`` (best energy per element, no forces), ``force_field`` (MMFF94), ``gfn_ff``, the mean of these
-two (``two_force_fields``) and ``gfn2_xtb`` as they are,
-from scratch with naive and with fitted reference energies, Δ-learning on MMFF94 (``delta``; from
+two (``two_force_fields``) and ``gfn2_xtb`` as they are, from scratch with naive and with fitted reference energies,
+Δ-learning on MMFF94 (``delta``; from
 `load_pretrained("gas")` ``delta_shipped``) and on GFN2-xTB (``delta_xtb``; from `load_pretrained("gas_xtb")`
 ``delta_shipped_xtb``, and on GFN1-xTB ``delta_shipped_gfn1``), which ask their teacher at every prediction too, the
 mean of Δ-learning on both of these semi-empirical teachers from both `gas` and `gas_xtb` (``mean_delta``), the mean of

@@ -21,8 +21,8 @@ class GFNFFCalculator(ChargedCalculator):
     It reads bonds, angles and rings from a structure: here from the relaxed molecule of each structure's own
     ``info["smiles"]``, once, and keeps them, as a hot molecule's stretched bonds would be taken for broken ones.  What
     has no SMILES is read as it is: then it should be near a minimum.  Gives ``energy`` in eV and ``forces`` (N, 3) in
-    eV/Å.  `ForceFieldError` for a periodic structure, for elements beyond radon, and where SMILES and
-    atoms are not the same.
+    eV/Å.  `ForceFieldError` for a periodic structure, for elements beyond radon, and where SMILES and atoms are not the
+    same.
     """
 
     implemented_properties = ["energy", "forces"]  # noqa: RUF012  as ASE declares it
